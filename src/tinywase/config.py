@@ -1,0 +1,189 @@
+"""Model configurations: frozen dataclasses hold every default, TOML and model files hold the differences.
+
+Letters of Conv-TasNet [Luo19] and WASE [Hao21]: N encoder filters, L window, B bottleneck channels, H hidden channels,
+P kernel, X blocks per stack, R stacks. `PAPER` is exactly TinyWASE's network [Huang22]; `SMALL` trains on two CPU cores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from .errors import ConfigError
+
+CUES = ("both", "voiceprint", "activity")
+VOICEPRINT_KINDS = ("lstm", "tcn")
+T = TypeVar("T")
+
+
+def _one_of(label: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{label} = {value!r}: expected one of {', '.join(allowed)}.")
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name} = {getattr(config, name)}: expected 1 or more.")
+
+
+@dataclass(frozen=True)
+class VoiceprintConfig:
+    """The encoder that turns an enrollment into a voiceprint.
+
+    `lstm` is the paper's: convolution, two bidirectional LSTM layers, mean over frames, linear.
+    `tcn` is ours, several times cheaper to train: log-power filterbank, the separator's own convolution blocks,
+    mean and standard deviation over frames, linear.
+    """
+
+    kind: str = "lstm"
+    dimensions: int = 128  # length of the voiceprint
+    filters: int = 128  # channels of the first convolution
+    window: int = 256  # samples (32 ms at 8 kHz)
+    hop: int = 64  # samples
+    hidden: int = 256  # lstm: units per direction; tcn: H of its blocks
+    layers: int = 2  # lstm: layers; tcn: blocks, dilation 2^i
+    bottleneck: int = 0  # tcn only: B of its blocks
+    dropout: float = 0.5  # between LSTM layers, training only
+
+    def __post_init__(self) -> None:
+        _one_of("voiceprint.kind", self.kind, VOICEPRINT_KINDS)
+        _positive(self, "dimensions", "filters", "window", "hop", "hidden", "layers")
+        if self.kind == "tcn":
+            _positive(self, "bottleneck")
+            if self.filters % 2:
+                raise ConfigError(f"voiceprint.filters = {self.filters}: a tcn pairs them, give an even number.")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One WASE network: sizes, cues, and whether it may look ahead."""
+
+    name: str = "paper"
+    sample_rate_hz: int = 8000
+    filters: int = 512  # N
+    window: int = 16  # L, samples; the hop is half of it
+    bottleneck: int = 128  # B
+    hidden: int = 512  # H
+    kernel: int = 3  # P
+    blocks: int = 8  # X, dilation 2^i
+    stacks: int = 3  # R
+    share_stacks: bool = False  # one stack used R times
+    causal: bool = False  # causal padding and cumulative norms
+    lookahead_frames: int = 0  # causal only: the mask of frame f is read off this many frames later
+    cues: str = "both"  # voiceprint and activity (onset/offset), or one of them
+    mean_skip: bool = False  # divide the skip sum by R*X (WASE does, TinyWASE does not)
+    voiceprint: VoiceprintConfig = field(default_factory=VoiceprintConfig)
+
+    def __post_init__(self) -> None:
+        _positive(self, "sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
+        _one_of("cues", self.cues, CUES)
+        if self.window % 2:
+            raise ConfigError(f"window = {self.window} samples: expected an even number, because the hop is its half.")
+        if self.kernel % 2 == 0:
+            raise ConfigError(f"kernel = {self.kernel}: expected an odd number of frames.")
+        if self.lookahead_frames < 0 or (self.lookahead_frames and not self.causal):
+            raise ConfigError(
+                f"lookahead_frames = {self.lookahead_frames}: expected 0 or more, and 0 unless causal = true "
+                "(an offline network sees the whole clip anyway)."
+            )
+
+    @property
+    def hop(self) -> int:
+        """Samples between encoder frames."""
+        return self.window // 2
+
+    @property
+    def block_count(self) -> int:
+        """Blocks that are stored: R*X, or X where the stacks are shared."""
+        return self.blocks * (1 if self.share_stacks else self.stacks)
+
+    @property
+    def latency_samples(self) -> int | None:
+        """Algorithmic delay of streaming: window plus lookahead; None for an offline network."""
+        return self.window + self.lookahead_frames * self.hop if self.causal else None
+
+
+PAPER = ModelConfig()
+SMALL = ModelConfig(
+    name="small",
+    filters=256,
+    window=64,
+    bottleneck=128,
+    hidden=256,
+    blocks=7,
+    stacks=3,
+    voiceprint=VoiceprintConfig(
+        kind="tcn", dimensions=128, filters=128, window=256, hop=128, hidden=256, layers=6, bottleneck=128, dropout=0.0
+    ),
+)
+TINY = ModelConfig(  # for tests and the quick recipe: trains in seconds, says nothing about quality
+    name="tiny",
+    filters=32,
+    window=32,
+    bottleneck=16,
+    hidden=24,
+    blocks=3,
+    stacks=2,
+    voiceprint=VoiceprintConfig(
+        kind="tcn", dimensions=16, filters=32, window=128, hop=64, hidden=24, layers=2, bottleneck=16, dropout=0.0
+    ),
+)
+CONFIGS = {config.name: config for config in (PAPER, SMALL, TINY)}
+
+
+def named_config(name: str, **changes: Any) -> ModelConfig:
+    """The configuration `name` with some fields changed: `named_config("paper", share_stacks=True)`."""
+    _one_of("config", name, tuple(CONFIGS))
+    return dataclasses.replace(CONFIGS[name], **changes)
+
+
+def from_dict(kind: type[T], values: Mapping[str, Any], *, base: T | None = None, where: str = "") -> T:
+    """Build the dataclass `kind` from plain values, `base` supplying what they leave out.
+
+    Raises:
+        ConfigError: an unknown key (with the closest known one) or a value of the wrong type.
+    """
+    hints = get_type_hints(kind)
+    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        label = f"{where}{key}"
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(sorted(fields))}."
+            raise ConfigError(f"unknown key '{label}'.{hint}")
+        if dataclasses.is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{label} = {value!r}: expected a table [{label}] of keys.")
+            inner = getattr(base, key) if base is not None else None
+            changes[key] = from_dict(hints[key], value, base=inner, where=f"{label}.")
+        else:
+            changes[key] = _checked(label, value, hints[key])
+    return dataclasses.replace(base, **changes) if base is not None else kind(**changes)  # type: ignore[type-var]
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain values of a configuration, for TOML, JSON and model files."""
+    return dataclasses.asdict(config)
+
+
+def model_config(values: Mapping[str, Any]) -> ModelConfig:
+    """A model configuration from plain values; `name` picks the one that supplies what they leave out."""
+    base = CONFIGS.get(str(values.get("name", "paper")), PAPER)
+    return from_dict(ModelConfig, values, base=base, where="model.")
+
+
+def _checked(label: str, value: Any, hint: Any) -> Any:
+    """`value` if it is of the annotated type; integers pass for floats, lists for tuples."""
+    text = str(hint)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if text.startswith("tuple") and isinstance(value, (list, tuple)):
+        return tuple(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+        raise ConfigError(f"{label} = {value!r}: expected {hint.__name__}, got {type(value).__name__}.")
+    return value

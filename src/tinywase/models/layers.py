@@ -1,0 +1,145 @@
+"""The separator's building blocks: PReLU, norms, depthwise convolution, and the convolution block of Conv-TasNet.
+
+Letters: B batch, C channels, H hidden channels, F frames, P kernel. Every layer that remembers the past takes an explicit
+`state`; without one it starts from silence, so an offline pass and a stream run the same code and agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPSILON = 1e-8  # paper.md 7
+
+
+class PReLU(nn.Module):
+    """max(x, 0) + a min(x, 0) with one learned slope a; written so that its gradient is fast on a CPU.
+
+    nn.PReLU's backward is several times slower there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x) - self.weight * functional.relu(-x)
+
+
+@dataclass
+class NormState:
+    """Running sums of a cumulative norm over all frames so far, in float64 so that hours do not drift."""
+
+    count: int = 0
+    total: Tensor | float = 0.0  # [B, 1]
+    squares: Tensor | float = 0.0  # [B, 1]
+
+
+class Norm(nn.Module):
+    """Layer norm over channels and time, with a gain and a bias per channel.
+
+    Global: one mean and variance for the clip. Causal: those of frames 0..f, for every frame f (cumulative layer norm).
+    """
+
+    def __init__(self, channels: int, *, causal: bool = False) -> None:
+        super().__init__()
+        self.causal = causal
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, state: NormState | None = None) -> Tensor:
+        """Shape: [B, C, F] -> [B, C, F]."""
+        if not self.causal:
+            return functional.group_norm(x, 1, self.weight, self.bias, EPSILON)
+        state = state if state is not None else NormState()
+        mean, variance = self._cumulative(x, state)
+        normalized = (x - mean) / torch.sqrt(variance + EPSILON)
+        return normalized * self.weight[:, None] + self.bias[:, None]
+
+    @staticmethod
+    def _cumulative(x: Tensor, state: NormState) -> tuple[Tensor, Tensor]:
+        """Mean and variance of everything up to each frame, [B, 1, F]; the sums move on in `state`."""
+        channels, frames = x.shape[1], x.shape[2]
+        x = x.float()
+        total = state.total + x.sum(1).double().cumsum(-1)  # [B, F]
+        squares = state.squares + x.square().sum(1).double().cumsum(-1)
+        count = channels * (state.count + torch.arange(1, frames + 1, device=x.device, dtype=torch.float64))
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp_min(0.0)
+        if frames:
+            state.count += frames
+            state.total, state.squares = total[:, -1:], squares[:, -1:]
+        return mean.float()[:, None], variance.float()[:, None]
+
+
+class DepthwiseConv(nn.Conv1d):
+    """Dilated depthwise convolution that keeps the number of frames: centred, or causal with a memory of the past."""
+
+    def __init__(self, channels: int, kernel: int, *, dilation: int, causal: bool) -> None:
+        super().__init__(channels, channels, kernel, dilation=dilation, groups=channels)
+        self.causal = causal
+
+    @property
+    def memory_frames(self) -> int:
+        """Past frames a causal convolution needs: (P-1) * dilation."""
+        return (self.kernel_size[0] - 1) * self.dilation[0]
+
+    def forward(self, x: Tensor, past: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """Shape: [B, H, F] -> [B, H, F]; `past` [B, H, memory_frames] stands before x (zeros if it is left out)."""
+        if not self.causal:
+            side = self.memory_frames // 2
+            return functional.conv1d(x, self.weight, self.bias, 1, side, self.dilation, self.groups)
+        if past is None:
+            past = x.new_zeros(x.shape[0], x.shape[1], self.memory_frames)
+        return functional.conv1d(torch.cat([past, x], -1), self.weight, self.bias, 1, 0, self.dilation, self.groups)
+
+
+@dataclass
+class BlockState:
+    """What a causal block remembers between chunks."""
+
+    expand: NormState = field(default_factory=NormState)
+    depthwise: NormState = field(default_factory=NormState)
+    past: Tensor | None = None  # [B, H, memory_frames]
+
+
+class ConvBlock(nn.Module):
+    """1x1 expand, PReLU, norm, depthwise, PReLU, norm, then two 1x1: residual (added to x) and skip (paper.md 2.3).
+
+    The `*_input` identities name the activations that a quantizer may attach to.
+    """
+
+    def __init__(self, bottleneck: int, hidden: int, kernel: int, *, dilation: int, causal: bool = False) -> None:
+        super().__init__()
+        self.expand_input = nn.Identity()
+        self.expand = nn.Conv1d(bottleneck, hidden, 1)
+        self.expand_slope = PReLU()
+        self.expand_norm = Norm(hidden, causal=causal)
+        self.depthwise_input = nn.Identity()
+        self.depthwise = DepthwiseConv(hidden, kernel, dilation=dilation, causal=causal)
+        self.depthwise_slope = PReLU()
+        self.depthwise_norm = Norm(hidden, causal=causal)
+        self.output_input = nn.Identity()
+        self.residual = nn.Conv1d(hidden, bottleneck, 1)
+        self.skip = nn.Conv1d(hidden, bottleneck, 1)
+
+    def forward(self, x: Tensor, state: BlockState | None = None) -> tuple[Tensor, Tensor]:
+        """Shape: [B, C, F] -> x + residual [B, C, F], skip [B, C, F]."""
+        state = state if state is not None else BlockState()
+        h = self.expand_norm(self.expand_slope(self.expand(self.expand_input(x))), state.expand)  # [B, H, F]
+        h = self.depthwise_input(h)
+        past, state.past = state.past, self._remember(h, state.past)
+        h = self.depthwise_norm(self.depthwise_slope(self.depthwise(h, past)), state.depthwise)
+        h = self.output_input(h)
+        return x + self.residual(h), self.skip(h)
+
+    def _remember(self, h: Tensor, past: Tensor | None) -> Tensor | None:
+        """The last memory_frames of everything seen, zeros before the beginning."""
+        if not self.depthwise.causal:
+            return None
+        if past is None:
+            past = h.new_zeros(h.shape[0], h.shape[1], self.depthwise.memory_frames)
+        return torch.cat([past, h], -1)[..., -self.depthwise.memory_frames :].detach()

@@ -1,0 +1,95 @@
+"""The separator: stacks of convolution blocks that turn a latent and a voiceprint into a mask (paper.md 2.3).
+
+Letters: B batch, N encoder filters, C bottleneck channels, F frames, D voiceprint dimensions, X blocks per stack, R stacks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ..config import ModelConfig
+from .layers import BlockState, ConvBlock, Norm, NormState, PReLU
+
+
+@dataclass
+class SeparatorState:
+    """What a causal separator remembers: one state per use of a block (shared stacks use a block R times)."""
+
+    norm: NormState = field(default_factory=NormState)
+    blocks: list[BlockState] = field(default_factory=list)  # R*X
+
+
+class Separator(nn.Module):
+    """Norm, bottleneck, R stacks of X blocks with the cues before each stack and after the last, mask."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        bottleneck, places = config.bottleneck, config.stacks + 1
+        self.norm = Norm(config.filters, causal=config.causal)
+        self.bottleneck_input = nn.Identity()
+        self.bottleneck = nn.Conv1d(config.filters, bottleneck, 1)
+        self.blocks = nn.ModuleList(
+            ConvBlock(bottleneck, config.hidden, config.kernel, dilation=2 ** (i % config.blocks), causal=config.causal)
+            for i in range(config.block_count)
+        )
+        if config.cues != "activity":
+            self.voiceprint_input = nn.Identity()
+            self.cue_projections = nn.ModuleList(
+                nn.Conv1d(config.voiceprint.dimensions, bottleneck, 1) for _ in range(places)
+            )
+            for projection in self.cue_projections:  # begin near x * 1, so that the voiceprint cannot silence the path
+                nn.init.normal_(projection.weight, std=0.02)  # type: ignore[arg-type]
+                nn.init.ones_(projection.bias)  # type: ignore[arg-type]
+        if config.cues != "voiceprint":
+            self.activity_inputs = nn.ModuleList(nn.Identity() for _ in range(places))
+            self.activity = nn.Conv1d(bottleneck, 1, 1)
+            nn.init.constant_(self.activity.bias, 1.0)  # type: ignore[arg-type]
+        self.output_slope = PReLU()
+        self.mask_input = nn.Identity()
+        self.mask = nn.Conv1d(bottleneck, config.filters, 1)
+
+    def initial_state(self) -> SeparatorState:
+        """Silence before the first frame."""
+        count = self.config.stacks * self.config.blocks
+        return SeparatorState(blocks=[BlockState() for _ in range(count)])
+
+    def forward(
+        self, latent: Tensor, voiceprint: Tensor | None, state: SeparatorState | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Mask, and the activity logits of the R + 1 places.
+
+        Shape: latent [B, N, F], voiceprint [B, D] -> mask [B, N, F], activity logits [B, R+1, F] or None.
+        """
+        config = self.config
+        state = state if state is not None else self.initial_state()
+        x = self.bottleneck(self.bottleneck_input(self.norm(latent, state.norm)))  # [B, C, F]
+        v = None if voiceprint is None or config.cues == "activity" else self.voiceprint_input(voiceprint)
+        skips: Tensor | None = None
+        logits = []
+        for stack in range(config.stacks):
+            x = self._cue(x, v, stack, logits)
+            for i in range(config.blocks):
+                use = stack * config.blocks + i
+                block = self.blocks[i if config.share_stacks else use]
+                x, skip = block(x, state.blocks[use])
+                skips = skip if skips is None else skips + skip
+        assert skips is not None
+        if config.mean_skip:
+            skips = skips / (config.stacks * config.blocks)
+        skips = self._cue(skips, v, config.stacks, logits)
+        mask = torch.sigmoid(self.mask(self.mask_input(self.output_slope(skips))))
+        return mask, torch.cat(logits, 1) if logits else None
+
+    def _cue(self, x: Tensor, voiceprint: Tensor | None, place: int, logits: list[Tensor]) -> Tensor:
+        """x * W v, then x * sigmoid(activity), at one of the R + 1 places; the activity's logits join `logits`."""
+        if voiceprint is not None:
+            x = x * self.cue_projections[place](voiceprint[..., None])
+        if self.config.cues != "voiceprint":
+            logit = self.activity(self.activity_inputs[place](x))  # [B, 1, F]
+            logits.append(logit)
+            x = x * torch.sigmoid(logit)
+        return x

@@ -1,0 +1,101 @@
+"""From an enrollment to a voiceprint: the paper's LSTM encoder and our cheaper convolutional one (paper.md 2.1).
+
+Letters: B batch, T samples, F frames, C channels, D dimensions of the voiceprint. The caller trims the enrollment to its
+active parts and brings it to a fixed level first (`tinywase.data.activity.prepare_enrollment`), in training and use alike.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..config import VoiceprintConfig
+from .layers import ConvBlock, Norm
+
+LOG_FLOOR = 1e-5  # power below which the filterbank is silent; enrollments come at RMS 0.05
+
+
+def pad_to_frames(signal: Tensor, window: int, hop: int) -> Tensor:
+    """Zeros around a signal so that frames cover it: hop on both sides, and a tail to whole windows (paper.md 7).
+
+    Shape: [B, T] -> [B, 1, T + tail + 2 hop]
+    """
+    tail = window - (hop + signal.shape[-1] % window) % window
+    return functional.pad(signal, (hop, tail + hop))[:, None]
+
+
+class LstmVoiceprint(nn.Module):
+    """The paper's encoder: convolution, bidirectional LSTM, mean over frames, linear."""
+
+    def __init__(self, config: VoiceprintConfig) -> None:
+        super().__init__()
+        self.window, self.hop = config.window, config.hop
+        self.filterbank = nn.Conv1d(1, config.filters, config.window, stride=config.hop, bias=False)
+        self.rnn = nn.LSTM(
+            config.filters,
+            config.hidden,
+            config.layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
+        self.linear = nn.Linear(2 * config.hidden, config.dimensions)
+
+    def forward(self, enrollment: Tensor) -> Tensor:
+        """Shape: [B, T] -> [B, D]."""
+        frames = self.filterbank(pad_to_frames(enrollment, self.window, self.hop))  # [B, C, F]
+        hidden, _ = self.rnn(frames.transpose(1, 2))  # [B, F, 2 H]
+        return self.linear(hidden.mean(1))
+
+
+class TcnVoiceprint(nn.Module):
+    """Ours: log power of a learned filterbank, the separator's blocks, mean and deviation over frames, linear.
+
+    The filterbank starts as mel-spaced Hann-windowed cosine and sine pairs: channel c and c + C/2 are one band.
+    """
+
+    def __init__(self, config: VoiceprintConfig, sample_rate_hz: int) -> None:
+        super().__init__()
+        self.window, self.hop = config.window, config.hop
+        self.filterbank = nn.Conv1d(1, config.filters, config.window, stride=config.hop, bias=False)
+        bands = config.filters // 2
+        with torch.no_grad():
+            self.filterbank.weight.copy_(mel_pairs(bands, config.window, sample_rate_hz)[:, None])
+        self.norm = Norm(bands)
+        self.bottleneck = nn.Conv1d(bands, config.bottleneck, 1)
+        self.blocks = nn.ModuleList(
+            ConvBlock(config.bottleneck, config.hidden, 3, dilation=2**i) for i in range(config.layers)
+        )
+        self.linear = nn.Linear(2 * config.bottleneck, config.dimensions)
+
+    def forward(self, enrollment: Tensor) -> Tensor:
+        """Shape: [B, T] -> [B, D]."""
+        pairs = self.filterbank(pad_to_frames(enrollment, self.window, self.hop))  # [B, C, F]
+        real, imaginary = pairs.float().chunk(2, dim=1)
+        x = self.norm(torch.log(real.square() + imaginary.square() + LOG_FLOOR))  # [B, C/2, F]
+        x = self.bottleneck(x)
+        skips = torch.zeros_like(x)
+        for block in self.blocks:
+            x, skip = block(x)
+            skips = skips + skip
+        mean = skips.mean(-1)
+        deviation = (skips - mean[..., None]).square().mean(-1).add(1e-6).sqrt()
+        return self.linear(torch.cat([mean, deviation], 1))
+
+
+def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> Tensor:
+    """Cosine and sine filters of `bands` mel-spaced frequencies under a Hann window, [2 bands, window]."""
+    top_mel = 2595 * math.log10(1 + sample_rate_hz / 2 * 0.95 / 700)
+    mels = torch.linspace(2595 * math.log10(1 + 60 / 700), top_mel, bands)
+    frequency_hz = 700 * (10 ** (mels / 2595) - 1)
+    phase = 2 * math.pi * frequency_hz[:, None] / sample_rate_hz * (torch.arange(window) - window / 2)
+    hann = torch.hann_window(window) * (2 / window) ** 0.5
+    return torch.cat([phase.cos() * hann, phase.sin() * hann])
+
+
+def build_voiceprint_encoder(config: VoiceprintConfig, sample_rate_hz: int) -> nn.Module:
+    """The encoder that `config.kind` names."""
+    return LstmVoiceprint(config) if config.kind == "lstm" else TcnVoiceprint(config, sample_rate_hz)

@@ -1,0 +1,144 @@
+"""WASE, the whole network: audio in, frames, cues, mask, audio out [Hao21; paper.md 2].
+
+    enrollment [B, T_e] -> voiceprint_encoder -> voiceprint [B, D]
+    mixture [B, T] -> encoder -> latent [B, N, F] -> separator(voiceprint) -> mask [B, N, F]
+    latent * mask -> decoder -> estimate [B, T]; latent * (1 - mask) -> decoder -> residual [B, T]
+
+Letters: B batch, T samples, N encoder filters, F frames, L window, R stacks. Frame f looks at samples
+[f * hop - hop, f * hop + hop) of the mixture, so a sample is whole after two frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..config import ModelConfig
+from ..errors import StreamError
+from .separator import Separator, SeparatorState
+from .voiceprint import build_voiceprint_encoder, pad_to_frames
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one pass returns."""
+
+    estimate: Tensor  # [B, T]
+    residual: Tensor  # [B, T]
+    activity: Tensor | None  # [B, R+1, F] logits; None where the activity cue is off
+    mask: Tensor  # [B, N, F]
+
+
+@dataclass
+class WaseState:
+    """Everything a stream remembers between chunks, on the way through the network."""
+
+    voiceprint: Tensor | None  # [B, D]
+    samples: Tensor  # [B, <L] fed, not yet a whole frame
+    separator: SeparatorState
+    latent: list[Tensor] = field(default_factory=list)  # [B, N, <=lookahead] waiting for their mask
+    overlap: Tensor | None = None  # [B, hop] half-finished output of the last frame
+    fed: int = 0  # samples
+    given: int = 0  # samples
+    frames: int = 0  # masks read so far, lookahead counted
+
+
+class Wase(nn.Module):
+    """Speech encoder, voiceprint encoder, separator and decoder."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = nn.Conv1d(1, config.filters, config.window, stride=config.hop, bias=False)
+        self.separator = Separator(config)
+        self.decoder = nn.ConvTranspose1d(config.filters, 1, config.window, stride=config.hop, bias=False)
+        self.voiceprint_encoder = build_voiceprint_encoder(config.voiceprint, config.sample_rate_hz)
+
+    def forward(self, mixture: Tensor, voiceprint: Tensor | None) -> Extraction:
+        """Extract the speaker of `voiceprint` from `mixture`. Shape: [B, T], [B, D] -> see `Extraction`."""
+        latent = self.encoder(pad_to_frames(mixture, self.config.window, self.config.hop))  # [B, N, F]
+        mask, activity = self._masks(latent, voiceprint)
+        length = mixture.shape[-1]
+        return Extraction(self._decode(latent * mask, length), self._decode(latent * (1 - mask), length), activity, mask)
+
+    def enroll(self, enrollment: Tensor) -> Tensor:
+        """The voiceprint of a prepared enrollment. Shape: [B, T] -> [B, D]."""
+        return self.voiceprint_encoder(enrollment)
+
+    def _masks(self, latent: Tensor, voiceprint: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Masks of a whole clip: with lookahead, the separator runs on past the end over silence."""
+        ahead = self.config.lookahead_frames
+        mask, activity = self.separator(functional.pad(latent, (0, ahead)), voiceprint)
+        return mask[..., ahead:], activity if activity is None else activity[..., ahead:]
+
+    def _decode(self, masked: Tensor, length: int) -> Tensor:
+        """Overlap-add back to samples, without the padding. Shape: [B, N, F] -> [B, T]."""
+        return self.decoder(masked)[:, 0, self.config.hop : self.config.hop + length]
+
+    # Streaming (causal networks): feed chunks of any size, then flush; together they equal one pass.
+
+    def start(self, voiceprint: Tensor | None, *, batch: int = 1) -> WaseState:
+        """A fresh stream.
+
+        Raises:
+            StreamError: the network is offline; it needs the whole clip.
+        """
+        if not self.config.causal:
+            raise StreamError("this model is offline: it needs the whole recording. Use a causal model to stream.")
+        silence = self.encoder.weight.new_zeros(batch, self.config.hop)  # the front padding of `pad_to_frames`
+        return WaseState(voiceprint, silence, self.separator.initial_state())
+
+    @torch.no_grad()
+    def feed(self, state: WaseState, chunk: Tensor) -> Tensor:
+        """The samples of the estimate that `chunk` completes. Shape: [B, any] -> [B, any]."""
+        config = self.config
+        state.fed += chunk.shape[-1]
+        samples = torch.cat([state.samples, chunk], -1)
+        count = max(0, (samples.shape[-1] - config.window) // config.hop + 1)
+        state.samples = samples[:, count * config.hop :]
+        if not count:
+            return chunk[:, :0]
+        used = samples[:, : (count + 1) * config.hop]
+        latent = self.encoder(used[:, None])
+        return self._finish(state, self._masked(state, latent))
+
+    @torch.no_grad()
+    def flush(self, state: WaseState) -> Tensor:
+        """The rest of the estimate once the mixture has ended; then the stream is used up. Shape: -> [B, any]."""
+        config = self.config
+        batch = state.samples.shape[0]
+        tail = config.window - (config.hop + state.fed % config.window) % config.window + config.hop
+        missing = state.fed - state.given
+        parts = [self.feed(state, state.samples.new_zeros(batch, tail))]
+        if config.lookahead_frames:
+            silence = state.samples.new_zeros(batch, config.filters, config.lookahead_frames)
+            parts.append(self._finish(state, self._masked(state, silence)))
+        return torch.cat(parts, -1)[:, :missing]
+
+    def _masked(self, state: WaseState, latent: Tensor) -> Tensor:
+        """Masked latents that have become ready: a mask belongs to the latent `lookahead_frames` before it."""
+        ahead = self.config.lookahead_frames
+        mask, _ = self.separator(latent, state.voiceprint, state.separator)
+        waiting = torch.cat([*state.latent, latent], -1)
+        ready = waiting.shape[-1] - ahead  # the first `ahead` masks belong to no frame
+        early = max(0, min(mask.shape[-1], ahead - state.frames))
+        state.frames += mask.shape[-1]
+        state.latent = [waiting[..., max(0, ready) :]]
+        return waiting[..., : max(0, ready)] * mask[..., early:]
+
+    def _finish(self, state: WaseState, masked: Tensor) -> Tensor:
+        """Overlap-add: of k frames, k * hop samples are whole; the last half waits for the next frame."""
+        hop = self.config.hop
+        if not masked.shape[-1]:
+            return masked[:, 0, :0]
+        wave = self.decoder(masked)[:, 0]  # [B, (k + 1) hop]
+        first = state.overlap is None  # frame 0 begins hop samples before the recording
+        if state.overlap is not None:
+            wave = torch.cat([wave[:, :hop] + state.overlap, wave[:, hop:]], -1)
+        state.overlap = wave[:, -hop:]
+        whole = wave[:, hop if first else 0 : -hop]
+        state.given += whole.shape[-1]
+        return whole
