@@ -1,0 +1,1 @@
+"""Speech in: lists, readers, packed banks, on-the-fly mixtures. No torch here."""

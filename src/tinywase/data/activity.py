@@ -1,0 +1,74 @@
+"""When somebody speaks: onset/offset labels from clean speech, and the one way an enrollment is prepared (paper.md 2, 3).
+
+Rule: a frame of 32 ms is active if its level is within 20 dB of the loudest frame. Letters: T samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import AudioError
+
+FRAME_S = 0.032
+ACTIVE_BELOW_PEAK_DB = 20.0
+ENROLLMENT_RMS = 0.05
+SHORTEST_ENROLLMENT_S = 0.5  # of active speech
+
+
+def frame_levels(samples: np.ndarray, frame_samples: int) -> np.ndarray:
+    """Mean power of consecutive frames, the last one zero-padded. Shape: [T] -> [ceil(T / frame)]."""
+    count = -(-len(samples) // frame_samples)
+    padded = np.zeros(count * frame_samples, np.float32)
+    padded[: len(samples)] = samples
+    frames = padded.reshape(count, frame_samples)
+    return np.einsum("ij,ij->i", frames, frames) / frame_samples
+
+
+def active_frames(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Which frames of FRAME_S are within 20 dB of the loudest; none in silence. Shape: [T] -> bool [frames]."""
+    power = frame_levels(samples, round(FRAME_S * sample_rate_hz))
+    loudest = power.max(initial=0.0)
+    return (power > loudest * 10 ** (-ACTIVE_BELOW_PEAK_DB / 10)) & (power > 0)
+
+
+def activity_label(target: np.ndarray, sample_rate_hz: int, hop: int, frames: int) -> np.ndarray:
+    """The paper's label: 1 from the first to the last active sample of the clean target, else 0.
+
+    Frame f of the network is centred on sample f * hop. Shape: [T] -> float32 [frames].
+    """
+    label = np.zeros(frames, np.float32)
+    active = np.flatnonzero(active_frames(target, sample_rate_hz))
+    if len(active):
+        frame_samples = round(FRAME_S * sample_rate_hz)
+        first, last = active[0] * frame_samples, (active[-1] + 1) * frame_samples
+        label[-(-first // hop) : -(-last // hop)] = 1.0
+    return label
+
+
+def trim_to_active(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """Only the active frames, joined. Shape: [T] -> [T' <= T]."""
+    frame_samples = round(FRAME_S * sample_rate_hz)
+    keep = np.repeat(active_frames(samples, sample_rate_hz), frame_samples)[: len(samples)]
+    return samples[keep]
+
+
+def scale_to_rms(samples: np.ndarray, rms: float) -> np.ndarray:
+    """The same sound at a level of `rms`; silence stays silence."""
+    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
+    return samples * np.float32(rms / level) if level > 0 else samples
+
+
+def prepare_enrollment(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """What the voiceprint encoder hears: mean removed, pauses cut out, RMS 0.05. Shape: float32 [T] -> [T' <= T].
+
+    Raises:
+        AudioError: less than half a second of speech in it.
+    """
+    samples = np.asarray(samples, np.float32)
+    active = trim_to_active(samples - samples.mean(), sample_rate_hz) if len(samples) else samples
+    if len(active) < SHORTEST_ENROLLMENT_S * sample_rate_hz:
+        raise AudioError(
+            f"enrollment holds {len(active) / sample_rate_hz:.2f} s of speech (frames within {ACTIVE_BELOW_PEAK_DB:.0f} dB "
+            f"of the loudest), expected at least {SHORTEST_ENROLLMENT_S} s. Record a few seconds of the speaker alone."
+        )
+    return scale_to_rms(active, ENROLLMENT_RMS)
