@@ -1,0 +1,40 @@
+"""tinywase: one voice out of a crowd, from a model of a few megabytes.
+
+    from tinywase import Extractor
+    extractor = Extractor.from_pretrained("default")
+    voiceprint = extractor.enroll("me.wav")
+    extraction = extractor.extract("meeting.wav", voiceprint)
+
+Public names are loaded when first used, so that `import tinywase` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .runtime.extractor import Extraction, ExtractionReport, Extractor
+    from .runtime.voiceprint import Voiceprint
+
+_HOMES = {
+    "Extractor": "runtime.extractor",
+    "Extraction": "runtime.extractor",
+    "ExtractionReport": "runtime.extractor",
+    "Voiceprint": "runtime.voiceprint",
+}
+__all__ = ["Extraction", "ExtractionReport", "Extractor", "Voiceprint", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tinywase")
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module 'tinywase' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
