@@ -1,0 +1,63 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError
+
+
+def refuse_output(path: str | Path, *, force: bool = False) -> Path:
+    """`path` as a Path, if a file may be made there; ask before long work.
+
+    Raises:
+        OutputError: `path` is a folder, or exists and `force` is false, or its folder is missing.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"'{path}' is a folder: give a file name.")
+    if path.exists() and not force:
+        raise OutputError(f"'{path}' exists already. Choose another name or allow replacing it (--force).")
+    if not path.parent.is_dir():
+        raise OutputError(f"folder '{path.parent}' does not exist: create it or put '{path.name}' elsewhere.")
+    return path
+
+
+@contextmanager
+def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
+    """A temporary path next to `path` to write to; it becomes `path` when the block ends well and vanishes otherwise.
+
+    Raises:
+        OutputError: `refuse_output` refuses, or the folder does.
+    """
+    path = refuse_output(path, force=force)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with _naming(path):
+        part.touch(exist_ok=False)
+    try:
+        yield part
+        with _naming(path):
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, data: bytes, *, force: bool = False) -> None:
+    """Write `data` to `path`, flushed to the disk before the name appears; see `whole_file`."""
+    with whole_file(path, force=force) as part, _naming(Path(path)), part.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """The system's refusals as ours, with the name of the file that was asked for."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}. Choose another folder.") from error

@@ -1,0 +1,107 @@
+"""The configuration as the fixed numbers of a model file's header (the bytes from 32 on, see format.py).
+
+Fixed numbers, so that a reader in C++ needs no JSON; limits, so that no file makes a reader allocate or work for long.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .config import CUES, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
+from .errors import FormatError
+
+CONFIG_LAYOUT = "8I 4B I 8I d 64s 80s"
+SIZES = ("sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
+VOICEPRINT_SIZES = ("dimensions", "filters", "window", "hop", "hidden", "layers", "bottleneck")
+LIMITS = {  # far above any sensible model
+    "sample_rate_hz": 768_000,
+    "filters": 1 << 16,
+    "window": 1 << 16,
+    "bottleneck": 1 << 16,
+    "hidden": 1 << 16,
+    "kernel": 255,
+    "blocks": 16,
+    "stacks": 64,
+    "lookahead_frames": 1 << 16,
+    "dimensions": 1 << 16,
+    "hop": 1 << 16,
+    "layers": 16,
+}
+
+
+def config_fields(config: ModelConfig) -> tuple[Any, ...]:
+    """The header's fields of a configuration.
+
+    Raises:
+        FormatError: a size beyond the limits, or a name that does not fit.
+    """
+    name, voiceprint = config.name.encode(), config.voiceprint
+    if not 1 <= len(name) <= 63 or b"\0" in name:
+        raise FormatError(f"configuration name {config.name!r}: a model file takes 1 to 63 bytes.")
+    _check_limits(config)
+    return (
+        *(getattr(config, size) for size in SIZES),
+        *(config.share_stacks, config.causal, config.mean_skip, CUES.index(config.cues)),
+        config.lookahead_frames,
+        VOICEPRINT_KINDS.index(voiceprint.kind),
+        *(getattr(voiceprint, size) for size in VOICEPRINT_SIZES),
+        voiceprint.dropout,
+        name,
+        b"",
+    )
+
+
+def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
+    """The configuration that the header's fields describe.
+
+    Raises:
+        FormatError: a flag, choice, size, name or reserved byte that no writer writes.
+        ConfigError: sizes that make no network.
+    """
+    sizes, (share, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
+    voiceprint_sizes, (dropout, raw_name, reserved) = fields[14:21], fields[21:]
+    for label, value, top in (
+        ("share_stacks", share, 1),
+        ("causal", causal, 1),
+        ("mean_skip", mean_skip, 1),
+        ("cues", cues, len(CUES) - 1),
+        ("voiceprint.kind", kind, len(VOICEPRINT_KINDS) - 1),
+    ):
+        if value > top:
+            raise FormatError(f"{label} = {value}: expected 0 to {top}.")
+    if any(reserved) or not 0 <= dropout <= 1:
+        raise FormatError(f"dropout = {dropout} or a reserved byte is not 0: expected a dropout of 0 to 1 and zeros.")
+    voiceprint = VoiceprintConfig(
+        kind=VOICEPRINT_KINDS[kind], dropout=dropout, **dict(zip(VOICEPRINT_SIZES, voiceprint_sizes, strict=True))
+    )
+    config = ModelConfig(
+        name=_name(raw_name),
+        cues=CUES[cues],
+        lookahead_frames=lookahead,
+        voiceprint=voiceprint,
+        share_stacks=bool(share),
+        causal=bool(causal),
+        mean_skip=bool(mean_skip),
+        **dict(zip(SIZES, sizes, strict=True)),
+    )
+    _check_limits(config)
+    return config
+
+
+def _name(raw: bytes) -> str:
+    name = raw.rstrip(b"\0")
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or b"\0" in name or len(name) > 63:
+        raise FormatError(f"the configuration's name {name!r} is not 1 to 63 bytes of UTF-8.")
+    return text
+
+
+def _check_limits(config: ModelConfig) -> None:
+    for part, label in ((config, ""), (config.voiceprint, "voiceprint.")):
+        for name, top in LIMITS.items():
+            value = getattr(part, name, 0)
+            if value > top:
+                raise FormatError(f"{label}{name} = {value}: a model file takes at most {top}.")
