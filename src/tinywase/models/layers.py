@@ -7,26 +7,26 @@ Letters: B batch, C channels, H hidden channels, F frames, P kernel. Every layer
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .gradients import DilatedDepthwise, SharedSlope
+
 EPSILON = 1e-8  # paper.md 7
 
 
 class PReLU(nn.Module):
-    """max(x, 0) + a min(x, 0) with one learned slope a; written so that its gradient is fast on a CPU.
-
-    nn.PReLU's backward is several times slower there.
-    """
+    """max(x, 0) + a min(x, 0) with one learned slope a."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((1,), 0.25))
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x) - self.weight * functional.relu(-x)
+        return cast(Tensor, SharedSlope.apply(x, self.weight))
 
 
 @dataclass
@@ -89,12 +89,12 @@ class DepthwiseConv(nn.Conv1d):
 
     def forward(self, x: Tensor, past: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """Shape: [B, H, F] -> [B, H, F]; `past` [B, H, memory_frames] stands before x (zeros if it is left out)."""
-        if not self.causal:
-            side = self.memory_frames // 2
-            return functional.conv1d(x, self.weight, self.bias, 1, side, self.dilation, self.groups)
-        if past is None:
-            past = x.new_zeros(x.shape[0], x.shape[1], self.memory_frames)
-        return functional.conv1d(torch.cat([past, x], -1), self.weight, self.bias, 1, 0, self.dilation, self.groups)
+        if self.causal:
+            past = past if past is not None else x.new_zeros(x.shape[0], x.shape[1], self.memory_frames)
+            padded = torch.cat([past, x], -1)
+        else:
+            padded = functional.pad(x, (self.memory_frames // 2, self.memory_frames // 2))
+        return cast(Tensor, DilatedDepthwise.apply(padded, self.weight, self.bias, self.dilation[0]))
 
 
 @dataclass

@@ -54,6 +54,8 @@ class LstmVoiceprint(nn.Module):
 class TcnVoiceprint(nn.Module):
     """Ours: log power of a learned filterbank, the separator's blocks, mean and deviation over frames, linear.
 
+    The voiceprint is scaled to length sqrt(D), so that every speaker modulates the separator equally strongly.
+
     The filterbank starts as mel-spaced Hann-windowed cosine and sine pairs: channel c and c + C/2 are one band.
     """
 
@@ -83,7 +85,8 @@ class TcnVoiceprint(nn.Module):
             skips = skips + skip
         mean = skips.mean(-1)
         deviation = (skips - mean[..., None]).square().mean(-1).add(1e-6).sqrt()
-        return self.linear(torch.cat([mean, deviation], 1))
+        voiceprint = self.linear(torch.cat([mean, deviation], 1))
+        return functional.normalize(voiceprint, dim=-1) * voiceprint.shape[-1] ** 0.5
 
 
 def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> Tensor:
