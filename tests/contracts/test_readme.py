@@ -1,0 +1,50 @@
+"""The README's blocks run: every `sh` block in a shell and every `python` block, beside two recordings."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+
+import tinywase
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture()
+def desk(tmp_path: Path) -> Path:
+    """A folder with the recordings that the README speaks of."""
+    demo = Path(tinywase.__path__[-1]) / "assets" / "demo"
+    for name, stem in {"meeting": "mixture", "me": "enrollment"}.items():
+        samples, rate_hz = soundfile.read(next(demo.glob(f"{stem}*")))
+        soundfile.write(tmp_path / f"{name}.wav", samples, rate_hz)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("language", "code"), BLOCKS, ids=[f"{language}-{i}" for i, (language, _) in enumerate(BLOCKS)])
+def test_block_runs(desk: Path, language: str, code: str) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = [sys.executable, "-c", code] if language == "python" else ["bash", "-euc", code]
+    result = subprocess.run(
+        command, cwd=desk, capture_output=True, text=True, timeout=300, env={**os.environ, "PATH": path}
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_both_kinds_of_block_are_there() -> None:
+    assert {language for language, _ in BLOCKS} == {"sh", "python"}
+
+
+def test_first_screen_has_the_sentence_the_picture_the_table_and_the_two_commands() -> None:
+    screen = "\n".join(README.splitlines()[:45])
+    parts = ["It returns that voice", "![", "results: begin", "make demo", "make test"]
+    places = [screen.lower().find(part.lower()) for part in parts]
+    assert places == sorted(places)
+    assert -1 not in places
