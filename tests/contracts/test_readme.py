@@ -16,9 +16,10 @@ import tinywase
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+NAMES = [f"{language}-{i}" for i, (language, _) in enumerate(BLOCKS)]
 
 
-@pytest.fixture()
+@pytest.fixture
 def desk(tmp_path: Path) -> Path:
     """A folder with the recordings that the README speaks of."""
     demo = Path(tinywase.__path__[-1]) / "assets" / "demo"
@@ -28,7 +29,7 @@ def desk(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("language", "code"), BLOCKS, ids=[f"{language}-{i}" for i, (language, _) in enumerate(BLOCKS)])
+@pytest.mark.parametrize(("language", "code"), BLOCKS, ids=NAMES)
 def test_block_runs(desk: Path, language: str, code: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = [sys.executable, "-c", code] if language == "python" else ["bash", "-euc", code]
