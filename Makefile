@@ -37,7 +37,9 @@ docs: $(VENV)/.dev  ## Rewrite what is generated: docs/cli.md, the README's tabl
 	@$(BIN)/python docs/generate.py
 
 install: $(VENV)/.core  ## Only install, with the five core dependencies
+	@echo "Installed: $(BIN)/tinywase"
 install-dev: $(VENV)/.dev  ## Install with torch and everything the tests need
+	@echo "Installed, with what tests and training need: $(BIN)/tinywase"
 
 clean:  ## Remove the environment, builds and caches
 	@rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -119,7 +119,9 @@ def results_table(results: list[dict[str, Any]]) -> str:
 def row(system: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     """One system's cells."""
     name = system["system"]
-    found = [next((s for s in result["systems"] if s["system"] == name), {}) for result in results]
+    found: list[dict[str, Any]] = [
+        next((s for s in result["systems"] if s["system"] == name), {}) for result in results
+    ]
     gains = [number(s, "si_sdr_improvement_mean", 2, unit=" dB") for s in found]
     cells = [number(system, "pesq_mean", 2), number(system, "estoi_mean", 3), percent(system, "confusion_rate")]
     return [NAMES.get(name, f"**{name}**"), file_size(name), *gains, *cells, number(system, "rtf", 3)]
