@@ -1,0 +1,57 @@
+"""Learned step size [LSQ, Esser et al. 2020] over an explicit table of levels, so that 1 bit and ternary are ordinary
+cases.
+
+    Q(w) = s * level nearest to w / s
+    dQ/dw = 1 inside the table's range, else 0
+    dQ/ds = (level - w/s) inside, level outside; times 1 / sqrt(weights * top level)
+
+Shapes: K levels, O output channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from .base import WeightQuantizer, positive
+from .levels import fit_scale, level_table, midpoints, spread
+
+
+class NearestLevel(torch.autograd.Function):
+    """levels[codes] * scale with LSQ's gradients."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, weight: Tensor, scale: Tensor, levels: Tensor, codes: Tensor) -> Tensor:
+        chosen = levels[codes]
+        ratio = weight / spread(scale, weight)
+        inside = (ratio > levels[0]) & (ratio < levels[-1])
+        ctx.save_for_backward(inside, torch.where(inside, chosen - ratio, chosen), scale)
+        ctx.gradient_scale = (weight.numel() / scale.numel() * float(levels[-1])) ** -0.5  # type: ignore[attr-defined]
+        return chosen * spread(scale, weight)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        inside, towards_scale, scale = ctx.saved_tensors  # type: ignore[attr-defined]
+        product = grad * towards_scale
+        total = product.sum().view(1) if scale.numel() == 1 else product.flatten(1).sum(1)
+        return grad * inside, total * ctx.gradient_scale, None, None  # type: ignore[attr-defined]
+
+
+class Lsq(WeightQuantizer):
+    """Learned step size; the step starts where the squared error of the given weight is least."""
+
+    def __init__(self, weight: Tensor, *, bits: int, per_channel: bool = False, table: str = "symmetric") -> None:
+        levels = torch.from_numpy(level_table(bits, table)).to(weight.device)
+        super().__init__(levels, bits=bits, per_channel=per_channel)
+        self.step = nn.Parameter(fit_scale(weight, levels, per_channel=per_channel))
+
+    @property
+    def scales(self) -> Tensor:
+        return positive(self.step)
+
+    def choose(self, weight: Tensor) -> Tensor:
+        return torch.bucketize(weight / spread(self.scales, weight), midpoints(self.levels), right=True)
+
+    def soft(self, weight: Tensor) -> Tensor:
+        return NearestLevel.apply(weight, self.scales, self.levels, self.choose(weight.detach()))

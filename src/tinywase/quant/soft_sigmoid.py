@@ -1,0 +1,84 @@
+"""Weights as a sum of sigmoids: the paper's quantizer [Quantization Networks, Yang et al. 2019; paper.md 4].
+
+    Q(w) = alpha * (sum_i gap_i * s(T (beta w - threshold_i)) - offset)
+
+s is a sigmoid of temperature T in training and a step at inference. alpha and beta are learned; the thresholds are
+midpoints between the clusters of a k-means on the scaled weights, then fixed; T rises on a schedule until the
+staircase is sharp.
+
+Shapes: K levels, K - 1 gaps and thresholds, O output channels. Cost of a training step: K - 1 sigmoids per weight, so
+beyond 5 bits prefer `lsq`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from .base import WeightQuantizer, positive
+from .levels import kmeans_thresholds, level_table, magnitude, spread
+
+HEADROOM = 1.25  # beta starts at HEADROOM * top level / max|w|
+TEMPERATURE_STEP = 10.0  # per epoch
+TEMPERATURE_CAP = 2000.0
+
+
+def temperature_at(epoch: float) -> float:
+    """T = 10 * epoch, at most 2000; epochs count from 1.
+
+    >>> temperature_at(1), temperature_at(300)
+    (10.0, 2000.0)
+    """
+    return min(TEMPERATURE_CAP, TEMPERATURE_STEP * max(1.0, epoch))
+
+
+class SoftStaircase(torch.autograd.Function):
+    """sum_i gap_i * sigmoid(T (x - threshold_i)), keeping one tensor for the backward pass instead of K - 1."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tensor) -> Tensor:
+        value, slope = torch.zeros_like(x), torch.zeros_like(x)
+        for threshold, gap in zip(thresholds, gaps, strict=True):
+            step = torch.sigmoid(temperature * (x - threshold))
+            value.add_(gap * step)
+            slope.add_(gap * temperature * step * (1 - step))
+        ctx.save_for_backward(slope)
+        return value
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return grad * slope, None, None, None
+
+
+class SoftSigmoid(WeightQuantizer):
+    """The paper's weight quantizer; per tensor in the paper, per output channel on request."""
+
+    thresholds: Tensor
+    temperature: Tensor
+
+    def __init__(self, weight: Tensor, *, bits: int, per_channel: bool = False, table: str = "symmetric") -> None:
+        levels = torch.from_numpy(level_table(bits, table)).to(weight.device)
+        super().__init__(levels, bits=bits, per_channel=per_channel)
+        beta = HEADROOM * levels[-1] / magnitude(weight, per_channel=per_channel)
+        scaled = (weight.detach() * spread(beta, weight)).cpu().numpy()  # one k-means: some channels have 3 weights
+        self.beta = nn.Parameter(beta)
+        self.alpha = nn.Parameter(1 / beta)
+        self.register_buffer("thresholds", torch.from_numpy(kmeans_thresholds(scaled, len(levels))).to(weight.device))
+        self.register_buffer("temperature", torch.tensor(temperature_at(1), device=weight.device))
+
+    @property
+    def scales(self) -> Tensor:
+        return positive(self.alpha)
+
+    def scaled(self, weight: Tensor) -> Tensor:
+        """beta * w. Shape: [O, ...] -> [O, ...]."""
+        return weight * spread(positive(self.beta), weight)
+
+    def choose(self, weight: Tensor) -> Tensor:
+        return torch.bucketize(self.scaled(weight), self.thresholds, right=True)
+
+    def soft(self, weight: Tensor) -> Tensor:
+        gaps, offset = self.levels.diff(), -self.levels[0]
+        staircase = SoftStaircase.apply(self.scaled(weight), self.thresholds, gaps, self.temperature)
+        return (staircase - offset) * spread(self.scales, weight)
