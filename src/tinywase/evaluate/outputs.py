@@ -1,0 +1,54 @@
+"""The results of an evaluation in a folder: trials.csv, summary.json, table.md and, where matplotlib is, the plots."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..errors import OutputError
+from ..files import whole_file, write_whole
+from .plots import draw_plots
+from .report import Report, markdown, rows_csv, summary_json
+
+RESULT_NAMES = ("trials.csv", "summary.json", "table.md", "improvement.png", "input_output.png", "by_sexes.png")
+
+
+def refuse_existing(paths: list[Path], *, force: bool) -> None:
+    """Say before hours of work, not after them, that results are in the way.
+
+    Raises:
+        OutputError: one of `paths` exists and `force` is false.
+    """
+    found = next((path for path in paths if path.exists()), None)
+    if found is not None and not force:
+        raise OutputError(
+            f"'{found}' exists already: nothing was evaluated. Choose another place or replace it with --force."
+        )
+
+
+def result_paths(folder: Path) -> list[Path]:
+    """Every file that `write_results` may write into `folder`."""
+    return [folder / name for name in RESULT_NAMES]
+
+
+def write_results(folder: Path, report: Report, *, force: bool = False) -> tuple[str, ...]:
+    """Write all results; returns notes on what is left out.
+
+    Raises:
+        OutputError: the folder refuses, or a result exists and `force` is false.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make folder '{folder}': {error.strerror or error}. Choose a place you may write to."
+        ) from error
+    write_whole(folder / "trials.csv", rows_csv(report.evaluation.rows).encode(), force=force)
+    write_whole(folder / "summary.json", summary_json(report).encode(), force=force)
+    write_whole(folder / "table.md", markdown(report).encode(), force=force)
+    if find_spec("matplotlib") is None:
+        return ("the plots are left out: package 'matplotlib' is not installed (pip install 'tinywase[plots]').",)
+    for name, save in draw_plots(report.evaluation.rows, report.summaries).items():
+        with whole_file(folder / name, force=force) as part:
+            save(part)
+    return ()

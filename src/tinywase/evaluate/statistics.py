@@ -1,0 +1,125 @@
+"""Means over trials with bootstrap confidence intervals, split by sex pair, and the paired comparison of two systems.
+
+The intervals are percentiles of the mean over resampled trials [Efron79]. Trials are taken as independent although some
+share a speaker: they say how far another draw of such trials could move the mean, not another set of speakers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .score import Row
+
+LEVEL = 0.95
+RESAMPLES = 2000
+SEED = 20211  # fixed: the same rows give the same interval
+BLOCK_VALUES = 1_000_000  # drawn at once: 6000 trials times 2000 resamples would take 100 MB
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over `count` trials with its interval; nan where they are too few (none, or one for the interval)."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The figures of one system over some trials: all of them, or those of a sex pair."""
+
+    trials: int
+    means: dict[str, Mean]  # by name of value, see score.py
+
+
+@dataclass(frozen=True)
+class SystemSummary:
+    """The figures of one system."""
+
+    name: str
+    groups: dict[str, Group]  # "all"; then "same", "different" and each pair ("FF", "FM", ...) the list tells apart
+    rtf: float  # median over trials, which the first one's warm-up does not move
+    failures: int
+
+    @property
+    def overall(self) -> Group:
+        """All trials."""
+        return self.groups["all"]
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """`system` minus `against` in one value, trial by trial."""
+
+    system: str
+    against: str
+    value: str
+    difference: Mean
+    better_rate: float  # share of the trials in which `system` is ahead
+
+
+def bootstrap_mean(
+    values: Sequence[float] | np.ndarray, rng: np.random.Generator, *, level: float = LEVEL, resamples: int = RESAMPLES
+) -> Mean:
+    """Mean of the defined values and the percentiles of means of resampled ones.
+
+    >>> bootstrap_mean([3.0, 3.0, math.nan], np.random.default_rng(0))
+    Mean(value=3.0, low=3.0, high=3.0, count=2)
+    """
+    defined = np.asarray(values, np.float64)
+    defined = defined[~np.isnan(defined)]
+    count = len(defined)
+    if count < 2:
+        return Mean(float(defined[0]) if count else math.nan, math.nan, math.nan, count)
+    block = max(1, BLOCK_VALUES // count)
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    means = np.concatenate([defined[rng.integers(0, count, (size, count))].mean(1) for size in sizes])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Mean(float(defined.mean()), float(low), float(high), count)
+
+
+def summarize(rows: Sequence[Row], *, system: str, failures: int = 0) -> SystemSummary:
+    """The figures of `system`, whose rows are among `rows`."""
+    own = [row for row in rows if row.system == system]
+    groups = {name: _group(members) for name, members in _by_sexes(own).items()}
+    rtf = float(np.median([row.values["rtf"] for row in own])) if own else math.nan
+    return SystemSummary(system, groups, rtf, failures)
+
+
+def compare(rows: Sequence[Row], *, system: str, against: str, value: str) -> PairedDifference:
+    """`system` minus `against` in `value`, over the trials that both have."""
+    first, second = (
+        {row.position: row.values.get(value, math.nan) for row in rows if row.system == name}
+        for name in (system, against)
+    )
+    differences = np.array([first[position] - second[position] for position in first if position in second])
+    defined = differences[~np.isnan(differences)]
+    better_rate = float(np.mean(defined > 0)) if len(defined) else math.nan
+    return PairedDifference(system, against, value, bootstrap_mean(defined, np.random.default_rng(SEED)), better_rate)
+
+
+def _group(rows: Sequence[Row]) -> Group:
+    names = rows[0].values if rows else {}
+    means = {
+        name: bootstrap_mean([row.values[name] for row in rows], np.random.default_rng(SEED))
+        for name in names
+        if name != "rtf"
+    }
+    return Group(len(rows), means)
+
+
+def _by_sexes(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """All rows, and those whose sexes the list tells, by same/different and by pair (the target's first)."""
+    known = [row for row in rows if len(row.sexes) > 1]
+    split = {
+        "same": [row for row in known if len(set(row.sexes)) == 1],
+        "different": [row for row in known if len(set(row.sexes)) > 1],
+    }
+    split |= {pair: [row for row in known if row.sexes == pair] for pair in sorted({row.sexes for row in known})}
+    return {"all": list(rows)} | {name: members for name, members in split.items() if members}

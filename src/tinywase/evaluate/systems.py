@@ -1,0 +1,159 @@
+"""What can be evaluated: packed models, training checkpoints, the floor, the ceiling, or any function of one's own.
+
+A system is bound to a trial once (there a model enrolls the speaker) and then extracts from its mixture; only the
+second step counts for the real-time factor. Letters: T samples, F activity frames.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.activity import prepare_enrollment
+from ..data.trials import RenderedTrial
+from ..errors import ConfigError, FormatError
+from .oracle import oracle_estimate
+
+if TYPE_CHECKING:
+    from ..models import Wase
+
+FLOOR, CEILING = "mixture", "oracle"
+DEFAULT_RATE_HZ = 8000  # of the floor and the ceiling where no model says otherwise
+
+
+@dataclass(frozen=True)
+class SystemOutput:
+    """What a system returns for one mixture."""
+
+    estimate: np.ndarray  # [T]
+    activity: np.ndarray | None = None  # [F] 0..1; None where the system has no opinion
+    hop_samples: int = 1  # between activity frames; frame f is centred on sample f * hop_samples
+
+
+@dataclass(frozen=True)
+class System:
+    """A name, the rate it works at, and `bind`, which makes it ready for the speaker of one trial."""
+
+    name: str
+    sample_rate_hz: int
+    bind: Callable[[RenderedTrial], Callable[[np.ndarray], SystemOutput]]
+
+
+def open_systems(names: Sequence[str]) -> list[System]:
+    """The systems called `mixture`, `oracle`, a bundled model, a .twase file or a .safetensors checkpoint.
+
+    The floor and the ceiling work at the rate of the first model. Two systems of one name get their full paths.
+
+    Raises:
+        TinyWaseError: an unknown or unusable model.
+    """
+    opened = {name: _open_model(name) for name in names if name not in (FLOOR, CEILING)}
+    rate_hz = next((system.sample_rate_hz for system in opened.values()), DEFAULT_RATE_HZ)
+    systems = [opened[name] if name in opened else _without_model(name, rate_hz) for name in names]
+    short_names = [system.name for system in systems]
+    return [
+        replace(system, name=name) if short_names.count(system.name) > 1 else system
+        for name, system in zip(names, systems, strict=True)
+    ]
+
+
+def function_system(
+    name: str, function: Callable[[np.ndarray, np.ndarray, int], np.ndarray], *, sample_rate_hz: int = DEFAULT_RATE_HZ
+) -> System:
+    """Any function (mixture [T], enrollment [T_e], sample_rate_hz) -> estimate [T] as a system."""
+
+    def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
+        return lambda mixture: SystemOutput(np.asarray(function(mixture, trial.enrollment, sample_rate_hz)))
+
+    return System(name, sample_rate_hz, bind)
+
+
+def _without_model(name: str, rate_hz: int) -> System:
+    """The untouched mixture or the oracle mask."""
+    if name == FLOOR:
+        return System(name, rate_hz, lambda trial: SystemOutput)
+
+    def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
+        return lambda mixture: SystemOutput(
+            oracle_estimate(mixture=mixture, target=trial.target, sample_rate_hz=trial.sample_rate_hz)
+        )
+
+    return System(name, rate_hz, bind)
+
+
+def _open_model(name: str) -> System:
+    return _checkpoint(Path(name)) if name.endswith(".safetensors") else _packed_model(name)
+
+
+def _packed_model(name: str) -> System:
+    """A .twase file by path or bundled name, run by the package's own runtime."""
+    from ..runtime.model import open_model
+    from ..runtime.registry import find_model
+
+    path = find_model(name)
+    model = open_model(path)
+    config = model.config
+
+    def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
+        voiceprint = model.enroll(prepare_enrollment(trial.enrollment, config.sample_rate_hz))
+
+        def extract(mixture: np.ndarray) -> SystemOutput:
+            estimate, activity = model.extract(mixture, voiceprint)
+            return SystemOutput(estimate, None if config.cues == "voiceprint" else activity, config.hop)
+
+        return extract
+
+    return System(path.stem, config.sample_rate_hz, bind)
+
+
+def _checkpoint(path: Path) -> System:
+    """Float weights of a training, run by torch."""
+    model = _load_checkpoint(path)
+    import torch  # after the loader, which says what to install where it is missing
+
+    config = model.config
+
+    def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
+        enrollment = prepare_enrollment(trial.enrollment, config.sample_rate_hz)
+        with torch.inference_mode():
+            voiceprint = model.enroll(torch.from_numpy(enrollment)[None])
+
+        def extract(mixture: np.ndarray) -> SystemOutput:
+            with torch.inference_mode():
+                extraction = model(torch.from_numpy(mixture)[None], voiceprint)
+                logits = extraction.activity  # [1, R+1, F]
+                activity = None if logits is None else torch.sigmoid(logits[0].mean(0)).numpy()
+            return SystemOutput(extraction.estimate[0].numpy(), activity, config.hop)
+
+        return extract
+
+    return System(path.stem, config.sample_rate_hz, bind)
+
+
+def _load_checkpoint(path: Path) -> Wase:
+    """The network of a .safetensors file whose metadata holds its configuration."""
+    try:
+        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import load_file
+
+        from ..config import model_config
+        from ..models import Wase
+    except ImportError as error:
+        raise ConfigError(
+            f"'{path}' needs torch: {error}. Run pip install 'tinywase[train]' or give a .twase file."
+        ) from error
+    try:
+        with safe_open(path, "pt") as file:
+            model = Wase(model_config(json.loads(file.metadata()["config"]))).eval()
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise FormatError(
+            f"'{path}' is no checkpoint of this package ({type(error).__name__}: {error}). "
+            "Expected a .safetensors file that `tinywase train` wrote."
+        ) from error
+    return model
