@@ -1,0 +1,264 @@
+"""Mixtures drawn on the fly: first a recipe is drawn (a few numbers, seeded), then it is rendered from a bank (paper.md 3).
+
+A recipe says who speaks, from where, how fast, how loud and through what; the same recipe always gives the same audio.
+Letters: T samples of a segment, E samples of an enrollment, S segments of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import AudioError, ConfigError
+from . import augment
+from .activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
+from .bank import SpeechBank
+
+VOICE_RMS = 0.05
+PEAK = 0.99
+TRIES = 20
+
+
+@dataclass(frozen=True)
+class MixConfig:
+    """What is drawn, and how often."""
+
+    segment_s: float = 3.0
+    enrollment_s: float = 3.0
+    gain_db: float = 2.5  # +g to one voice and -g to the other, g uniform in [-gain_db, gain_db]
+    level_db: float = 0.0  # the whole mixture, uniform in [-level_db, level_db]
+    from_start: float = 0.5  # chance that a segment begins where its utterance begins, so that there is an onset
+    speeds: tuple[float, ...] = (0.82, 0.9, 1.0, 1.1, 1.22)  # each makes new voices of all speakers
+    both_targets: bool = True  # a mixture serves twice, each of its voices being the target once
+    single: float = 0.0  # chance of a lone target
+    absent: float = 0.0  # chance of an enrollment of somebody else
+    third: float = 0.0  # chance of a third voice
+    pause: float = 0.0  # chance that a voice falls silent for a part of the segment
+    equalizer: float = 0.3  # chances of an augmentation, per voice
+    band: float = 0.0
+    room: float = 0.0
+    noise: float = 0.0  # chance per mixture
+    noise_snr_db: tuple[float, float] = (5.0, 25.0)
+
+    def __post_init__(self) -> None:
+        if self.segment_s < 0.1 or self.enrollment_s < 0.5:
+            raise ConfigError(
+                f"mix.segment_s = {self.segment_s}, mix.enrollment_s = {self.enrollment_s}: expected at least 0.1 and 0.5."
+            )
+        for name in ("from_start", "single", "absent", "third", "pause", "equalizer", "band", "room", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"mix.{name} = {getattr(self, name)}: expected a chance between 0 and 1.")
+        if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2:
+            raise ConfigError(f"mix.speeds = {self.speeds}: expected factors between 0.5 and 2.")
+
+
+@dataclass(frozen=True)
+class VoiceRecipe:
+    """One voice of a mixture: what it says there, and what it is enrolled with."""
+
+    speaker: str
+    speed: float
+    utterance: int
+    position: float  # 0..1 of the room between the first and the last possible start
+    enrollment: int | None  # utterance; None for a voice that is never a target
+    enrollment_position: float
+    gain_db: float
+    pause: tuple[float, float] | None  # silent part of the segment, 0..1
+    seed: int  # of its augmentations
+
+
+@dataclass(frozen=True)
+class MixRecipe:
+    """Everything that decides a mixture."""
+
+    voices: tuple[VoiceRecipe, ...]  # the first is the target
+    absent: bool  # the target is enrolled but does not speak
+    level_db: float
+    noise_snr_db: float | None
+    t60_s: float | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rendered segments, ready to become tensors."""
+
+    mixture: np.ndarray  # float32 [S, T]
+    target: np.ndarray  # float32 [S, T], zeros where the target is absent
+    interference: np.ndarray  # float32 [S, T], everything else
+    enrollment: np.ndarray  # float32 [S, E]
+    speaker: np.ndarray  # int64 [S], class of the enrolled voice: a speaker at a speed
+
+
+@dataclass
+class Mixer:
+    """Draws and renders mixtures from a bank."""
+
+    bank: SpeechBank
+    config: MixConfig = field(default_factory=MixConfig)
+
+    def __post_init__(self) -> None:
+        if len(self.bank.target_speakers) < 2:
+            raise ConfigError(
+                f"the bank has {len(self.bank.target_speakers)} speakers with two recordings or more, expected at least 2: "
+                "one recording to extract and another to enroll, and somebody else to mix with."
+            )
+        self._speakers = list(self.bank.by_speaker)
+        self._class_of = {speaker: index for index, speaker in enumerate(self.bank.target_speakers)}
+
+    @property
+    def speaker_classes(self) -> int:
+        """Voices for the speaker classifier: every speaker at every speed is one."""
+        return len(self.bank.target_speakers) * len(self.config.speeds)
+
+    def speaker_class(self, voice: VoiceRecipe) -> int:
+        return self._class_of[voice.speaker] * len(self.config.speeds) + self.config.speeds.index(voice.speed)
+
+    # Drawing
+
+    def draw(self, rng: np.random.Generator) -> MixRecipe:
+        """A recipe; equal generators give equal recipes."""
+        config = self.config
+        target = self.bank.target_speakers[rng.integers(len(self.bank.target_speakers))]
+        single = rng.random() < config.single
+        count = 1 if single else 3 if rng.random() < config.third else 2
+        gain_db = rng.uniform(-config.gain_db, config.gain_db)
+        absent = not single and rng.random() < config.absent
+        voices = [self._draw_voice(rng, target, gain_db, enroll=True)]
+        while len(voices) < count + absent:
+            speaker = self._speakers[rng.integers(len(self._speakers))]
+            if all(speaker != voice.speaker for voice in voices):
+                enroll = len(voices) == 1 and speaker in self._class_of
+                voices.append(self._draw_voice(rng, speaker, -gain_db, enroll=enroll))
+        return MixRecipe(
+            voices=tuple(voices),
+            absent=absent,
+            level_db=rng.uniform(-config.level_db, config.level_db),
+            noise_snr_db=rng.uniform(*config.noise_snr_db) if rng.random() < config.noise else None,
+            t60_s=augment.draw_room(self.bank.sample_rate_hz, rng)[0] if rng.random() < config.room else None,
+            seed=int(rng.integers(2**32)),
+        )
+
+    def _draw_voice(self, rng: np.random.Generator, speaker: str, gain_db: float, *, enroll: bool) -> VoiceRecipe:
+        own = self.bank.by_speaker[speaker]
+        first = int(rng.integers(len(own)))
+        other = (first + 1 + int(rng.integers(len(own) - 1))) % len(own) if enroll else None
+        start, length = rng.random(), rng.uniform(0.1, 0.5)
+        return VoiceRecipe(
+            speaker=speaker,
+            speed=self.config.speeds[rng.integers(len(self.config.speeds))],
+            utterance=own[first],
+            position=0.0 if rng.random() < self.config.from_start else rng.random(),
+            enrollment=None if other is None else own[other],
+            enrollment_position=rng.random(),
+            gain_db=gain_db,
+            pause=(start * (1 - length), start * (1 - length) + length) if rng.random() < self.config.pause else None,
+            seed=int(rng.integers(2**32)),
+        )
+
+    # Rendering
+
+    def render(self, recipe: MixRecipe) -> tuple[np.ndarray, np.ndarray]:
+        """The voices as they arrive, and the mixture with its noise. Shape: -> [voices, T], [T].
+
+        An absent target is not among the sounds: its row is zeros.
+        """
+        config, rate_hz = self.config, self.bank.sample_rate_hz
+        rng = np.random.default_rng(recipe.seed)
+        voices = np.stack([self._voice(voice, recipe.t60_s) for voice in recipe.voices])
+        if recipe.absent:
+            voices[0] = 0.0
+        mixture = voices.sum(0)
+        if recipe.noise_snr_db is not None:
+            noise = augment.coloured_noise(len(mixture), rate_hz, rng)
+            mixture = mixture + noise * np.float32(VOICE_RMS * 10 ** (-recipe.noise_snr_db / 20))
+        gain = 10 ** (recipe.level_db / 20)
+        gain = min(gain, PEAK / max(1e-9, float(np.abs(mixture).max())))
+        return voices * np.float32(gain), mixture * np.float32(gain)
+
+    def _voice(self, voice: VoiceRecipe, t60_s: float | None) -> np.ndarray:
+        config, rate_hz = self.config, self.bank.sample_rate_hz
+        wanted = round(config.segment_s * rate_hz)
+        audio = self._crop(voice.utterance, voice.position, voice.speed, wanted)
+        rng = np.random.default_rng(voice.seed)
+        audio = self._coloured(audio, rng)
+        if t60_s is not None:
+            distance_m = augment.draw_room(rate_hz, rng)[1]
+            audio = augment.reverberate(audio, augment.room_response(t60_s, distance_m, rate_hz, rng))
+        audio = scale_to_rms(audio - audio.mean(), VOICE_RMS * 10 ** (voice.gain_db / 20))
+        if voice.pause is not None:
+            first, last = (round(edge * len(audio)) for edge in voice.pause)
+            audio[first:last] = 0.0
+        return np.pad(audio, (0, wanted - len(audio)))
+
+    def _crop(self, utterance: int, position: float, speed: float, wanted: int) -> np.ndarray:
+        """At most `wanted` samples of an utterance at a speed."""
+        source = round(wanted * speed)
+        room = max(0, self.bank.utterances[utterance].length - source)
+        audio = self.bank.audio(utterance, round(position * room), source)
+        return augment.change_speed(audio, speed, self.bank.sample_rate_hz)[:wanted]
+
+    def _coloured(self, audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Equalizer and band limit, each by its chance."""
+        if rng.random() < self.config.equalizer:
+            audio = augment.equalize(audio, self.bank.sample_rate_hz, rng)
+        if rng.random() < self.config.band:
+            audio = augment.limit_band(audio, self.bank.sample_rate_hz, rng)
+        return audio
+
+    def enrollment(self, voice: VoiceRecipe) -> np.ndarray:
+        """What a voice is enrolled with: another recording, prepared as in use, cut or repeated to E samples."""
+        assert voice.enrollment is not None
+        config, rate_hz = self.config, self.bank.sample_rate_hz
+        rng = np.random.default_rng((voice.seed, 1))
+        audio = self.bank.audio(voice.enrollment)
+        audio = prepare_enrollment(augment.change_speed(audio, voice.speed, rate_hz), rate_hz)
+        wanted = round(config.enrollment_s * rate_hz)
+        if len(audio) < wanted:
+            audio = np.tile(audio, -(-wanted // len(audio)))
+        first = round(voice.enrollment_position * (len(audio) - wanted))
+        return scale_to_rms(self._coloured(audio[first : first + wanted], rng), ENROLLMENT_RMS)
+
+    # Batches
+
+    def batch(self, segments: int, rng: np.random.Generator) -> Batch:
+        """S segments; with `both_targets` they come in pairs that share a mixture where both voices can be enrolled."""
+        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []  # mixture, target, enrollment, class
+        failures = 0
+        while len(rows) < segments:
+            recipe = self.draw(rng)
+            try:
+                rows += self._segments(recipe)
+            except AudioError:  # an enrollment without half a second of speech: draw another
+                failures += 1
+                if failures > TRIES * segments:
+                    raise
+        rows = rows[:segments]
+        mixture, target, enrollment = (np.stack([row[i] for row in rows]).astype(np.float32) for i in range(3))
+        return Batch(mixture, target, mixture - target, enrollment, np.array([row[3] for row in rows], np.int64))
+
+    def _segments(self, recipe: MixRecipe) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
+        voices, mixture = self.render(recipe)
+        both = self.config.both_targets and not recipe.absent
+        return [
+            (mixture, voices[i], self.enrollment(voice), self.speaker_class(voice))
+            for i, voice in enumerate(recipe.voices)
+            if voice.enrollment is not None and (i == 0 or both)
+        ]
+
+    def enrollments(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Enrollments alone with their classes, for the speaker classifier. Shape: -> [count, E], int64 [count]."""
+        audio: list[np.ndarray] = []
+        classes: list[int] = []
+        for _ in range(TRIES * count):
+            speaker = self.bank.target_speakers[rng.integers(len(self.bank.target_speakers))]
+            voice = self._draw_voice(rng, speaker, 0.0, enroll=True)
+            try:
+                audio.append(self.enrollment(voice))
+            except AudioError:
+                continue
+            classes.append(self.speaker_class(voice))
+            if len(audio) == count:
+                return np.stack(audio), np.array(classes, np.int64)
+        raise AudioError(f"the bank has too few enrollments with half a second of speech: {len(audio)} of {count} found.")
