@@ -1,4 +1,4 @@
-"""Activation quantizers: the file's formula, straight-through gradients, independence of batch neighbours once frozen."""
+"""Activation quantizers: file formula, straight-through gradients, independent of batch neighbours once frozen."""
 
 from __future__ import annotations
 
