@@ -30,9 +30,9 @@ beginning. The parts follow each other in this order, and nothing else is in the
      84  u32      scales (1, or the first size; 0 for floats)
      88  u32      offset of its data, a multiple of 16
      92  u32      bytes of its data
-3. Payload: the tensors' data in the records' order, the first at the payload offset, each other at the first multiple of
-   16 after the one before; bytes between are zero. Data of floats: the elements in C order. Data of codes: the packed
-   codes (packing.py), zeros to a multiple of 4, the levels as f32, ascending, the scales as f32.
+3. Payload: the tensors' data in the records' order, the first at the payload offset, each other at the first multiple
+   of 16 after the one before; bytes between are zero. Data of floats: the elements in C order. Data of codes: the
+   packed codes (packing.py), zeros to a multiple of 4, the levels as f32, ascending, the scales as f32.
    An element's value is levels[code] * scale, in float32; the scale is the only one or that of the first index.
 4. Card: a JSON object in UTF-8, for people: data, licences, results. No reader needs it to run the model.
 
@@ -46,32 +46,29 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
-
-import numpy as np
 
 from .config import ModelConfig
 from .errors import ConfigError, FormatError
 from .files import write_whole
 from .header import CONFIG_LAYOUT, config_fields, config_from_fields
-from .layout import canonical_order, check_activations, check_names
-from .packing import pack, packed_bytes, unpack
-from .tensors import KIND_BITS, KINDS, MAX_DIMENSIONS, MAX_ELEMENTS, PackedTensor
+from .layout import VOICEPRINT, activation_points, canonical_order, check_activations, check_names
+from .records import RECORD, Record, check_places, read_records, read_tensor, round_up, write_tensors
+from .sizes import Sizes, count_sizes
+from .tensors import PackedTensor
 
-__all__ = ["ModelFile", "PackedTensor", "Record", "read_model", "read_records", "write_model"]
+__all__ = ["ModelFile", "PackedTensor", "Report", "inspect", "read_model", "to_bytes", "write_model"]
 
 MAGIC = b"TWSE"
 VERSION = 1
 HEADER = struct.Struct("<4s7I" + CONFIG_LAYOUT)
-RECORD = struct.Struct("<60s4B4I4I")
 CRC_AT = 28
-ALIGNMENT_BYTES = 16
 PAYLOAD_ALIGNMENT_BYTES = 64
 MAX_FILE_BYTES = (1 << 32) - 1
-ENCODING_PLAIN = 0
 
 
 @dataclass(frozen=True)
@@ -84,17 +81,26 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class Record:
-    """One row of the tensor table, checked against the file but not yet read."""
+class Report:
+    """What `tinywase info` tells of a file. The parts add up: core + voiceprint + overhead = file bytes."""
 
-    name: str
-    kind: str
-    bits: int
-    shape: tuple[int, ...]
-    levels: int
-    scales: int
-    offset: int
-    length: int  # bytes
+    config: ModelConfig
+    card: dict[str, Any]
+    sizes: Sizes
+    bits: dict[str, int]  # of every tensor of the network
+    activation_bits: dict[str, int]  # of every quantized activation point
+    voiceprint_parameters: int
+    core_bytes: int  # records and data, activation ranges included
+    voiceprint_bytes: int
+    overhead_bytes: int  # header, padding, card
+    card_bytes: int
+    file_bytes: int
+    latency_samples: int | None  # None: offline
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Algorithmic delay of streaming."""
+        return None if self.latency_samples is None else 1000 * self.latency_samples / self.config.sample_rate_hz
 
 
 # Writing
@@ -115,52 +121,25 @@ def to_bytes(model_file: ModelFile) -> bytes:
     config, tensors = model_file.config, model_file.tensors
     check_names(config, ((name, tensor.shape) for name, tensor in tensors.items()))
     check_activations(config, tensors)
-    table, payload = bytearray(), bytearray()
-    start = _round_up(HEADER.size + RECORD.size * len(tensors), PAYLOAD_ALIGNMENT_BYTES)
-    for name in canonical_order(config, tensors):
-        payload += bytes(-len(payload) % ALIGNMENT_BYTES)
-        data = _tensor_bytes(tensors[name])
-        table += _record_bytes(name, tensors[name], start + len(payload), len(data))
-        payload += data
+    table_end = HEADER.size + RECORD.size * len(tensors)
+    payload_at = round_up(table_end, PAYLOAD_ALIGNMENT_BYTES)
+    table, payload = write_tensors(tensors, canonical_order(config, tensors), payload_at)
     card = _card_bytes(model_file.card)
-    gap = bytes(start - HEADER.size - len(table))
-    total = start + len(payload) + len(card)
+    total = payload_at + len(payload) + len(card)
     if total > MAX_FILE_BYTES:
         raise FormatError(f"the model would take {total} bytes: a model file holds at most {MAX_FILE_BYTES}.")
-    sizes = (VERSION, total, len(tensors), start, len(payload), len(card), 0)
+    sizes = (VERSION, total, len(tensors), payload_at, len(payload), len(card), 0)
     head = bytearray(HEADER.pack(MAGIC, *sizes, *config_fields(config)))
-    body = table + gap + payload + card
-    head[CRC_AT : CRC_AT + 4] = struct.pack("<I", _crc(bytes(head), body))
-    return bytes(head + body)
-
-
-def _tensor_bytes(tensor: PackedTensor) -> bytes:
-    if tensor.values is not None:
-        return tensor.values.astype(tensor.values.dtype.newbyteorder("<")).tobytes()
-    assert tensor.codes is not None
-    assert tensor.levels is not None
-    assert tensor.scales is not None
-    codes = pack(tensor.codes, tensor.bits)
-    tables = np.concatenate([tensor.levels, tensor.scales]).astype("<f4")
-    return codes + bytes(-len(codes) % 4) + tables.tobytes()
-
-
-def _record_bytes(name: str, tensor: PackedTensor, offset: int, length: int) -> bytes:
-    shape = (*tensor.shape, *[0] * (MAX_DIMENSIONS - len(tensor.shape)))
-    counts = [0 if array is None else len(array) for array in (tensor.levels, tensor.scales)]
-    kind = KINDS.index(tensor.kind)
-    return RECORD.pack(
-        name.encode(), kind, tensor.bits, ENCODING_PLAIN, len(tensor.shape), *shape, *counts, offset, length
-    )
+    body = table + bytes(payload_at - table_end) + payload + card
+    head[CRC_AT : CRC_AT + 4] = struct.pack("<I", _crc(head, body))
+    return bytes(head) + body
 
 
 def _card_bytes(card: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(card, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
-        raise FormatError(
-            f"the model card is not plain JSON: {error}. Keep to text, numbers, lists and tables."
-        ) from error
+        raise FormatError(f"the model card is not JSON: {error}. Keep to text, numbers, lists, tables.") from error
 
 
 # Reading
@@ -172,163 +151,128 @@ def read_model(path: str | Path) -> ModelFile:
     Raises:
         FormatError: anything that the specification above does not allow, by name.
     """
-    data, config, records, card = _read_checked(Path(path))
-    tensors = {record.name: _read_tensor(data, record, path) for record in records}
-    try:
-        check_activations(config, tensors)
-    except FormatError as error:
-        _refuse(path, str(error))
-    return ModelFile(config, tensors, card)
+    checked = _read_checked(Path(path))
+    with _naming(path):
+        tensors = {record.name: read_tensor(checked.data, record) for record in checked.records}
+        check_activations(checked.config, tensors)
+    return ModelFile(checked.config, tensors, checked.card)
 
 
-def read_records(path: str | Path) -> tuple[ModelConfig, list[Record], dict[str, Any]]:
-    """Configuration, tensor table and card, without unpacking the tensors.
+def inspect(path: str | Path) -> Report:
+    """Sizes, bit widths and card of a model file.
 
     Raises:
-        FormatError: as `read_model`, but for the tensors' contents.
+        FormatError: as `read_model`.
     """
-    return _read_checked(Path(path))[1:]
+    checked, tensors = _read_checked(Path(path)), read_model(path).tensors
+    config, points = checked.config, activation_points(checked.config)
+    stored = {record.name: RECORD.size + record.length for record in checked.records}
+    bits = {record.name: record.bits for record in checked.records if not record.name.startswith(points)}
+    ranges = {point: tensors.get(f"{point}.bits") for point in points}
+    sizes = count_sizes(config, bits={k: v for k, v in bits.items() if v <= 8}, stored_bytes=stored)
+    voiceprint_bytes = sum(size for name, size in stored.items() if name.startswith(VOICEPRINT))
+    return Report(
+        config=config,
+        card=checked.card,
+        sizes=sizes,
+        bits=bits,
+        activation_bits={point: int(width.dequantize()[0]) for point, width in ranges.items() if width is not None},
+        voiceprint_parameters=sizes.parameters - sizes.core_parameters,
+        core_bytes=sizes.core_bytes,
+        voiceprint_bytes=voiceprint_bytes,
+        overhead_bytes=len(checked.data) - sizes.core_bytes - voiceprint_bytes,
+        card_bytes=checked.card_bytes,
+        file_bytes=len(checked.data),
+        latency_samples=config.latency_samples,
+    )
 
 
-def _read_checked(path: Path) -> tuple[memoryview, ModelConfig, list[Record], dict[str, Any]]:
+@dataclass(frozen=True)
+class _Checked:
+    """A file whose structure is sound; the tensors' contents are not yet looked at."""
+
+    data: memoryview
+    config: ModelConfig
+    records: list[Record]
+    card: dict[str, Any]
+    card_bytes: int
+
+
+def _read_checked(path: Path) -> _Checked:
     data, fields = _read_whole(path)
-    count, payload_at, payload_bytes, card_bytes = fields[3:7]
+    count, payload_at, payload_bytes, card_bytes, crc = fields[3:8]
     table_end = HEADER.size + RECORD.size * count
-    if payload_at != _round_up(table_end, PAYLOAD_ALIGNMENT_BYTES) or payload_at + payload_bytes + card_bytes != len(
-        data
-    ):
-        _refuse(path, f"its parts ({count} tensors, payload {payload_at} + {payload_bytes}, card {card_bytes} bytes) "
-                f"do not add up to its {len(data)} bytes")  # fmt: skip
-    try:
-        config = config_from_fields(fields[8:])
-    except (ConfigError, FormatError) as error:
-        _refuse(path, f"its configuration is impossible: {error}")
-    records = [_read_record(path, data, HEADER.size + RECORD.size * i) for i in range(count)]
-    try:
-        check_names(config, ((record.name, record.shape) for record in records))
-    except FormatError as error:
-        _refuse(path, str(error))
     payload_end = payload_at + payload_bytes
-    _check_places(path, data, records, (table_end, payload_at, payload_end))
-    if _crc(bytes(data[: HEADER.size]), data[HEADER.size :]) != fields[7]:
-        _refuse(path, "its checksum (CRC-32) does not match its contents")
-    return data, config, records, _read_card(path, data[payload_end:])
+    with _naming(path):
+        if payload_at != round_up(table_end, PAYLOAD_ALIGNMENT_BYTES) or payload_end + card_bytes != len(data):
+            raise FormatError(
+                f"its parts ({count} tensors, payload at offset {payload_at} with {payload_bytes} bytes, card of "
+                f"{card_bytes} bytes) do not add up to its {len(data)} bytes."
+            )
+        config = config_from_fields(fields[8:])
+        records = read_records(data, HEADER.size, count)
+        check_names(config, ((record.name, record.shape) for record in records))
+        check_places(data, records, table_end=table_end, payload_at=payload_at, end=payload_end)
+        if _crc(data[: HEADER.size], data[HEADER.size :]) != crc:
+            raise FormatError("its checksum (CRC-32) does not match its contents.")
+        return _Checked(data, config, records, _read_card(data[payload_end:]), card_bytes)
 
 
 def _read_whole(path: Path) -> tuple[memoryview, tuple[Any, ...]]:
-    """The file's bytes and its header's fields; nothing beyond the header is read before its length is plausible."""
+    """The file's bytes and its header's fields; it is read no further than its header says."""
     try:
         with path.open("rb") as stream:
             head = stream.read(HEADER.size)
-            if head[:4] != MAGIC[: len(head)] or not head:
-                _refuse(path, f"it begins with {head[:4]!r}, expected {MAGIC!r}: not a tinywase model", damaged=False)
-            if len(head) < HEADER.size:
-                _refuse(path, f"it is cut short: {len(head)} bytes, less than its header of {HEADER.size}")
-            fields = HEADER.unpack(head)
-            if fields[1] != VERSION:
-                _refuse(path, f"its format version is {fields[1]}, this tinywase reads {VERSION}: update tinywase or "
-                        "export the model again", damaged=False)  # fmt: skip
+            fields = _check_head(path, head)
             data = head + stream.read(max(0, fields[2] - len(head)))
             rest = stream.read(1)
     except OSError as error:
         raise FormatError(f"cannot read model '{path}': {error.strerror or error}. Expected a .twase file.") from error
-    if len(data) < fields[2]:
-        _refuse(path, f"it is cut short: {len(data)} bytes, its header says {fields[2]}")
-    if rest or len(data) > fields[2]:
-        _refuse(path, f"bytes follow after the {fields[2]} that its header says (trailing bytes)")
+    with _naming(path):
+        if len(data) < fields[2]:
+            raise FormatError(f"it is cut short: {len(data)} bytes, its header says {fields[2]}.")
+        if rest or len(data) > fields[2]:
+            raise FormatError(f"bytes follow after the {fields[2]} that its header says (trailing bytes).")
     return memoryview(data), fields
 
 
-def _read_record(path: Path, data: memoryview, at: int) -> Record:
-    raw, kind, bits, encoding, dimensions, *numbers = RECORD.unpack_from(data, at)
-    name = raw.rstrip(b"\0").decode("ascii", "backslashreplace")
-    label = f"tensor '{name}'" if name.isprintable() else f"the tensor record at byte {at}"
-    if kind >= len(KINDS):
-        _refuse(path, f"{label} has the unknown kind {kind}: expected 0 to {len(KINDS) - 1}")
-    if encoding != ENCODING_PLAIN:
-        _refuse(path, f"{label} has the unknown encoding {encoding}: expected {ENCODING_PLAIN}")
-    kind_name = KINDS[kind]
-    if (bits != KIND_BITS[kind_name]) if kind_name in KIND_BITS else not 1 <= bits <= 8:
-        _refuse(
-            path, f"{label} has a bit width of {bits}: expected {KIND_BITS.get(kind_name, '1 to 8')} for {kind_name}"
+def _check_head(path: Path, head: bytes) -> tuple[Any, ...]:
+    if not head or head[:4] != MAGIC[: len(head)]:
+        raise FormatError(f"'{path}' is not a tinywase model: it begins with {head[:4]!r}, expected {MAGIC!r}.")
+    if len(head) < HEADER.size:
+        with _naming(path):
+            raise FormatError(f"it is cut short: {len(head)} bytes, less than its header of {HEADER.size}.")
+    fields = HEADER.unpack(head)
+    if fields[1] != VERSION:
+        raise FormatError(
+            f"model '{path}' has the format version {fields[1]}, this tinywase reads {VERSION}: update tinywase, or "
+            "export the model again."
         )
-    shape, (levels, scales, offset, length) = tuple(numbers[:dimensions]), numbers[4:]
-    if not 1 <= dimensions <= MAX_DIMENSIONS or min(shape) < 1 or any(numbers[dimensions:4]):
-        _refuse(path, f"{label} has the impossible shape {numbers[:4]} with {dimensions} dimensions")
-    elements = 1
-    for size in shape:
-        elements *= size
-    most = 1 << bits if kind_name == "codes" else 0
-    if elements > MAX_ELEMENTS or not min(1, most) <= levels <= most or scales not in ((1, shape[0]) if most else (0,)):
-        _refuse(
-            path,
-            f"{label}: {elements} elements with {levels} levels and {scales} scales at {bits} bits are not possible",
-        )
-    need = _round_up(packed_bytes(elements, bits), 4) + 4 * (levels + scales) if most else elements * bits // 8
-    if length != need:
-        _refuse(path, f"{label} has {length} bytes of data: expected {need} for {shape} at {bits} bits")
-    return Record(name, kind_name, bits, shape, levels, scales, offset, length)
+    return fields
 
 
-def _check_places(path: Path, data: memoryview, records: list[Record], bounds: tuple[int, int, int]) -> None:
-    """Data lies one after the other: no overlap, no hole, nothing outside, zeros between."""
-    free, expected, end = bounds
-    for record in records:
-        if record.offset + record.length > end:
-            _refuse(path, f"tensor '{record.name}' lies outside the payload: "
-                    f"bytes {record.offset} to {record.offset + record.length} of {end}")  # fmt: skip
-        if record.offset != expected:
-            what = "overlaps the part before it" if record.offset < expected else "leaves a hole before it"
-            _refuse(path, f"tensor '{record.name}' at offset {record.offset} {what}: expected offset {expected}")
-        if any(data[free:expected]):
-            _refuse(path, f"the padding before tensor '{record.name}' is not zero")
-        free = record.offset + record.length
-        expected = _round_up(free, ALIGNMENT_BYTES)
-    if free != end:
-        _refuse(path, f"{end - free} bytes of the payload belong to no tensor (a hole at its end)")
-
-
-def _read_tensor(data: memoryview, record: Record, path: str | Path) -> PackedTensor:
-    raw = data[record.offset : record.offset + record.length]
+def _read_card(raw: memoryview) -> dict[str, Any]:
     try:
-        if record.kind != "codes":
-            values = (
-                np.frombuffer(raw, np.dtype(record.kind).newbyteorder("<")).astype(record.kind).reshape(record.shape)
-            )
-            return PackedTensor(record.name, record.shape, record.kind, record.bits, values=values)
-        count = int(np.prod(record.shape))
-        used = packed_bytes(count, record.bits)
-        if any(raw[used : _round_up(used, 4)]):
-            raise FormatError(f"tensor '{record.name}': the padding after its codes is not zero.")
-        tables = np.frombuffer(raw[_round_up(used, 4) :], "<f4").astype(np.float32)
-        codes = unpack(raw[:used], record.bits, count).reshape(record.shape)
-        levels, scales = tables[: record.levels], tables[record.levels :]
-        return PackedTensor(record.name, record.shape, "codes", record.bits, codes=codes, levels=levels, scales=scales)
-    except FormatError as error:
-        _refuse(path, f"{error}")
-
-
-def _read_card(path: Path, raw: memoryview) -> dict[str, Any]:
-    def refuse_constant(text: str) -> NoReturn:
-        raise ValueError(f"{text} is not JSON")
-
-    try:
-        card = json.loads(bytes(raw).decode(), parse_constant=refuse_constant)
+        card = json.loads(bytes(raw).decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        _refuse(path, f"its card is not JSON: {error}")
+        raise FormatError(f"its card is not JSON: {error}.") from error
     if not isinstance(card, dict):
-        _refuse(path, f"its card is a JSON {type(card).__name__}: expected an object")
+        raise FormatError(f"its card is a JSON {type(card).__name__}: expected an object.")
     return card
 
 
-def _round_up(value: int, step: int) -> int:
-    return -(-value // step) * step
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
 
 
-def _crc(head: bytes, body: bytes | bytearray | memoryview) -> int:
+def _crc(head: bytes | bytearray | memoryview, body: bytes | memoryview) -> int:
     return zlib.crc32(body, zlib.crc32(head[CRC_AT + 4 :], zlib.crc32(head[:CRC_AT])))
 
 
-def _refuse(path: str | Path, why: str, *, damaged: bool = True) -> NoReturn:
-    remedy = ": the file is damaged, download or export it again." if damaged else "."
-    raise FormatError(f"model '{path}': {why.rstrip('.')}{remedy}")
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Refusals of a file's contents, with its name and what to do."""
+    try:
+        yield
+    except (FormatError, ConfigError) as error:
+        raise FormatError(f"model '{path}' is damaged: {error} Download or export it again.") from error

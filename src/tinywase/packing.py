@@ -1,7 +1,7 @@
 """Codes of 1 to 8 bits, packed without gaps.
 
 The layout is one little-endian bit stream per tensor, in C order: code i takes the stream's bits i * bits to
-(i + 1) * bits - 1, lowest bit first, and bit k of the stream is bit k % 8 of byte k // 8. So 8 codes fill exactly `bits`
+(i + 1) * bits - 1, lowest first, and bit k of the stream is bit k % 8 of byte k // 8. So 8 codes fill exactly `bits`
 bytes, and a reader decodes the g-th eight from one little-endian 64-bit word:
 
     word = bytes g * bits to (g + 1) * bits - 1, zero-extended

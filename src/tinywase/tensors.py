@@ -1,7 +1,7 @@
 """One tensor as a model file holds it: float32, float16, or codes into a codebook.
 
 A quantized tensor is `levels[codes] * scales`: levels are the values a weight may take before scaling, ascending;
-scales are one per tensor or one per output channel (the first dimension). Dequantizing is one float32 multiplication per
+scales are one per tensor or per output channel (the first dimension). Dequantizing is one float32 multiplication per
 element, so that every runtime and the fake quantizer of training agree bit for bit.
 """
 
@@ -104,7 +104,7 @@ class PackedTensor:
             self._refuse(f"{what} hold NaN or infinity")
 
     def _refuse(self, why: str) -> NoReturn:
-        raise FormatError(f"tensor '{self.name}': {why}. The model is damaged, or its export was; export it again.")
+        raise FormatError(f"tensor '{self.name}': {why}.")
 
 
 def float_tensor(name: str, values: NDArray[np.floating], kind: str = "float32") -> PackedTensor:

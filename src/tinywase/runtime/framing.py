@@ -1,0 +1,37 @@
+"""Samples to frames and back: padding, strided convolution, overlap-add (paper.md 7).
+
+Letters: T samples, F frames, N filters, L window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+def tail_samples(length: int, window: int, hop: int) -> int:
+    """Zeros after a signal, besides one hop on both sides, that complete its last window (paper.md 7)."""
+    return window - (hop + length % window) % window
+
+
+def pad_to_frames(signal: Array, window: int, hop: int) -> Array:
+    """Zeros around a signal so that frames cover it. Shape: [T] -> [T + tail + 2 hop]."""
+    return np.pad(signal, (hop, tail_samples(len(signal), window, hop) + hop))
+
+
+def analyse(signal: Array, filters: Array, hop: int) -> Array:
+    """A strided convolution without bias. Shape: [T], [N, 1, L] -> [N, (T - L) / hop + 1]."""
+    frames = np.lib.stride_tricks.sliding_window_view(signal, filters.shape[-1])[::hop]
+    return filters[:, 0] @ np.ascontiguousarray(frames).T
+
+
+def overlap_add(masked: Array, filters: Array) -> Array:
+    """The decoder, a transposed convolution whose hop is half its window. Shape: [N, F] -> [(F + 1) hop]."""
+    pieces = masked.T @ filters[:, 0]  # [F, L]
+    hop = pieces.shape[1] // 2
+    wave = np.zeros((len(pieces) + 1, hop), np.float32)
+    wave[:-1] += pieces[:, :hop]
+    wave[1:] += pieces[:, hop:]
+    return wave.reshape(-1)

@@ -1,0 +1,164 @@
+"""A model file that runs: one interface, two runtimes.
+
+`native` is the compiled core (tinywase._native), `reference` the numpy one; both compute the same. `auto` takes the
+native one where it is there and says once where it is not. Letters: T samples, D voiceprint dimensions, F frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import ModelConfig
+from ..errors import ConfigError
+from ..format import ModelFile, PackedTensor, read_model
+from ..layout import VOICEPRINT
+from .reference import ReferenceModel
+from .registry import find_model
+
+Array = NDArray[np.float32]
+RUNTIMES = ("auto", "native", "reference")
+ENVIRONMENT = "TINYWASE_RUNTIME"  # overrides "auto"
+
+
+class RuntimeStream(Protocol):
+    """A causal model fed with chunks of any size."""
+
+    latency_samples: int
+    activity: float  # 0..1, of the newest finished frame
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes remembered between chunks."""
+
+    def feed(self, chunk: Array) -> Array:
+        """The samples of the estimate that `chunk` completes."""
+
+    def flush(self) -> Array:
+        """The rest, once the mixture has ended."""
+
+    def reset(self) -> None:
+        """Begin again."""
+
+
+class RuntimeModel(Protocol):
+    """What every runtime offers, at the model's own rate."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The network."""
+
+    def enroll(self, enrollment: Array) -> Array:
+        """The voiceprint of a prepared enrollment (data/activity.py). Shape: [T] -> [D]."""
+
+    def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
+        """A whole clip. Shape: [T], [D] -> estimate [T], activity [F] in 0..1 (ones where the cue is off)."""
+
+    def stream(self, voiceprint: Array) -> RuntimeStream:
+        """A fresh stream; StreamError for an offline model."""
+
+
+class PackedModel:
+    """A model file, its card, and the runtime that computes it."""
+
+    def __init__(self, model_file: ModelFile, runtime: RuntimeModel, *, runtime_name: str, path: Path) -> None:
+        self.path, self.runtime_name = path, runtime_name
+        self.config: ModelConfig = model_file.config
+        self.card: dict[str, Any] = model_file.card
+        self.fingerprint = fingerprint(model_file.config, model_file.tensors)
+        self._runtime = runtime
+
+    @classmethod
+    def load(cls, path: str | Path, *, runtime: str = "auto") -> PackedModel:
+        """Read a `.twase` file and set up a runtime for it.
+
+        Raises:
+            FormatError: the file is damaged or foreign.
+            ConfigError: an unknown runtime, or `native` where there is none.
+        """
+        path = Path(path)
+        chosen = choose_runtime(runtime)
+        model_file = read_model(path)
+        built = import_module("tinywase._native").Model(str(path)) if chosen == "native" else ReferenceModel(model_file)
+        return cls(model_file, built, runtime_name=chosen, path=path)
+
+    def enroll(self, enrollment: Array) -> Array:
+        """See `RuntimeModel`."""
+        return self._runtime.enroll(enrollment)
+
+    def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
+        """See `RuntimeModel`."""
+        return self._runtime.extract(mixture, voiceprint)
+
+    def stream(self, voiceprint: Array) -> RuntimeStream:
+        """See `RuntimeModel`."""
+        return self._runtime.stream(voiceprint)
+
+
+def open_model(path_or_name: str | Path = "default", runtime: str = "auto") -> PackedModel:
+    """The bundled model of that name, or a `.twase` file, ready to run; see `find_model` and `PackedModel.load`."""
+    return PackedModel.load(find_model(path_or_name), runtime=runtime)
+
+
+def choose_runtime(runtime: str = "auto") -> str:
+    """`native` or `reference`: what was asked for, else the environment's, else native where it is there.
+
+    Raises:
+        ConfigError: an unknown name, or `native` where there is none.
+    """
+    asked = os.environ.get(ENVIRONMENT, "auto") if runtime == "auto" else runtime
+    if asked not in RUNTIMES:
+        where = f"{ENVIRONMENT}={asked}" if runtime == "auto" else f"runtime = {asked!r}"
+        raise ConfigError(f"{where}: expected one of {', '.join(RUNTIMES)}.")
+    missing = None if asked == "reference" else _missing_native()
+    if asked == "native" and missing:
+        raise ConfigError(
+            f"the native runtime is not there ({missing}). Reinstall tinywase with a C++17 compiler at hand."
+        )
+    if asked == "auto" and missing:
+        _note_fallback(missing)
+    return "reference" if missing or asked == "reference" else "native"
+
+
+def fingerprint(config: ModelConfig, tensors: Mapping[str, PackedTensor]) -> str:
+    """16 hex digits that say whose voiceprints a model understands: its voiceprint encoder's sizes and tensors.
+
+    A model whose core alone was quantized or trained on has the same fingerprint, so old voiceprints stay valid.
+    """
+    voiceprint = config.voiceprint
+    sizes = (voiceprint.kind, voiceprint.dimensions, voiceprint.window, voiceprint.hop, config.sample_rate_hz)
+    digest = hashlib.blake2b(repr(sizes).encode(), digest_size=8)
+    for name in sorted(name for name in tensors if name.startswith(VOICEPRINT)):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.shape} {tensor.kind}".encode())
+        for array in (tensor.codes, tensor.levels, tensor.scales, tensor.values):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@cache
+def _missing_native() -> str | None:
+    """Why the native runtime cannot be used; None where it can."""
+    try:
+        module = import_module("tinywase._native")
+    except ImportError as error:
+        return str(error)
+    return None if hasattr(module, "Model") else "its compiled module is of another version"
+
+
+@cache
+def _note_fallback(missing: str) -> None:
+    logging.getLogger("tinywase").warning(
+        "the native runtime is not there (%s): the slower numpy reference computes instead, with the same results.",
+        missing,
+    )

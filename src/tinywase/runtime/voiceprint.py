@@ -1,0 +1,164 @@
+"""A voiceprint and its file: the vector, the model it belongs to, and how good the enrollment was.
+
+The `.voice` file is a small JSON object, so that it is safe to open and easy to store anywhere:
+
+    {"format": "tinywase voiceprint", "version": 1,
+     "model": name of the configuration, "fingerprint": 16 hex digits of the voiceprint encoder (runtime/model.py),
+     "active_s": seconds of speech heard, "level_db": their RMS re full scale, "clipped": fraction of clipped samples,
+     "vector": [D numbers], "crc32": zlib's, of the vector as little-endian float32}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import ModelConfig
+from ..errors import FormatError
+from ..files import write_whole
+
+FORMAT = "tinywase voiceprint"
+VERSION = 1
+MAX_FILE_BYTES = 1 << 22
+MAX_DIMENSIONS = 1 << 16
+NOTES = ("active_s", "level_db", "clipped")
+KEYS = {"format", "version", "model", "fingerprint", *NOTES, "vector", "crc32"}
+
+
+class Fingerprinted(Protocol):
+    """A model that knows whose voiceprints it understands."""
+
+    config: ModelConfig
+    fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
+class Voiceprint:
+    """Who is wanted; building one checks it.
+
+    Raises:
+        FormatError: values that no enrollment gives.
+    """
+
+    vector: NDArray[np.float32]  # [D]
+    model: str  # name of the configuration, for people
+    fingerprint: str  # of the voiceprint encoder
+    active_s: float  # seconds of speech it was made from
+    level_db: float  # their RMS, re full scale
+    clipped: float  # 0..1, fraction of clipped samples
+
+    def __post_init__(self) -> None:
+        vector = np.array(self.vector, np.float32)
+        vector.setflags(write=False)
+        object.__setattr__(self, "vector", vector)
+        if vector.ndim != 1 or not 1 <= len(vector) <= MAX_DIMENSIONS or not np.isfinite(vector).all():
+            raise FormatError(f"voiceprint of shape {vector.shape}: expected 1 to {MAX_DIMENSIONS} finite numbers.")
+        if not re.fullmatch("[0-9a-f]{16}", self.fingerprint):
+            raise FormatError(f"voiceprint with the fingerprint {self.fingerprint!r}: expected 16 hex digits.")
+        if (
+            not all(math.isfinite(getattr(self, note)) for note in NOTES)
+            or not 0 <= self.clipped <= 1
+            or self.active_s < 0
+        ):
+            raise FormatError(
+                f"voiceprint made from {self.active_s} s at {self.level_db} dB, {self.clipped} of it clipped: "
+                "expected finite numbers, and 0 to 1 clipped."
+            )
+
+    def vector_for(self, model: Fingerprinted) -> NDArray[np.float32]:
+        """The vector, if `model` understands it.
+
+        Raises:
+            FormatError: it was made by another model.
+        """
+        if self.fingerprint != model.fingerprint:
+            raise FormatError(
+                f"this voiceprint was made by the model '{self.model}' ({self.fingerprint}), not by '{model.config.name}' "
+                f"({model.fingerprint}) that is to use it. Enroll again with '{model.config.name}', or extract with "
+                f"'{self.model}'."
+            )
+        return self.vector
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write a `.voice` file, whole or not at all.
+
+        Raises:
+            OutputError: the file exists and `force` is false, or its folder refuses.
+        """
+        content = {"format": FORMAT, "version": VERSION, "model": self.model, "fingerprint": self.fingerprint}
+        notes = {note: round(float(getattr(self, note)), 6) for note in NOTES}
+        numbers = [float(str(value)) for value in self.vector]  # the shortest text that is the same float32
+        whole = content | notes | {"vector": numbers, "crc32": _crc(self.vector)}
+        write_whole(path, (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode(), force=force)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Voiceprint:
+        """Read a `.voice` file.
+
+        Raises:
+            FormatError: it is missing, damaged or no voiceprint.
+        """
+        content = _read_object(Path(path))
+        if content.get("format") != FORMAT:
+            _refuse(path, f'it is not a voiceprint: expected "format": "{FORMAT}"')
+        if content.get("version") != VERSION:
+            _refuse(path, f"its version is {content.get('version')!r}: this tinywase reads {VERSION}")
+        if content.keys() != KEYS:
+            odd = ", ".join(sorted(content.keys() ^ KEYS))
+            _refuse(path, f"its keys are not those of a voiceprint (missing or unknown: {odd})")
+        numbers = content["vector"]
+        if not isinstance(numbers, list) or not all(
+            _is_number(value) for value in (*numbers, *(content[n] for n in NOTES))
+        ):
+            _refuse(path, "its vector or its notes are not numbers")
+        if not isinstance(content["model"], str) or not isinstance(content["fingerprint"], str):
+            _refuse(path, "its model or fingerprint is not text")
+        with np.errstate(over="ignore"):
+            vector = np.array(numbers, np.float32)
+        if _crc(vector) != content["crc32"]:
+            _refuse(path, "its checksum (CRC-32) does not match its vector: it is damaged")
+        try:
+            notes = {note: float(content[note]) for note in NOTES}
+            return cls(vector, content["model"], content["fingerprint"], **notes)
+        except FormatError as error:
+            _refuse(path, str(error).rstrip("."))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        _refuse(path, f"it cannot be read ({error.strerror or error})")
+    if len(raw) > MAX_FILE_BYTES:
+        _refuse(path, f"it is longer than the {MAX_FILE_BYTES} bytes that a voiceprint may take")
+    try:
+        content = json.loads(raw.decode())
+    except (ValueError, RecursionError) as error:
+        _refuse(path, f"it is not JSON ({error}): damaged, cut short, or no voiceprint")
+    if not isinstance(content, dict):
+        _refuse(path, f"it is a JSON {type(content).__name__}: expected an object")
+    return content
+
+
+def _is_number(value: Any) -> bool:
+    """A plain finite number that a float holds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= 1e300
+
+
+def _crc(vector: NDArray[np.float32]) -> int:
+    return zlib.crc32(vector.astype("<f4").tobytes())
+
+
+def _refuse(path: str | Path, why: str) -> NoReturn:
+    raise FormatError(f"voiceprint '{path}': {why}. Make one with `tinywase enroll RECORDING -o NAME.voice`.")

@@ -1,0 +1,1 @@
+"""Training, compression and export of models (torch)."""
