@@ -63,11 +63,8 @@ class Voiceprint:
             raise FormatError(f"voiceprint of shape {vector.shape}: expected 1 to {MAX_DIMENSIONS} finite numbers.")
         if not re.fullmatch("[0-9a-f]{16}", self.fingerprint):
             raise FormatError(f"voiceprint with the fingerprint {self.fingerprint!r}: expected 16 hex digits.")
-        if (
-            not all(math.isfinite(getattr(self, note)) for note in NOTES)
-            or not 0 <= self.clipped <= 1
-            or self.active_s < 0
-        ):
+        finite = all(math.isfinite(getattr(self, note)) for note in NOTES)
+        if not finite or not 0 <= self.clipped <= 1 or self.active_s < 0:
             raise FormatError(
                 f"voiceprint made from {self.active_s} s at {self.level_db} dB, {self.clipped} of it clipped: "
                 "expected finite numbers, and 0 to 1 clipped."
@@ -81,9 +78,9 @@ class Voiceprint:
         """
         if self.fingerprint != model.fingerprint:
             raise FormatError(
-                f"this voiceprint was made by the model '{self.model}' ({self.fingerprint}), not by '{model.config.name}' "
-                f"({model.fingerprint}) that is to use it. Enroll again with '{model.config.name}', or extract with "
-                f"'{self.model}'."
+                f"this voiceprint was made by the model '{self.model}' ({self.fingerprint}), not by the model "
+                f"'{model.config.name}' ({model.fingerprint}) that is to use it. Enroll again with '{model.config.name}', "
+                f"or extract with '{self.model}'."
             )
         return self.vector
 
@@ -115,9 +112,8 @@ class Voiceprint:
             odd = ", ".join(sorted(content.keys() ^ KEYS))
             _refuse(path, f"its keys are not those of a voiceprint (missing or unknown: {odd})")
         numbers = content["vector"]
-        if not isinstance(numbers, list) or not all(
-            _is_number(value) for value in (*numbers, *(content[n] for n in NOTES))
-        ):
+        notes = {note: content[note] for note in NOTES}
+        if not isinstance(numbers, list) or not all(_is_number(value) for value in (*numbers, *notes.values())):
             _refuse(path, "its vector or its notes are not numbers")
         if not isinstance(content["model"], str) or not isinstance(content["fingerprint"], str):
             _refuse(path, "its model or fingerprint is not text")
@@ -126,8 +122,7 @@ class Voiceprint:
         if _crc(vector) != content["crc32"]:
             _refuse(path, "its checksum (CRC-32) does not match its vector: it is damaged")
         try:
-            notes = {note: float(content[note]) for note in NOTES}
-            return cls(vector, content["model"], content["fingerprint"], **notes)
+            return cls(vector, content["model"], content["fingerprint"], **{k: float(v) for k, v in notes.items()})
         except FormatError as error:
             _refuse(path, str(error).rstrip("."))
 
