@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .errors import AudioError, ConfigError, DataError, FormatError, OutputError, StreamError, TinyWaseError
     from .runtime.extractor import Extraction, ExtractionReport, Extractor
     from .runtime.voiceprint import Voiceprint
 
@@ -22,8 +23,28 @@ _HOMES = {
     "Extraction": "runtime.extractor",
     "ExtractionReport": "runtime.extractor",
     "Voiceprint": "runtime.voiceprint",
+    "AudioError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "FormatError": "errors",
+    "OutputError": "errors",
+    "StreamError": "errors",
+    "TinyWaseError": "errors",
 }
-__all__ = ["Extraction", "ExtractionReport", "Extractor", "Voiceprint", "__version__"]
+__all__ = [
+    "AudioError",
+    "ConfigError",
+    "DataError",
+    "Extraction",
+    "ExtractionReport",
+    "Extractor",
+    "FormatError",
+    "OutputError",
+    "StreamError",
+    "TinyWaseError",
+    "Voiceprint",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

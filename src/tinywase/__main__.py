@@ -1,0 +1,5 @@
+"""`python -m tinywase`."""
+
+from .cli.main import main
+
+main()

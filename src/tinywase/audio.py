@@ -1,0 +1,326 @@
+"""Recordings in: any file libsndfile knows, arrays, bytes, file-like objects, pipes; always in blocks, never whole.
+
+A block is float32 [frames, channels] in -1..1. What cannot be used is refused here and nowhere else: foreign, empty or
+truncated files, rates outside 4..192 kHz, samples that are not finite (with the time of the first one).
+Resampling (soxr) works on the same blocks, so that memory never grows with the length of a recording.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from .errors import AudioError
+from .media import MEDIA_SUFFIXES, decode_media
+
+Source = str | os.PathLike | bytes | BinaryIO | np.ndarray
+
+BLOCK_FRAMES = 65_536
+LOWEST_RATE_HZ = 4_000
+HIGHEST_RATE_HZ = 192_000
+LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
+LOSSY_SHORTFALL_S = 0.1  # headers of lossy files only estimate their length
+ENDLESS_BYTES = 0x7FFF0000  # a RIFF size from here on was written by a pipe that could not know it
+MOST_CHANNELS_OF_ARRAY = 64
+
+
+class AudioReader:
+    """One recording that can be read any number of times from its start. Made by `open_audio`.
+
+    Attributes: name (for messages), sample_rate_hz, channels, frames (as declared), container and subtype (libsndfile's
+    names, "" and "FLOAT" for arrays).
+    """
+
+    def __init__(self, name: str, *, sample_rate_hz: int, channels: int, frames: int, subtype: str) -> None:
+        self.name = name
+        self.sample_rate_hz = sample_rate_hz
+        self.channels = channels
+        self.frames = frames
+        self.container = ""
+        self.subtype = subtype
+        if not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
+            raise AudioError(
+                f"{name}: the sample rate is {sample_rate_hz} Hz, expected {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz. "
+                "Correct the rate if it is wrong, or resample the recording first."
+            )
+        if frames == 0:
+            raise AudioError(f"{name}: holds no samples, expected at least one. Check how the recording was made.")
+
+    def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+        """The recording from its start. Shape: float32 [<= frames, channels] each.
+
+        Raises:
+            AudioError: samples that are not finite, or a file that ends before its time.
+        """
+        position = 0
+        for block in self._raw_blocks(frames):
+            if not np.isfinite(block).all():
+                first = position + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+                raise AudioError(
+                    f"{self.name}: the sample at {first / self.sample_rate_hz:.3f} s is NaN or infinite, expected "
+                    "finite samples. The file was damaged when it was written: export it again."
+                )
+            position += len(block)
+            yield block
+
+    def _raw_blocks(self, frames: int) -> Iterator[np.ndarray]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class _ArrayReader(AudioReader):
+    def __init__(self, samples: np.ndarray, sample_rate_hz: int) -> None:
+        self._samples = _as_columns(samples)
+        frames, channels = self._samples.shape
+        super().__init__("array", sample_rate_hz=sample_rate_hz, channels=channels, frames=frames, subtype="FLOAT")
+
+    def _raw_blocks(self, frames: int) -> Iterator[np.ndarray]:
+        for start in range(0, self.frames, frames):
+            yield self._samples[start : start + frames]
+
+
+class _SequentialFile(soundfile.SoundFile):
+    """Reads on without the seek that soundfile adds to every block: MP3 decoders lose their history by it."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _FileReader(AudioReader):
+    def __init__(self, file: Any, name: str) -> None:
+        self._owned: list[Any] = [file] if hasattr(file, "read") else []
+        try:
+            self._file = _SequentialFile(file)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(
+                f"{name}: not a recording that can be read ({error.error_string.strip()}). Expected WAV, FLAC, OGG, "
+                "MP3 or another format of libsndfile; convert it, for example: ffmpeg -i INPUT output.wav"
+            ) from None
+        self._owned.insert(0, self._file)
+        _refuse_truncated(self._file, name)
+        file = self._file
+        super().__init__(
+            name, sample_rate_hz=file.samplerate, channels=file.channels, frames=file.frames, subtype=file.subtype
+        )
+        self.container = file.format
+
+    def _raw_blocks(self, frames: int) -> Iterator[np.ndarray]:
+        count = 0
+        try:
+            self._file.seek(0)
+            while len(block := self._file.read(frames, dtype="float32", always_2d=True)):
+                count += len(block)
+                yield block
+        except soundfile.LibsndfileError:
+            raise self._ended_early(count) from None
+        tolerated = LOSSY_SHORTFALL_S * self.sample_rate_hz if self.subtype in LOSSY else 0
+        if count < self.frames - tolerated:
+            raise self._ended_early(count)
+
+    def _ended_early(self, count: int) -> AudioError:
+        return _truncated(self.name, count / self.sample_rate_hz, self.frames / self.sample_rate_hz)
+
+    def close(self) -> None:
+        for file in self._owned:
+            file.close()
+
+
+def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioReader:
+    """A reader of `source`: a path, `-` (standard input), bytes, a file-like object, or an array with its rate.
+
+    Video containers (mp4, mkv, ...) need the extra `media`. Arrays are [T] or [T, channels], floats in -1..1 or
+    integers.
+    """
+    if isinstance(source, np.ndarray):
+        if sample_rate_hz is None:
+            raise AudioError("an array carries no sample rate. Pass sample_rate_hz=, for example 16000.")
+        return _ArrayReader(source, int(sample_rate_hz))
+    if sample_rate_hz is not None:
+        raise AudioError(f"sample_rate_hz = {sample_rate_hz} was given with a file, which says its own. Leave it out.")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _FileReader(_not_empty(io.BytesIO(source), "bytes"), "bytes")
+    if hasattr(source, "read"):
+        name = str(getattr(source, "name", "file"))
+        seekable = hasattr(source, "seekable") and source.seekable()
+        # soundfile would leave the caller's file open on success only; a private reader leaves it open always
+        return _FileReader(_not_empty(_Borrowed(source) if seekable else _spooled(source), name), name)
+    if os.fspath(source) == "-":
+        return _FileReader(_not_empty(_spooled(sys.stdin.buffer), "standard input"), "standard input")
+    return _open_path(Path(os.fspath(source)))
+
+
+def part_blocks(reader: AudioReader, start_s: float = 0.0, stop_s: float | None = None) -> Iterator[np.ndarray]:
+    """The blocks of a time range; a stop after the end means the end. Shape: float32 [any, channels] each.
+
+    Raises:
+        AudioError: a range that is empty or outside the recording.
+    """
+    length_s = reader.frames / reader.sample_rate_hz
+    if start_s < 0 or start_s >= (length_s if stop_s is None else min(stop_s, length_s)):
+        stop = "the end" if stop_s is None else f"{stop_s:g} s"
+        raise AudioError(
+            f"{reader.name}: the range from {start_s:g} s to {stop} was asked for, but the recording lasts "
+            f"{length_s:.2f} s. Give a start before its end, and a stop after the start."
+        )
+    first = round(start_s * reader.sample_rate_hz)
+    last = None if stop_s is None else round(stop_s * reader.sample_rate_hz)
+    position = 0
+    for block in reader.blocks():
+        part = block[max(0, first - position) : None if last is None else last - position]
+        position += len(block)
+        if len(part):
+            yield part
+        if last is not None and position >= last:
+            return
+
+
+def mono_at(blocks: Iterable[np.ndarray], *, from_hz: int, to_hz: int) -> np.ndarray:
+    """The mean of the channels at another rate, whole. Shape: blocks [any, channels] -> float32 [T]."""
+    mixed = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in blocks)
+    parts = list(resample_blocks(mixed, from_hz=from_hz, to_hz=to_hz, channels=1))
+    return np.concatenate([np.zeros((0, 1), np.float32), *parts])[:, 0]
+
+
+def resample_blocks(blocks: Iterable[np.ndarray], *, from_hz: int, to_hz: int, channels: int) -> Iterator[np.ndarray]:
+    """The same sound at another rate, without delay. Shape: float32 [any, channels] each."""
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(from_hz, to_hz, channels, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(np.ascontiguousarray(block)).reshape(-1, channels)
+    yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).reshape(-1, channels)
+
+
+class BlockQueue:
+    """Blocks of any size, taken out in sizes of the reader's choice; after their end comes silence."""
+
+    def __init__(self, blocks: Iterable[np.ndarray], channels: int) -> None:
+        self._blocks = iter(blocks)
+        self._rest = np.zeros((0, channels), np.float32)
+
+    def take(self, frames: int) -> np.ndarray:
+        """The next `frames`. Shape: float32 [frames, channels]."""
+        parts, missing = [self._rest], frames - len(self._rest)
+        while missing > 0:
+            block = next(self._blocks, None)
+            if block is None:
+                block = np.zeros((missing, self._rest.shape[1]), np.float32)
+            parts.append(block)
+            missing -= len(block)
+        joined = np.concatenate(parts)
+        self._rest = joined[frames:]
+        return joined[:frames]
+
+
+def _open_path(path: Path) -> AudioReader:
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder, expected a recording. Name a file in it.")
+    if not path.exists():
+        raise AudioError(f"{path}: there is no such file. Check the path.")
+    try:
+        with path.open("rb") as file:
+            _not_empty(file, str(path))
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be opened ({error.strerror}). Check its permissions.") from None
+    if path.suffix.lower() in MEDIA_SUFFIXES:
+        return _FileReader(decode_media(path), str(path))
+    return _FileReader(str(path), str(path))
+
+
+def _as_columns(samples: np.ndarray) -> np.ndarray:
+    """Any numeric [T] or [T, channels] as float32 [T, channels]; integers are divided by their full scale."""
+    if samples.ndim not in (1, 2) or samples.dtype.kind not in "fiu":
+        raise AudioError(
+            f"array of shape {samples.shape} and type {samples.dtype}: expected numbers of shape [T] or [T, channels]."
+        )
+    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS_OF_ARRAY:
+        raise AudioError(
+            f"array of shape {samples.shape}: expected [T, channels], and {samples.shape[1]} channels are unlikely. "
+            "Pass its transpose (array.T)."
+        )
+    columns = samples[:, None] if samples.ndim == 1 else samples
+    if samples.dtype.kind == "f":
+        return columns.astype(np.float32, copy=False)
+    half = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return ((columns - half if samples.dtype.kind == "u" else columns) / half).astype(np.float32)
+
+
+class _Borrowed(io.RawIOBase):
+    """A caller's file that stays open when we are done."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._file.seek(offset, whence)
+        return self._file.tell()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _spooled(pipe: Any) -> BinaryIO:
+    """A pipe's bytes in a nameless temporary file, because recordings are read twice."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by its reader)
+    shutil.copyfileobj(pipe, file)
+    file.seek(0)
+    return file  # type: ignore[return-value]
+
+
+def _not_empty(file: Any, name: str) -> Any:
+    file.seek(0, io.SEEK_END)
+    if file.tell() == 0:
+        raise AudioError(f"{name}: is empty (0 bytes), expected a recording. Check how it was made.")
+    file.seek(0)
+    return file
+
+
+def _refuse_truncated(file: Any, name: str) -> None:
+    """Raise if libsndfile's log says that the file is shorter than its header promises (it reads on silently)."""
+    if re.search(r"end-of-stream (bit|flag)", file.extra_info, re.IGNORECASE):
+        raise _truncated(name, file.frames / file.samplerate, None)
+    found = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if found:
+        promised, held = int(found[1]), int(found[2])
+        if held < promised < ENDLESS_BYTES and held > 0:
+            held_s = file.frames / file.samplerate
+            raise _truncated(name, held_s, held_s * promised / held)
+
+
+def _truncated(name: str, held_s: float, promised_s: float | None) -> AudioError:
+    promised = "a proper end" if promised_s is None else f"the {promised_s:.2f} s that its header promises"
+    return AudioError(
+        f"{name}: is truncated or damaged: {held_s:.2f} s can be read, expected {promised}. Copy it again, or keep "
+        "what there is: ffmpeg -i INPUT output.wav"
+    )

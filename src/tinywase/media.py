@@ -1,0 +1,56 @@
+"""Sound tracks of video and AAC files, through PyAV (extra `media`): decoded once into a temporary WAV file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import soundfile
+
+from .errors import AudioError
+
+MEDIA_SUFFIXES = (".mp4", ".m4a", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".aac", ".wma", ".3gp")
+
+
+def decode_media(path: Path) -> BinaryIO:
+    """The first sound track of `path` as 16-bit WAV, in a file that vanishes when closed.
+
+    Raises:
+        AudioError: PyAV is not installed, or the file has no sound track that it can decode.
+    """
+    try:
+        import av
+    except ImportError:
+        raise AudioError(
+            f"{path}: {path.suffix} files need PyAV. Install it (pip install 'tinywase[media]'), or convert the file: "
+            "ffmpeg -i INPUT output.wav"
+        ) from None
+    output: Any = tempfile.TemporaryFile()  # noqa: SIM115 (closed by its reader)
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{path}: has no sound track, expected one. Choose a file with sound.")
+            _decode(container, output)
+    except av.error.FFmpegError as error:
+        raise AudioError(
+            f"{path}: cannot be decoded ({error.strerror or error}). Convert it: ffmpeg -i INPUT output.wav"
+        ) from None
+    output.seek(0)
+    return output
+
+
+def _decode(container: Any, output: BinaryIO) -> None:
+    import av
+
+    stream = container.streams.audio[0]
+    channels, rate_hz = stream.codec_context.channels, stream.codec_context.sample_rate
+    resampler = av.AudioResampler(format="s16", layout=stream.codec_context.layout.name, rate=rate_hz)
+    with soundfile.SoundFile(
+        output, "w", samplerate=rate_hz, channels=channels, format="RF64", subtype="PCM_16"
+    ) as wav:
+        for frame in container.decode(stream):
+            for piece in resampler.resample(frame):
+                wav.write(piece.to_ndarray().reshape(-1, channels))
+        for piece in resampler.resample(None):
+            wav.write(piece.to_ndarray().reshape(-1, channels))

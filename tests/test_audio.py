@@ -1,0 +1,319 @@
+"""Recordings in and out: every source, every length, and what is refused with which words."""
+
+from __future__ import annotations
+
+import io
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinywase.audio import BlockQueue, mono_at, open_audio, part_blocks, resample_blocks
+from tinywase.audio_writer import LARGEST_WAV_BYTES, AudioFormat, open_writer, output_format
+from tinywase.errors import AudioError, OutputError
+
+
+def noise(frames: int, channels: int = 1, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal((frames, channels))).astype(np.float32)
+
+
+def whole(source: object, **options: int) -> np.ndarray:
+    with open_audio(source, **options) as reader:  # type: ignore[arg-type]
+        return np.concatenate(list(reader.blocks(frames=1000)))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "tolerance"),
+    [
+        (".wav", "FLOAT", 0),
+        (".wav", "PCM_16", 4e-5),
+        (".flac", "PCM_24", 2e-7),
+        (".aiff", "PCM_16", 4e-5),
+        (".ogg", "VORBIS", 0.1),
+        (".mp3", "MPEG_LAYER_III", 0.1),
+    ],
+)
+def test_files_of_any_kind_are_read_from_path_bytes_and_file(
+    tmp_path: Path, suffix: str, subtype: str, tolerance: float
+) -> None:
+    time_s = np.arange(12345) / 16000
+    samples = np.stack([0.3 * np.sin(2 * np.pi * f * time_s) for f in (220, 330)], axis=1).astype(np.float32)
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, samples, 16000, subtype=subtype)
+    data = path.read_bytes()
+    for source in (path, str(path), data, io.BytesIO(data)):
+        found = whole(source)
+        assert found.shape == samples.shape
+        assert found.dtype == np.float32
+        assert np.sqrt(np.mean((found - samples) ** 2)) <= tolerance
+
+
+def test_a_file_given_by_the_caller_stays_open_and_can_be_read_twice() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, noise(100), 8000, format="WAV", subtype="FLOAT")
+    with open_audio(file) as reader:
+        first, second = (np.concatenate(list(reader.blocks())) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert not file.closed
+
+
+def test_a_recording_comes_through_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    soundfile.write(path, noise(5000), 8000)
+    code = (
+        "from tinywase.audio import open_audio\n"
+        "with open_audio('-') as r: print(r.name, r.sample_rate_hz, sum(len(b) for b in r.blocks()))"
+    )
+    with path.open("rb") as pipe:
+        result = subprocess.run([sys.executable, "-c", code], stdin=pipe, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "standard input 8000 5000"
+
+
+def test_integer_arrays_are_divided_by_their_full_scale() -> None:
+    wide = whole(np.array([-(2**15), 0, 2**14], np.int16), sample_rate_hz=8000)
+    narrow = whole(np.array([0, 128, 192], np.uint8), sample_rate_hz=8000)
+    assert wide[:, 0].tolist() == narrow[:, 0].tolist() == [-1.0, 0.0, 0.5]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    frames=st.integers(1, 4000),
+    rates=st.sampled_from([(44100, 8000), (8000, 44100), (48000, 16000), (4000, 8000), (8000, 192000), (8000, 8000)]),
+    block=st.integers(1, 999),
+)
+def test_resampling_in_blocks_equals_resampling_at_once(frames: int, rates: tuple[int, int], block: int) -> None:
+    samples = noise(frames, 2, seed=frames)
+    options = {"from_hz": rates[0], "to_hz": rates[1], "channels": 2}
+    parts = np.concatenate(list(resample_blocks((samples[i : i + block] for i in range(0, frames, block)), **options)))
+    once = np.concatenate(list(resample_blocks([samples], **options)))
+    assert abs(len(once) - frames * rates[1] / rates[0]) <= 1
+    np.testing.assert_allclose(parts, once, atol=1e-6)
+
+
+def test_resampling_there_and_back_has_no_delay() -> None:
+    time_s = np.arange(44100) / 44100
+    samples = np.sin(2 * np.pi * 1000 * time_s).astype(np.float32)[:, None]
+    low = list(resample_blocks([samples], from_hz=44100, to_hz=8000, channels=1))
+    back = np.concatenate(list(resample_blocks(low, from_hz=8000, to_hz=44100, channels=1)))
+    np.testing.assert_allclose(back[2000:40000], samples[2000:40000], atol=1e-3)
+
+
+@given(sizes=st.lists(st.integers(0, 50), max_size=10), takes=st.lists(st.integers(0, 70), max_size=10))
+def test_a_queue_gives_what_it_got_in_any_sizes_then_silence(sizes: list[int], takes: list[int]) -> None:
+    samples = np.arange(1, sum(sizes) + 1, dtype=np.float32)[:, None]
+    queue = BlockQueue(np.split(samples, np.cumsum(sizes)), 1)
+    found = np.concatenate([np.zeros((0, 1)), *(queue.take(n) for n in takes)])
+    assert len(found) == sum(takes)
+    padded = np.concatenate([samples, np.zeros((sum(takes), 1))])
+    assert np.array_equal(found, padded[: len(found)])
+
+
+def test_mono_is_the_mean_of_the_channels_within_the_range() -> None:
+    samples = noise(16000, 2)
+    with open_audio(samples, sample_rate_hz=16000) as reader:
+        found = mono_at(part_blocks(reader, 0.25, 0.75), from_hz=16000, to_hz=16000)
+    np.testing.assert_allclose(found, samples[4000:12000].mean(axis=1), atol=1e-7)
+
+
+@pytest.mark.parametrize(("start_s", "stop_s"), [(2.0, None), (0.5, 0.5), (-1.0, 0.5), (0.6, 0.2)])
+def test_a_range_outside_the_recording_is_refused(start_s: float, stop_s: float | None) -> None:
+    with (
+        open_audio(noise(8000), sample_rate_hz=8000) as reader,
+        pytest.raises(AudioError, match=r"lasts 1\.00 s\. Give a start before its end"),
+    ):
+        list(part_blocks(reader, start_s, stop_s))
+
+
+def test_what_is_not_a_recording_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    text, empty = tmp_path / "notes.wav", tmp_path / "empty.wav"
+    text.write_text("not a recording " * 100)
+    empty.touch()
+    header_only = io.BytesIO()
+    soundfile.write(header_only, noise(0), 8000, format="WAV")
+    cases: list[tuple[object, str]] = [
+        (text, r"notes\.wav: not a recording .*Format not recognised.*Expected WAV.*ffmpeg"),
+        (b"x" * 1000, "bytes: not a recording"),
+        (empty, r"empty\.wav: is empty \(0 bytes\)"),
+        (b"", r"bytes: is empty \(0 bytes\)"),
+        (header_only, "file: holds no samples, expected at least one"),
+        (tmp_path, "is a folder, expected a recording"),
+        (tmp_path / "missing.wav", r"missing\.wav: there is no such file"),
+    ]
+    for source, message in cases:
+        with pytest.raises(AudioError, match=message):
+            open_audio(source)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rate_hz", [4, 3999, 192001, 400_000])
+def test_rates_that_no_recording_has_are_refused(tmp_path: Path, rate_hz: int) -> None:
+    path = tmp_path / "odd.wav"
+    soundfile.write(path, noise(100), rate_hz)
+    with pytest.raises(AudioError, match=rf"odd\.wav: the sample rate is {rate_hz} Hz, expected 4000 to 192000 Hz"):
+        open_audio(path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite_are_refused_with_their_time(bad: float) -> None:
+    samples = noise(20000, 2)
+    samples[12000, 1] = bad
+    with pytest.raises(AudioError, match=r"the sample at 1\.500 s is NaN or infinite"):
+        whole(samples, sample_rate_hz=8000)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".flac", ".mp3", ".ogg"])
+def test_a_truncated_file_is_refused_with_the_seconds_that_can_be_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"cut{suffix}"
+    soundfile.write(path, noise(80000), 8000)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(AudioError, match=r"is truncated or damaged: \d+\.\d\d s can be read, expected .*ffmpeg"):
+        whole(path)
+
+
+def test_a_wav_file_from_a_pipe_with_an_endless_header_is_no_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "piped.wav"
+    soundfile.write(path, noise(8000), 8000)
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    assert len(whole(path)) == 8000
+
+
+@pytest.mark.parametrize(
+    ("array", "rate_hz", "message"),
+    [
+        (noise(10), None, "an array carries no sample rate"),
+        (noise(10).reshape(1, 5, 2), 8000, r"expected numbers of shape \[T\] or \[T, channels\]"),
+        (np.array(["a"]), 8000, "expected numbers"),
+        (noise(8000).T, 8000, r"8000 channels are unlikely\. Pass its transpose"),
+        (noise(0), 8000, "array: holds no samples"),
+    ],
+)
+def test_arrays_that_are_no_recordings_are_refused(array: np.ndarray, rate_hz: int | None, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        open_audio(array, sample_rate_hz=rate_hz)
+
+
+def test_a_rate_given_with_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="was given with a file, which says its own"):
+        open_audio(tmp_path / "a.wav", sample_rate_hz=8000)
+
+
+def test_video_without_pyav_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=r"\.mp4 files need PyAV\. Install it \(pip install 'tinywase\[media\]'\)"):
+        open_audio(tmp_path / "film.mp4")
+
+
+def test_the_sound_of_a_video_is_read_with_pyav(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV (extra `media`) is not installed")
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100, layout="stereo")
+        tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+        frame = av.AudioFrame.from_ndarray(np.stack([tone, tone]).astype(np.float32), format="fltp", layout="stereo")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_audio(path) as reader:
+        found = np.concatenate(list(reader.blocks()))
+    assert (reader.sample_rate_hz, reader.channels) == (44100, 2)
+    assert abs(len(found) - 44100) < 4096
+    assert np.std(found) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+def written(path: Path, subtype: str = "PCM_16", rate_hz: int = 8000, channels: int = 1) -> AudioFormat:
+    return output_format(path, sample_rate_hz=rate_hz, channels=channels, subtype=subtype, frames=1000)
+
+
+def test_the_suffix_names_the_container_and_the_encoding_stays(tmp_path: Path) -> None:
+    assert written(tmp_path / "a.wav", "PCM_24") == AudioFormat(8000, 1, "WAV", "PCM_24")
+    assert written(tmp_path / "a.flac", "FLOAT").subtype == "PCM_16"
+    assert written(tmp_path / "a.wav", "MPEG_LAYER_III").subtype == "PCM_16"
+    assert written(tmp_path / "a.opus").subtype == "OPUS"
+    assert written(tmp_path / "a.wav", "FLOAT").ceiling == np.inf
+
+
+def test_a_wav_file_that_its_header_cannot_count_becomes_rf64(tmp_path: Path) -> None:
+    def container(frames: int) -> str:
+        options = {"sample_rate_hz": 48000, "channels": 2, "subtype": "PCM_24", "frames": frames}
+        return output_format(tmp_path / "a.wav", **options).container
+
+    assert container(LARGEST_WAV_BYTES // 6) == "WAV"
+    assert container(LARGEST_WAV_BYTES // 6 + 1) == "RF64"
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".caf", ".au", ".w64", ".rf64"])
+def test_every_container_holds_what_was_written(tmp_path: Path, suffix: str) -> None:
+    path, samples = tmp_path / f"a{suffix}", noise(5000, 2)
+    with open_writer(path, written(path, channels=2)) as writer:
+        for start in range(0, 5000, 700):
+            writer.write(samples[start : start + 700])
+    assert writer.peak == np.abs(samples).max()
+    assert abs(len(whole(path)) - 5000) <= (1500 if suffix in (".mp3", ".opus") else 0)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_suffix_that_names_no_container_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"'\.xyz' is no sound file that can be written, expected one of \.wav"):
+        written(tmp_path / "a.xyz")
+
+
+def test_a_container_that_cannot_hold_the_rate_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    with (
+        pytest.raises(OutputError, match=r"cannot hold 1 channels at 192000 Hz .*Write WAV or FLAC"),
+        open_writer(path, written(path, rate_hz=192000)),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_exception_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+
+    def interrupted() -> None:
+        with open_writer(path, written(path)) as writer:
+            writer.write(noise(100))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_exists_is_kept_unless_forced(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists already"), open_writer(path, written(path)):
+        pass
+    assert path.read_bytes() == b"precious"
+    with open_writer(path, written(path), force=True) as writer:
+        writer.write(noise(100))
+    assert len(whole(path)) == 100
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+
+    def filling() -> None:
+        with open_writer(path, written(path)) as writer:
+            for _ in range(10):
+                writer.write(noise(8000))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # the system refuses the 20 001st byte of any file
+    try:
+        with pytest.raises(OutputError, match=r"could not be written whole .*disk may be full.*Free some space"):
+            filling()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
