@@ -1,0 +1,104 @@
+"""From recordings of one speaker to a voiceprint, and what is to be said about their quality. Letters: T samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..audio import AudioReader, Source, mono_at, open_audio, part_blocks
+from ..data.activity import prepare_enrollment, trim_to_active
+from ..errors import AudioError
+from .model import PackedModel
+from .voiceprint import Voiceprint
+
+LISTENED_S = 600.0  # of one recording, so that memory stays bounded
+USED_S = 60.0  # of its speech: more adds time, not knowledge
+CLIPPED_LEVEL = 0.999  # of full scale
+
+LITTLE_SPEECH_S = 2.0
+MUCH_CLIPPED = 0.001
+LOW_LEVEL_DB = -45.0
+
+
+@dataclass(frozen=True)
+class _Sample:
+    vector: np.ndarray
+    active_s: float
+    power: float  # of the speech, before it was scaled
+    clipped: float
+
+
+def enroll(
+    model: PackedModel,
+    audio: Sequence[Source],
+    *,
+    sample_rate_hz: int | None = None,
+    start_s: float = 0.0,
+    stop_s: float | None = None,
+) -> Voiceprint:
+    """The mean of the recordings' voiceprints, weighted by their seconds of speech; see `Extractor.enroll`."""
+    if not audio:
+        raise AudioError("no enrollment was given, expected at least one recording of the speaker. Pass one.")
+    samples = []
+    for source in audio:
+        rate_hz = sample_rate_hz if isinstance(source, np.ndarray) else None
+        with open_audio(source, sample_rate_hz=rate_hz) as reader:
+            samples.append(_sample(model, reader, start_s, stop_s))
+    weights = np.array([sample.active_s for sample in samples])
+    power = float(np.average([sample.power for sample in samples], weights=weights))
+    return Voiceprint(
+        vector=np.average([sample.vector for sample in samples], axis=0, weights=weights).astype(np.float32),
+        model=model.config.name,
+        fingerprint=model.fingerprint,
+        active_s=float(weights.sum()),
+        level_db=float(10 * np.log10(power)),
+        clipped=float(np.average([sample.clipped for sample in samples], weights=weights)),
+    )
+
+
+def quality_notes(voiceprint: Voiceprint) -> list[str]:
+    """What could be better about the enrollment, in words; empty if nothing."""
+    notes = []
+    if voiceprint.active_s < LITTLE_SPEECH_S:
+        notes.append(
+            f"only {voiceprint.active_s:.1f} s of speech; {LITTLE_SPEECH_S:g} s and more tell voices apart better"
+        )
+    if voiceprint.clipped > MUCH_CLIPPED:
+        notes.append(f"{voiceprint.clipped:.1%} of the samples are clipped; record at a lower level")
+    if voiceprint.level_db < LOW_LEVEL_DB:
+        notes.append(f"the speech is very quiet ({voiceprint.level_db:.0f} dB re full scale); record it closer")
+    return notes
+
+
+def _sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s: float | None) -> _Sample:
+    rate_hz = model.config.sample_rate_hz
+    latest_s = start_s + LISTENED_S
+    counted = _ClippingCounter(part_blocks(reader, start_s, latest_s if stop_s is None else min(stop_s, latest_s)))
+    samples = mono_at(counted, from_hz=reader.sample_rate_hz, to_hz=rate_hz)
+    try:
+        prepared = prepare_enrollment(samples, rate_hz)[: round(USED_S * rate_hz)]
+    except AudioError as error:
+        raise AudioError(f"{reader.name}: {error}") from None
+    active = trim_to_active(samples - samples.mean(), rate_hz)
+    return _Sample(
+        vector=model.enroll(prepared),
+        active_s=len(prepared) / rate_hz,
+        power=float(np.mean(np.square(active, dtype=np.float64))),
+        clipped=counted.clipped / max(1, counted.total),
+    )
+
+
+class _ClippingCounter:
+    """Blocks on their way, counted."""
+
+    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
+        self._blocks = blocks
+        self.clipped = self.total = 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for block in self._blocks:
+            self.clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED_LEVEL))
+            self.total += block.size
+            yield block

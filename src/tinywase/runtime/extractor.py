@@ -1,0 +1,237 @@
+"""The public way in: enroll a voice, extract it from any recording.
+
+    extractor = Extractor.from_pretrained("default")
+    voiceprint = extractor.enroll("me.wav")
+    extraction = extractor.extract("meeting.wav", voiceprint)        # everything in memory
+    report = extractor.extract_file("meeting.wav", "me-only.wav", voiceprint)  # hours, in constant memory
+
+What comes out has the length, rate, channels and loudness of what went in; it is never clipped and never NaN, and
+silence stays silence. The models work in their own band (8 kHz models: up to 4 kHz); above it the estimate is empty,
+unless `keep_highband` lets the recording's own high band through where the target is loud. Shapes: T samples, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..audio import AudioReader, Source, open_audio
+from ..errors import AudioError, ConfigError
+from .enrollment import enroll
+from .model import PackedModel
+from .passes import Heard, Progress, Separated, cell_s, cell_samples, listen, render, separate_channels
+from .presence import PresenceRule, confidence_of
+from .registry import find_model
+from .rendering import planned_outputs, write_outputs
+from .voiceprint import Voiceprint
+
+ABSENT = ("pass", "mute", "fail")
+LISTENING_SHARE = 0.05  # of the progress
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """One voice out of a recording."""
+
+    estimate: np.ndarray  # the target. float32 [T], or [T, C] like the mixture
+    residual: np.ndarray  # mixture - estimate: everybody else
+    sample_rate_hz: int
+    activity: np.ndarray  # 0..1, is the target speaking. float32 [cells]
+    activity_hop_s: float
+    presence: bool  # is the target there at all
+    confidence: float | None  # cosine of the estimate's voiceprint with the enrolled one; None: too little speech
+
+
+@dataclass(frozen=True)
+class ExtractionReport:
+    """What `extract_file` did."""
+
+    output: str
+    residual: str | None
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    band_hz: float  # the estimate ends here
+    presence: bool
+    confidence: float | None
+    active_s: float
+    muted: bool  # the target was absent and `absent` was "mute"
+    attenuation_db: float  # how much quieter than in the mixture, only to avoid clipping
+    residual_attenuation_db: float
+    activity: np.ndarray  # 0..1. float32 [cells]
+    activity_hop_s: float
+
+
+@dataclass(frozen=True)
+class _Judged:
+    presence: bool
+    confidence: float | None
+    active_s: float
+
+
+class Extractor:
+    """A model and what it can do for a recording."""
+
+    def __init__(self, model: PackedModel) -> None:
+        self.model = model
+        self.rule = PresenceRule.from_card(model.card)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path = "default", *, runtime: str = "auto") -> Extractor:
+        """The bundled model of that name, or a `.twase` file.
+
+        Args:
+            runtime: "native" (compiled), "reference" (numpy), or "auto": native where it is there.
+        """
+        return cls(PackedModel.load(find_model(name_or_path), runtime=runtime))
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The model's own rate; recordings may have any."""
+        return self.model.config.sample_rate_hz
+
+    def enroll(
+        self, *audio: Source, sample_rate_hz: int | None = None, start_s: float = 0.0, stop_s: float | None = None
+    ) -> Voiceprint:
+        """The voiceprint of a speaker from recordings of them alone; several are averaged by their seconds of speech.
+
+        Args:
+            sample_rate_hz: rate of arrays; files know theirs.
+            start_s, stop_s: the part of every recording to listen to.
+
+        Raises:
+            AudioError: less than half a second of speech in one of them, or a recording that cannot be used.
+        """
+        return enroll(self.model, audio, sample_rate_hz=sample_rate_hz, start_s=start_s, stop_s=stop_s)
+
+    def extract(
+        self,
+        mixture: Source,
+        voiceprint: Voiceprint,
+        *,
+        sample_rate_hz: int | None = None,
+        keep_highband: bool = False,
+    ) -> Extraction:
+        """The voice of `voiceprint` in `mixture`, in memory. Shape: [T] or [T, C] -> the same."""
+        flat = mixture.ndim == 1 if isinstance(mixture, np.ndarray) else None
+        with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
+            heard, separated = self._separate(reader, voiceprint, None, stack, _nobody)
+            judged = self._judge(separated, voiceprint)
+            pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
+            estimate, residual = (np.concatenate(parts) for parts in zip(*((e, m - e) for m, e in pairs), strict=True))
+        if flat or (flat is None and reader.channels == 1):
+            estimate, residual = estimate[:, 0], residual[:, 0]
+        return Extraction(
+            estimate=estimate,
+            residual=residual,
+            sample_rate_hz=reader.sample_rate_hz,
+            activity=separated.activity,
+            activity_hop_s=cell_s(self.sample_rate_hz),
+            presence=judged.presence,
+            confidence=judged.confidence,
+        )
+
+    def extract_file(
+        self,
+        path_in: Source,
+        path_out: str | Path,
+        voiceprint: Voiceprint,
+        *,
+        residual: str | Path | None = None,
+        absent: str = "pass",
+        force: bool = False,
+        keep_highband: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> ExtractionReport:
+        """The voice of `voiceprint` in a recording of any length, written to a file, in constant memory.
+
+        Args:
+            residual: where to write everything else (mixture - estimate).
+            absent: what to do if the target is not there: "pass" writes the estimate all the same, "mute" writes
+                silence, "fail" writes nothing and raises.
+            force: overwrite what exists.
+            progress: called with the part that is done, 0..1.
+
+        Raises:
+            AudioError: the recording cannot be used, or the target is absent and `absent` is "fail".
+            OutputError: the output exists or cannot be written.
+        """
+        if absent not in ABSENT:
+            raise ConfigError(f"absent = {absent!r}: expected one of {', '.join(ABSENT)}.")
+        paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
+        with ExitStack() as stack, open_audio(path_in) as reader:
+            outputs = planned_outputs(reader, paths, force=force)
+            heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress or _nobody)
+            judged = self._judge(separated, voiceprint)
+            if absent == "fail" and not judged.presence:
+                raise _absent(reader.name, judged, self.rule)
+            muted = absent == "mute" and not judged.presence
+            if muted:
+                separated = replace(separated, gain=0.0, estimate_power=0 * separated.estimate_power)
+            rate_hz = self.sample_rate_hz
+
+            def rendered() -> Iterator[Sequence[np.ndarray]]:
+                for mixture, estimate in render(reader, heard, separated, rate_hz=rate_hz, keep_highband=keep_highband):
+                    yield (estimate, mixture - estimate)[: len(outputs)]
+
+            attenuations = [*write_outputs(rendered, outputs), 0.0]
+        return ExtractionReport(
+            output=str(paths[0]),
+            residual=None if residual is None else str(residual),
+            duration_s=heard.frames / reader.sample_rate_hz,
+            sample_rate_hz=reader.sample_rate_hz,
+            channels=reader.channels,
+            band_hz=reader.sample_rate_hz / 2 if keep_highband else min(reader.sample_rate_hz, rate_hz) / 2,
+            presence=judged.presence,
+            confidence=judged.confidence,
+            active_s=judged.active_s,
+            muted=muted,
+            attenuation_db=attenuations[0],
+            residual_attenuation_db=attenuations[1],
+            activity=separated.activity,
+            activity_hop_s=cell_s(rate_hz),
+        )
+
+    def _separate(
+        self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress
+    ) -> tuple[Heard, Separated]:
+        """The first two passes; their spools are closed with `stack`."""
+        vector = voiceprint.vector_for(self.model)
+        heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(LISTENING_SHARE * done))
+        stack.callback(heard.mixture.close)
+        separated = separate_channels(
+            self.model, vector, heard, folder, lambda done: progress(LISTENING_SHARE + (1 - LISTENING_SHARE) * done)
+        )
+        stack.callback(separated.estimate.close)
+        return heard, separated
+
+    def _judge(self, separated: Separated, voiceprint: Voiceprint) -> _Judged:
+        active = separated.activity >= self.rule.activity
+        active_s = float(np.count_nonzero(active)) * cell_s(self.sample_rate_hz)
+        confidence = None
+        if separated.gain:
+            confidence = confidence_of(
+                self.model,
+                separated.estimate,
+                active,
+                cell_samples=cell_samples(self.sample_rate_hz),
+                voiceprint=voiceprint.vector,
+            )
+        present = bool(separated.gain) and self.rule.present(active_s, confidence)
+        return _Judged(present, confidence, active_s)
+
+
+def _absent(name: str, judged: _Judged, rule: PresenceRule) -> AudioError:
+    confidence = "too short to compare" if judged.confidence is None else f"{judged.confidence:.2f}"
+    return AudioError(
+        f"{name}: the enrolled voice was not found: active for {judged.active_s:.1f} s with confidence {confidence}, "
+        f"expected {rule.active_s:g} s and {rule.confidence:g}. Check the enrollment, or choose --absent pass or mute."
+    )
+
+
+def _nobody(done: float) -> None:
+    """Progress that nobody asked for."""

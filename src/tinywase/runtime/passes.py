@@ -1,0 +1,173 @@
+"""The three passes over a recording of any length, rate and channels: listen, separate, render. Memory stays constant.
+
+1. listen: the mixture at the model's rate goes to a spool; its level and which channels are copies become known.
+2. separate: every distinct channel through the model with the same voiceprint (so a stereo recording stays stereo),
+   the estimate to a second spool. The level is known at its end: one projection of the estimate on the mixture over the
+   whole recording and all channels, gain = <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
+3. render: the recording is read again beside the estimate at the recording's own rate, sample for sample.
+
+Activity and powers are kept per cell of 10 ms. Letters: C channels; spools are float32 [frames, C].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..audio import BLOCK_FRAMES, AudioReader, BlockQueue, resample_blocks
+from ..errors import TinyWaseError
+from .model import RuntimeModel
+from .presence import activity_from_power
+from .spool import Spool
+from .windows import separate
+
+CELL_S = 0.01
+WORKING_RMS = 0.05  # the level of training mixtures; the networks' norms are level-free only down to their epsilon
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the first pass knows."""
+
+    mixture: Spool  # at the model's rate
+    frames: int  # of the recording, at its own rate
+    rms: float
+    same_as: tuple[int, ...]  # for every channel the first one that is equal to it
+
+
+@dataclass(frozen=True)
+class Separated:
+    """What the second pass knows."""
+
+    estimate: Spool  # at the model's rate, level not yet set
+    gain: float  # sets the level
+    activity: np.ndarray  # 0..1, the most active channel. Shape: float32 [cells]
+    mixture_power: np.ndarray  # mean over channels. Shape: [cells]
+    estimate_power: np.ndarray  # level set
+
+
+def cell_samples(rate_hz: int) -> int:
+    """Length of a cell at the model's rate."""
+    return max(1, round(CELL_S * rate_hz))
+
+
+def cell_s(rate_hz: int) -> float:
+    """The same in seconds: 0.01 but for rates it does not divide."""
+    return cell_samples(rate_hz) / rate_hz
+
+
+def listen(reader: AudioReader, rate_hz: int, folder: Path | None, progress: Progress) -> Heard:
+    """First pass; the spool lies in `folder`, or in memory for None."""
+    channels, frames, power = reader.channels, 0, 0.0
+    equal = np.ones((channels, channels), bool)
+
+    def observed() -> Iterator[np.ndarray]:
+        nonlocal frames, power
+        for block in reader.blocks():
+            frames += len(block)
+            power += float(np.einsum("ij,ij->", block, block, dtype=np.float64))
+            for a, b in np.argwhere(np.triu(equal, 1)):
+                equal[a, b] = np.array_equal(block[:, a], block[:, b])
+            progress(frames / max(frames, reader.frames))
+            yield block
+
+    spool = Spool(channels, folder)
+    for block in resample_blocks(observed(), from_hz=reader.sample_rate_hz, to_hz=rate_hz, channels=channels):
+        spool.append(block)
+    length = max(1, -(-frames * rate_hz // reader.sample_rate_hz))
+    spool.append(np.zeros((max(0, length - spool.frames), channels), np.float32))
+    same_as = tuple(int(np.argmax(equal[: c + 1, c])) for c in range(channels))
+    return Heard(spool, frames, float(np.sqrt(power / max(1, frames * channels))), same_as)
+
+
+def separate_channels(
+    model: RuntimeModel, voiceprint: np.ndarray, heard: Heard, folder: Path | None, progress: Progress
+) -> Separated:
+    """Second pass.
+
+    Raises:
+        TinyWaseError: the model gives values that are not finite.
+    """
+    mixture, estimate = heard.mixture, Spool(heard.mixture.channels, folder)
+    scale = np.float32(WORKING_RMS / heard.rms if heard.rms > 0 else 1.0)
+    distinct = sorted(set(heard.same_as))
+    column = [distinct.index(first) for first in heard.same_as]
+    pieces = [separate(model, voiceprint, partial(_channel, mixture, c, scale), mixture.frames) for c in distinct]
+    cells, products = _Cells(cell_samples(model.config.sample_rate_hz), 3), np.zeros(2)
+    for pair in zip(*pieces, strict=True):
+        both = np.stack(pair, axis=-1)  # [n, 2, distinct channels]
+        found = both[:, 0, column] / scale
+        if not np.isfinite(found).all():
+            raise TinyWaseError("the model gives values that are not finite: damaged or badly trained. Use another.")
+        original = mixture.read(estimate.frames, estimate.frames + len(found))
+        estimate.append(found)
+        powers = [np.square(signal, dtype=np.float64) for signal in (original, found)]
+        products += np.sum(original * found, dtype=np.float64), powers[1].sum()
+        cells.add(np.stack([both[:, 1].max(axis=1), *(power.mean(axis=1) for power in powers)], axis=1))
+        progress(estimate.frames / mixture.frames)
+    gain = float(products[0] / products[1]) if products[1] > 0 else 0.0
+    activity, mixture_power, estimate_power = cells.means().T
+    if model.config.cues == "voiceprint":
+        activity = activity_from_power(estimate_power)
+    return Separated(estimate, gain, activity.astype(np.float32), mixture_power, estimate_power * gain**2)
+
+
+def render(
+    reader: AudioReader, heard: Heard, separated: Separated, *, rate_hz: int, keep_highband: bool = False
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Third pass: blocks of the recording, each beside its estimate. Shape: float32 [n, C] both."""
+    back = partial(resample_blocks, from_hz=rate_hz, to_hz=reader.sample_rate_hz, channels=reader.channels)
+    estimate = BlockQueue(back(_blocks(separated.estimate)), reader.channels)
+    low = BlockQueue(back(_blocks(heard.mixture)), reader.channels) if keep_highband else None
+    gate, position = _gate(separated), 0
+    for block in reader.blocks():
+        found = np.float32(separated.gain) * estimate.take(len(block))
+        if low is not None:
+            at_cell = (position + np.arange(len(block))) / reader.sample_rate_hz / cell_s(rate_hz) - 0.5
+            envelope = np.interp(at_cell, np.arange(len(gate)), gate).astype(np.float32)
+            found += (block - low.take(len(block))) * envelope[:, None]
+        position += len(block)
+        yield block, found
+
+
+def _gate(separated: Separated) -> np.ndarray:
+    """How much of each cell of the mixture is the estimate, 0..1, smoothed over three cells. Shape: [cells]."""
+    share = separated.estimate_power / np.maximum(separated.mixture_power, 1e-20)
+    padded = np.pad(np.sqrt(np.clip(share, 0.0, 1.0)), 1, mode="edge")
+    return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+
+
+def _channel(mixture: Spool, channel: int, scale: np.float32, start: int, stop: int) -> np.ndarray:
+    return np.ascontiguousarray(mixture.read(start, stop)[:, channel]) * scale
+
+
+def _blocks(spool: Spool) -> Iterator[np.ndarray]:
+    for start in range(0, spool.frames, BLOCK_FRAMES):
+        yield spool.read(start, start + BLOCK_FRAMES)
+
+
+class _Cells:
+    """Means over cells of rows that come in pieces of any size."""
+
+    def __init__(self, size: int, columns: int) -> None:
+        self._size = size
+        self._rest = np.zeros((0, columns))
+        self._means: list[np.ndarray] = []
+
+    def add(self, rows: np.ndarray) -> None:
+        """Shape: [n, columns]."""
+        rows = np.concatenate([self._rest, rows])
+        whole = len(rows) // self._size * self._size
+        self._means.append(rows[:whole].reshape(-1, self._size, rows.shape[1]).mean(axis=1))
+        self._rest = rows[whole:]
+
+    def means(self) -> np.ndarray:
+        """The last cell may be short. Shape: [cells, columns]."""
+        last = [self._rest.mean(axis=0, keepdims=True)] if len(self._rest) else []
+        return np.concatenate([*self._means, *last])

@@ -1,0 +1,70 @@
+"""A mixture of any length through a model: overlapping windows for offline models, the stream for causal ones.
+
+Both give pieces of [n, 2]: the estimate beside the activity, sample by sample, in order and without gaps; together they
+are as long as the mixture. One window is all that is ever in memory. Letters: T samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from .model import RuntimeModel
+
+WINDOW_S = 12.0
+OVERLAP_S = 2.0
+FEED_S = 0.04  # what a stream is fed at once; also the resolution of its activity
+
+Read = Callable[[int, int], np.ndarray]  # (start, stop) -> float32 [stop - start] of the mixture
+
+
+def separate(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: int) -> Iterator[np.ndarray]:
+    """Estimate and activity of a mixture of `length` samples at the model's rate. Shape: float32 [n, 2] each."""
+    if model.config.causal:
+        return _streamed(model, voiceprint, read, length)
+    return _windowed(model, voiceprint, read, length)
+
+
+def window_starts(length: int, window: int, overlap: int) -> list[int]:
+    """Where the windows begin; the last one is moved back to end with the mixture, so that it is never short."""
+    last = max(0, length - window)
+    return [*range(0, last, window - overlap), last]
+
+
+def _windowed(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: int) -> Iterator[np.ndarray]:
+    rate_hz = model.config.sample_rate_hz
+    window, overlap = round(WINDOW_S * rate_hz), round(OVERLAP_S * rate_hz)
+    rise = ((np.arange(overlap, dtype=np.float32) + 0.5) / overlap)[:, None]
+    done, tail = 0, None  # samples given; what the window before says about the `overlap` samples after them
+    for start in window_starts(length, window, overlap):
+        piece = _one_window(model, voiceprint, read(start, min(start + window, length)))[done - start :]
+        if tail is not None:
+            piece[:overlap] = tail * (1 - rise) + piece[:overlap] * rise
+        if start + window < length:
+            piece, tail = piece[:-overlap], piece[-overlap:]
+        done += len(piece)
+        yield piece
+
+
+def _one_window(model: RuntimeModel, voiceprint: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+    """Shape: [T] -> [T, 2]. Digital silence needs no model."""
+    result = np.zeros((len(mixture), 2), np.float32)
+    if mixture.any():
+        estimate, activity = model.extract(mixture, voiceprint)
+        result[:, 0] = estimate
+        centers = np.arange(len(activity)) * model.config.hop  # frame f is centred on sample f * hop
+        result[:, 1] = np.interp(np.arange(len(mixture)), centers, activity)
+    return result
+
+
+def _streamed(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: int) -> Iterator[np.ndarray]:
+    stream = model.stream(voiceprint)
+    step = round(FEED_S * model.config.sample_rate_hz)
+    for start in range(0, length, step):
+        yield _beside(stream.feed(read(start, min(start + step, length))), stream.activity)
+    yield _beside(stream.flush(), stream.activity)
+
+
+def _beside(estimate: np.ndarray, activity: float) -> np.ndarray:
+    return np.stack([estimate, np.full(len(estimate), activity, np.float32)], axis=1)
