@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio import open_audio, read_mono
+from ..audio import open_audio, mono_at
 from ..errors import AudioError, DataError
 from .active_level import active_level_db
 from .trials import RECIPES, RenderedTrial, Trial
@@ -32,7 +32,7 @@ def read_recording(path: Path, sample_rate_hz: int) -> np.ndarray:
     Shape: float64 [T], because sums and levels follow.
     """
     with open_audio(path) as reader:
-        return read_mono(reader, sample_rate_hz).astype(np.float64)
+        return mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=sample_rate_hz).astype(np.float64)
 
 
 def render_trial(trial: Trial, sample_rate_hz: int) -> RenderedTrial:
