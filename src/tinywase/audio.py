@@ -295,7 +295,7 @@ def _spooled(pipe: Any) -> BinaryIO:
     file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by its reader)
     shutil.copyfileobj(pipe, file)
     file.seek(0)
-    return file  # type: ignore[return-value]
+    return file
 
 
 def _not_empty(file: Any, name: str) -> Any:

@@ -7,7 +7,7 @@
 
 What comes out has the length, rate, channels and loudness of what went in; it is never clipped and never NaN, and
 silence stays silence. The models work in their own band (8 kHz models: up to 4 kHz); above it the estimate is empty,
-unless `keep_highband` lets the recording's own high band through where the target is loud. Shapes: T samples, C channels.
+unless `keep_highband` lets the recording's own high band through where the target is loud. T samples, C channels.
 """
 
 from __future__ import annotations

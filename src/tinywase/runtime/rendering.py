@@ -65,7 +65,7 @@ def write_outputs(rendered: Callable[[], Iterable[Sequence[np.ndarray]]], output
         except _Clipped as over:
             gains = over.gains
         else:
-            return [-20 * math.log10(gain) for gain in gains]
+            return [0.0 if gain == 1.0 else -20 * math.log10(gain) for gain in gains]
 
 
 def _write(blocks: Iterable[Sequence[np.ndarray]], outputs: Sequence[Output], gains: Sequence[float]) -> None:

@@ -1,0 +1,55 @@
+"""`tinywase enroll`: recordings of one speaker to a voiceprint file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import say, say_json
+
+
+def enroll(
+    recordings: Annotated[list[Path], typer.Argument(metavar="A.wav", help="Recordings of the speaker alone.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="ME.voice", help="Where the voiceprint goes.")],
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the voiceprint if it exists.")] = False,
+) -> None:
+    """Make a voiceprint: a small file that stands for a voice, for the model that made it.
+
+    A few seconds of speech are enough; several recordings are averaged. Nothing leaves this computer.
+
+    Example: tinywase enroll monday.wav tuesday.wav -o me.voice
+    """
+    from ..files import refuse_output
+    from ..runtime.enrollment import quality_notes
+    from ..runtime.extractor import Extractor
+
+    refuse_output(out, force=force)
+    extractor = Extractor.from_pretrained(model)
+    voiceprint = extractor.enroll(*recordings)
+    voiceprint.save(out, force=force)
+    notes = quality_notes(voiceprint)
+    if as_json:
+        say_json(
+            {
+                "output": str(out),
+                "model": voiceprint.model,
+                "fingerprint": voiceprint.fingerprint,
+                "dimensions": len(voiceprint.vector),
+                "active_s": round(voiceprint.active_s, 2),
+                "level_db": round(voiceprint.level_db, 1),
+                "clipped": round(voiceprint.clipped, 6),
+                "notes": notes,
+                "bytes": out.stat().st_size,
+            }
+        )
+        return
+    say(
+        f"{out}: {voiceprint.active_s:.1f} s of speech at {voiceprint.level_db:.0f} dB, {len(voiceprint.vector)} "
+        f"numbers for the {voiceprint.model} model, {out.stat().st_size} bytes"
+    )
+    for text in notes:
+        say(f"  note: {text}")

@@ -1,0 +1,315 @@
+"""`tinywase extract`: one voice out of recordings."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import TinyWaseError
+from .console import note, progress_bar, say, say_json
+from .inputs import PIPE, Job, Plan, make_folders, plan
+
+if TYPE_CHECKING:
+    from ..runtime.extractor import ExtractionReport, Extractor
+    from ..runtime.voiceprint import Voiceprint
+
+
+class Absent(StrEnum):
+    """What to do where the voice is not found."""
+
+    PASS = "pass"
+    MUTE = "mute"
+    FAIL = "fail"
+
+
+class Runtime(StrEnum):
+    """What computes."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True)
+class _Choices:
+    absent: Absent
+    force: bool
+    keep_highband: bool
+    speaker: str  # the name in labels
+
+
+def extract(
+    mixtures: Annotated[
+        list[str],
+        typer.Argument(metavar="MIX", help="Recordings: files, folders, 'globs*.wav', or - for standard input."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="OUT", help="File, folder for several, or - for standard output.")
+    ],
+    enroll: Annotated[
+        list[Path] | None,
+        typer.Option("--enroll", "--ref", "-e", metavar="A.wav", help="The voice alone, a few seconds; repeatable."),
+    ] = None,
+    voice: Annotated[
+        Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll` made.")
+    ] = None,
+    enroll_from: Annotated[
+        str | None,
+        typer.Option(metavar="12.0-18.5", help="Seconds of the recording itself in which the voice is alone."),
+    ] = None,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
+    residual: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Also write everything but the voice (a folder for several).")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Also write when the voice speaks: .rttm, or .txt for Audacity."),
+    ] = None,
+    absent: Annotated[
+        Absent,
+        typer.Option(help="Voice not found: pass writes the estimate as it is, mute silence, fail nothing."),
+    ] = Absent.PASS,
+    keep_highband: Annotated[
+        bool,
+        typer.Option("--keep-highband", help="Above the model's band, let the recording through where the voice is."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON (several: a list).")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
+    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+) -> None:
+    """Extract one voice from recordings, by a sample of that voice.
+
+    The result has the length, sample rate, channels and loudness of the recording, whatever they are. The bundled
+    models work in the telephone band: above 4 kHz the result is empty unless --keep-highband is given. Results that
+    exist are kept; for several recordings they are skipped.
+
+    Example: tinywase extract meeting.wav --enroll me.wav -o me-alone.wav
+    """
+    _check_usage(mixtures, out, enroll, voice, enroll_from, as_json)
+    from ..runtime.extractor import Extractor
+
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value)
+    jobs = plan(mixtures, out, residual=residual, labels=labels)
+    _check_labels(jobs)
+    chosen = _voiceprint_source(extractor, enroll or [], voice, enroll_from)
+    choices = _Choices(absent, force, keep_highband, _speaker(enroll, voice))
+    if str(out) == PIPE:
+        _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
+    elif jobs.many:
+        _extract_many(extractor, jobs, chosen, choices, as_json=as_json, quiet=quiet)
+    else:
+        with progress_bar(Path(mixtures[0]).name, quiet=quiet) as progress:
+            result = _extract_one(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, progress)
+        _print_one(result, as_json=as_json, quiet=quiet)
+
+
+def _check_usage(
+    mixtures: list[str],
+    out: Path,
+    enroll: list[Path] | None,
+    voice: Path | None,
+    enroll_from: str | None,
+    as_json: bool,
+) -> None:
+    given = [
+        name for name, value in (("--enroll", enroll), ("--voice", voice), ("--enroll-from", enroll_from)) if value
+    ]
+    if len(given) != 1:
+        got = " and ".join(given) if given else "none"
+        raise typer.BadParameter(f"whose voice? Give one of --enroll, --voice, --enroll-from; got {got}.")
+    if enroll_from and PIPE in mixtures:
+        raise typer.BadParameter("--enroll-from reads the recording twice: give a file instead of standard input.")
+    if str(out) == PIPE and (as_json or len(mixtures) != 1):
+        raise typer.BadParameter("-o - writes one recording to standard output: give one MIX and no --json.")
+
+
+def _check_labels(jobs: Plan) -> None:
+    from ..runtime.labels import check_labels_path
+
+    for job in jobs.jobs:
+        if job.labels is not None:
+            check_labels_path(job.labels)
+
+
+def _voiceprint_source(
+    extractor: Extractor, enroll: list[Path], voice: Path | None, enroll_from: str | None
+) -> Callable[[Job], Voiceprint]:
+    """A function that gives the voiceprint for a job: the same for all, unless each recording brings its own."""
+    if enroll_from is not None:
+        start_s, stop_s = _time_range(enroll_from)
+        return lambda job: extractor.enroll(job.mixture, start_s=start_s, stop_s=stop_s)
+    from ..runtime.voiceprint import Voiceprint
+
+    files = [voice] if voice is not None else enroll
+    if len(files) == 1 and files[0].suffix == ".voice":
+        voiceprint = Voiceprint.load(files[0])
+        voiceprint.vector_for(extractor.model)  # refuses another model's before anything is computed
+    else:
+        voiceprint = extractor.enroll(*files)
+    return lambda job: voiceprint
+
+
+def _time_range(text: str) -> tuple[float, float]:
+    first, dash, last = text.partition("-")
+    try:
+        if not dash:
+            raise ValueError
+        return float(first), float(last)
+    except ValueError:
+        raise typer.BadParameter(
+            f"--enroll-from {text}: expected START-STOP in seconds, for example 12.0-18.5."
+        ) from None
+
+
+def _speaker(enroll: list[Path] | None, voice: Path | None) -> str:
+    return voice.stem if voice is not None else enroll[0].stem if enroll else "target"
+
+
+def _extract_one(
+    extractor: Extractor, job: Job, voiceprint: Voiceprint, choices: _Choices, progress: Callable[[float], None]
+) -> dict[str, Any]:
+    """Extract, write labels, and say in plain values what was done."""
+    from ..files import refuse_output
+    from ..runtime.labels import segments, write_labels
+
+    if job.labels is not None:
+        refuse_output(job.labels, force=choices.force)
+    began_s = time.perf_counter()
+    report = extractor.extract_file(
+        job.mixture,
+        job.output,
+        voiceprint,
+        residual=job.residual,
+        absent=choices.absent.value,
+        force=choices.force,
+        keep_highband=choices.keep_highband,
+        progress=progress,
+    )
+    took_s = time.perf_counter() - began_s
+    if job.labels is not None:
+        speech = segments(report.activity, report.activity_hop_s, threshold=extractor.rule.activity)
+        name = Path(job.mixture).stem if job.mixture != PIPE else "stdin"
+        write_labels(job.labels, speech, recording=name, speaker=choices.speaker, force=choices.force)
+    return _described(extractor, job, voiceprint, report, took_s)
+
+
+def _described(
+    extractor: Extractor, job: Job, voiceprint: Voiceprint, report: ExtractionReport, took_s: float
+) -> dict[str, Any]:
+    from ..runtime.enrollment import quality_notes
+
+    return {
+        "mixture": job.mixture,
+        "output": report.output,
+        "residual": report.residual,
+        "labels": None if job.labels is None else str(job.labels),
+        "duration_s": round(report.duration_s, 6),
+        "sample_rate_hz": report.sample_rate_hz,
+        "channels": report.channels,
+        "band_hz": report.band_hz,
+        "present": report.presence,
+        "confidence": None if report.confidence is None else round(report.confidence, 4),
+        "active_s": round(report.active_s, 3),
+        "muted": report.muted,
+        "attenuation_db": round(report.attenuation_db, 2),
+        "model": extractor.model.config.name,
+        "runtime": extractor.model.runtime_name,
+        "took_s": round(took_s, 3),
+        "rtf": round(took_s / report.duration_s, 4),
+        "enrollment_s": round(voiceprint.active_s, 2),
+        "enrollment_notes": quality_notes(voiceprint),
+    }
+
+
+def _extract_many(
+    extractor: Extractor,
+    jobs: Plan,
+    chosen: Callable[[Job], Voiceprint],
+    choices: _Choices,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """All of them, whatever happens to one: what exists is skipped, failures are told and counted at the end."""
+    make_folders(jobs.jobs)
+    results: list[dict[str, Any]] = []
+    failed = 0
+    with progress_bar("", quiet=quiet) as progress:
+        for number, job in enumerate(jobs.jobs):
+            if job.output.exists() and not choices.force:
+                results.append({"mixture": job.mixture, "output": str(job.output), "skipped": "exists already"})
+                continue
+
+            def part(done: float, number: int = number) -> None:
+                progress((number + done) / len(jobs.jobs))
+
+            try:
+                results.append(_extract_one(extractor, job, chosen(job), choices, part))
+            except TinyWaseError as error:
+                failed += 1
+                note(f"Error: {error}")
+                results.append({"mixture": job.mixture, "output": str(job.output), "error": str(error)})
+    if as_json:
+        say_json(results)
+    elif not quiet:
+        _print_many(results)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _to_pipe(extractor: Extractor, job: Job, voiceprint: Voiceprint, choices: _Choices, *, quiet: bool) -> None:
+    """Whole or not at all holds for pipes too: nothing is written to it before everything is computed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "estimate.wav"
+        inner = Job(job.mixture, path, job.residual, job.labels)
+        result = _extract_one(extractor, inner, voiceprint, choices, lambda done: None)
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+    if not quiet:
+        for line in _lines(result | {"output": "standard output"}):
+            note(line)
+
+
+def _print_one(result: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        say_json(result)
+    elif not quiet:
+        for line in _lines(result):
+            say(line)
+
+
+def _lines(result: dict[str, Any]) -> list[str]:
+    """What was done, for people."""
+    channels = {1: "mono", 2: "stereo"}.get(result["channels"], f"{result['channels']} channels")
+    confidence = "too short to compare" if result["confidence"] is None else f"confidence {result['confidence']:.2f}"
+    found = "found" if result["present"] else "NOT found" + (", written as silence" if result["muted"] else "")
+    what = f"{result['duration_s']:.1f} s, {result['sample_rate_hz']} Hz, {channels}"
+    lines = [
+        f"{result['mixture']} ({what}) -> {result['output']}",
+        f"  voice {found}: active {result['active_s']:.1f} s, {confidence}",
+        f"  band: up to {result['band_hz'] / 1000:g} kHz; {result['model']} model, {result['runtime']} runtime, "
+        f"{result['took_s']:.1f} s ({result['rtf']:.3f} of the recording's length)",
+    ]
+    if result["attenuation_db"] > 0:
+        lines.append(f"  {result['attenuation_db']:.1f} dB quieter than in the recording, so that nothing is clipped")
+    lines += [f"  {kind}: {result[kind]}" for kind in ("residual", "labels") if result[kind]]
+    return lines + [f"  enrollment: {text}" for text in result["enrollment_notes"]]
+
+
+def _print_many(results: list[dict[str, Any]]) -> None:
+    skipped = sum("skipped" in result for result in results)
+    for result in results:
+        if "output" in result and "error" not in result and "skipped" not in result:
+            say(_lines(result)[0] + ("" if result["present"] else "  (voice NOT found)"))
+    if skipped:
+        say(f"{skipped} skipped: their results exist already (--force makes them again)")

@@ -1,0 +1,147 @@
+"""`tinywase info`: what is in a model file, or how large a configuration is. Sizes are always told together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import say, say_json
+
+if TYPE_CHECKING:
+    from ..config import ModelConfig
+
+
+def info(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Bundled model or .twase file.")] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A configuration instead: paper, small or tiny.")
+    ] = None,
+    share: Annotated[bool, typer.Option("--share", help="With --config: one stack used several times.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show sizes, bit widths and card of a model, or the sizes of a configuration.
+
+    Parameters of the core (encoder, separator, decoder) are counted apart from those of the voiceprint encoder, as in
+    the paper; bytes are those of the file, and those that the paper's way of counting gives.
+
+    Example: tinywase info default
+    """
+    if (model is None) == (config is None) or (share and config is None):
+        raise typer.BadParameter("give a MODEL or --config NAME (with --share if you like), one of the two.")
+    content = _of_config(config, share=share) if config is not None else _of_file(model or "")
+    if as_json:
+        say_json(content)
+    else:
+        _print(content)
+
+
+def _of_config(name: str, *, share: bool) -> dict[str, Any]:
+    """Counted from the shapes of the tensors; nothing is built."""
+    from ..config import named_config, to_dict
+    from ..sizes import count_sizes
+
+    config = named_config(name, **({"share_stacks": True} if share else {}))
+    sizes = count_sizes(config, bits={}, stored_bytes={})
+    return {
+        "config": to_dict(config),
+        "core_parameters": sizes.core_parameters,
+        "voiceprint_parameters": sizes.parameters - sizes.core_parameters,
+        "parameters": sizes.parameters,
+        "float_core_bytes": 4 * sizes.core_parameters,
+        "paper_core_bytes": _paper_bytes(config),
+        "latency_samples": config.latency_samples,
+    }
+
+
+def _paper_bytes(config: ModelConfig) -> dict[str, int]:
+    """Core bytes by the paper's accounting, for every width of its quantized weights."""
+    from ..layout import expected_tensors
+    from ..sizes import count_sizes, paper_quantizes
+
+    quantized = [name for name, shape in expected_tensors(config).items() if paper_quantizes(name, shape)]
+    return {
+        f"{bits} bit": count_sizes(config, bits=dict.fromkeys(quantized, bits), stored_bytes={}).paper_core_bytes
+        for bits in (1, 2, 3, 4, 8)
+    }
+
+
+def _of_file(name: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ..config import to_dict
+    from ..format import inspect
+    from ..runtime.registry import find_model
+
+    path = find_model(name)
+    report = inspect(path)
+    sizes = asdict(report.sizes)
+    return {
+        "path": str(path),
+        "config": to_dict(report.config),
+        "core_parameters": sizes.pop("core_parameters"),
+        "voiceprint_parameters": report.voiceprint_parameters,
+        **sizes,
+        "voiceprint_bytes": report.voiceprint_bytes,
+        "overhead_bytes": report.overhead_bytes,
+        "file_bytes": report.file_bytes,
+        "bits": report.bits,
+        "activation_bits": report.activation_bits,
+        "latency_samples": report.latency_samples,
+        "latency_ms": report.latency_ms,
+        "card": report.card,
+    }
+
+
+def _print(content: dict[str, Any]) -> None:
+    config = content["config"]
+    kind = "causal" if config["causal"] else "offline"
+    shared = ", shared stacks" if config["share_stacks"] else ""
+    say(f"{content.get('path', 'configuration')}: {config['name']}, {kind}{shared}, {config['sample_rate_hz']} Hz")
+    if content["latency_samples"] is not None:
+        say(f"latency {1000 * content['latency_samples'] / config['sample_rate_hz']:.1f} ms")
+    rows = [
+        ("core", "core_parameters", "core_bytes"),
+        ("voiceprint encoder", "voiceprint_parameters", "voiceprint_bytes"),
+    ]
+    rows += [("header, padding, card", "", "overhead_bytes"), ("whole file", "parameters", "file_bytes")]
+    say(f"\n{'':24}{'parameters':>14}{'bytes':>14}")
+    for title, parameters, size in rows:
+        if parameters in content or size in content:
+            numbers = [f"{content[key]:>14,}" if key in content else f"{'':>14}" for key in (parameters, size)]
+            say(f"{title:24}{''.join(numbers)}".rstrip())
+    _print_paper(content)
+    if content.get("bits"):
+        _print_widths(content)
+    if content.get("card"):
+        _print_card(content["card"])
+
+
+def _print_paper(content: dict[str, Any]) -> None:
+    """The paper counts the core alone: packed codes, two numbers per quantized tensor, float32 for the rest."""
+    paper = content["paper_core_bytes"]
+    if isinstance(paper, dict):
+        say("\ncore bytes as the paper counts, by bits of the separator's weights")
+        for bits, size in paper.items():
+            say(f"{bits:24}{size:>28,}")
+        say(f"{'float32':24}{content['float_core_bytes']:>28,}")
+    else:
+        say(f"{'core, as the paper counts':26}{paper:>26,}  (1/{content['paper_ratio']:.1f} of the float32 core)")
+
+
+def _print_widths(content: dict[str, Any]) -> None:
+    from collections import Counter
+
+    say(
+        "\ntensors by bits: "
+        + ", ".join(f"{n} at {bits}" for bits, n in sorted(Counter(content["bits"].values()).items()))
+    )
+    if content["activation_bits"]:
+        widths = sorted(Counter(content["activation_bits"].values()).items())
+        say("activations by bits: " + ", ".join(f"{n} at {bits}" for bits, n in widths))
+
+
+def _print_card(card: dict[str, Any]) -> None:
+    say("\ncard")
+    for key, value in card.items():
+        say(f"  {key}: {value}")

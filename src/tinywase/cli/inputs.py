@@ -1,0 +1,130 @@
+"""Which recordings are meant, and where their results go: files, folders, globs; a file or a folder out."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from ..errors import OutputError
+
+WRITABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".au", ".w64", ".rf64")
+ALSO_READ = (".wave", ".mp4", ".m4a", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".aac", ".wma", ".3gp")
+PIPE = "-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording and the files made from it."""
+
+    mixture: str
+    output: Path
+    residual: Path | None
+    labels: Path | None
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All files that are made."""
+        return [path for path in (self.output, self.residual, self.labels) if path is not None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs, and whether they were asked for as one file or as many."""
+
+    jobs: list[Job]
+    many: bool
+
+
+def plan(mixtures: Sequence[str], out: Path, *, residual: Path | None, labels: Path | None) -> Plan:
+    """One file gives a file, unless `out` is a folder; folders, globs and several files give a folder.
+
+    In a folder every result has the name of its recording, and `residual` and `labels` are folders too.
+    """
+    out_is_folder = out.is_dir() or str(out).endswith("/")
+    if len(mixtures) == 1 and not _stands_for_many(mixtures[0]) and not out_is_folder:
+        jobs = [Job(mixtures[0], out, residual, labels)]
+        many = False
+    else:
+        if out.suffix.lower() in WRITABLE and not out.is_dir():
+            raise typer.BadParameter(f"{len(mixtures)} recordings or a folder need a folder, got the file '{out}'.")
+        jobs, many = [_job_in_folder(m, name, out, residual, labels) for m, name in _expanded(mixtures, out)], True
+        _refuse_same_names(jobs)
+    _refuse_overwritten_recordings(jobs)
+    return Plan(jobs, many)
+
+
+def make_folders(jobs: Sequence[Job]) -> None:
+    """The folders that results of many recordings go to.
+
+    Raises:
+        OutputError: one cannot be made.
+    """
+    for folder in sorted({path.parent for job in jobs for path in job.outputs}):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}). Choose another place.") from None
+
+
+def _stands_for_many(mixture: str) -> bool:
+    path = Path(mixture)
+    return mixture != PIPE and (path.is_dir() or (not path.exists() and any(sign in mixture for sign in "*?[")))
+
+
+def _expanded(mixtures: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:
+    """(recording, its name below the output folder); what lies in the output folder is no input."""
+    for mixture in mixtures:
+        path = Path(mixture)
+        if path.is_dir() and path.resolve() == out.resolve():
+            raise typer.BadParameter(
+                f"'{out}' is the folder of the recordings. Give the results a folder of their own."
+            )
+        if path.is_dir():
+            found = [inner for inner in sorted(path.rglob("*")) if _is_recording(inner, out)]
+            if not found:
+                raise typer.BadParameter(f"there are no recordings in the folder '{mixture}'.")
+            yield from ((str(inner), inner.relative_to(path)) for inner in found)
+        elif _stands_for_many(mixture):
+            names = sorted(glob.glob(mixture, recursive=True))
+            found = [Path(name) for name in names if _is_recording(Path(name), out)]
+            if not found:
+                raise typer.BadParameter(f"no recording matches '{mixture}'.")
+            yield from ((str(inner), Path(inner.name)) for inner in found)
+        else:
+            yield mixture, Path("stdin.wav" if mixture == PIPE else path.name)
+
+
+def _is_recording(path: Path, out: Path) -> bool:
+    known = path.suffix.lower() in (*WRITABLE, *ALSO_READ)
+    return known and path.is_file() and out.resolve() not in path.resolve().parents
+
+
+def _job_in_folder(mixture: str, name: Path, out: Path, residual: Path | None, labels: Path | None) -> Job:
+    written = name if name.suffix.lower() in WRITABLE else name.with_suffix(".wav")
+    return Job(
+        mixture,
+        out / written,
+        residual / written if residual is not None else None,
+        labels / name.with_suffix(".rttm") if labels is not None else None,
+    )
+
+
+def _refuse_same_names(jobs: Sequence[Job]) -> None:
+    seen: dict[Path, str] = {}
+    for job in jobs:
+        if job.output in seen:
+            raise typer.BadParameter(
+                f"'{seen[job.output]}' and '{job.mixture}' would both become '{job.output}'. Extract them one by one."
+            )
+        seen[job.output] = job.mixture
+
+
+def _refuse_overwritten_recordings(jobs: Sequence[Job]) -> None:
+    recordings = {Path(job.mixture).resolve(): job.mixture for job in jobs if job.mixture != PIPE}
+    for path in (path for job in jobs for path in job.outputs):
+        if path.resolve() in recordings:
+            raise typer.BadParameter(f"'{path}' is the recording itself. Give the result another name or folder.")
