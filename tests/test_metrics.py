@@ -120,9 +120,10 @@ def test_less_noise_means_better_pesq_and_estoi() -> None:
     pytest.importorskip("pesq")
     pytest.importorskip("pystoi")
     target, noise = speech_like(0), speech_like(1)
-    arguments = {"reference": target, "sample_rate_hz": RATE_HZ}
     for metric in (pesq, estoi):
-        worse, better, perfect = (metric(estimate=target + gain * noise, **arguments) for gain in (1.0, 0.2, 0.0))
+        worse, better, perfect = (
+            metric(reference=target, estimate=target + gain * noise, sample_rate_hz=RATE_HZ) for gain in (1.0, 0.2, 0.0)
+        )
         assert worse < better < perfect
 
 

@@ -27,6 +27,7 @@ from .errors import AudioError, ConfigError
 
 LIMIT_DB = 60.0  # beyond it nobody hears a difference
 SDR_FILTER_SAMPLES = 512  # BSS-eval's allowed distortion: a filter of this length [Vincent06]
+ESTOI_DECIMALS = 9  # pystoi adds unseeded noise of 1e-16, which must not show
 PESQ_RATES_HZ = (8000, 16000)
 
 
@@ -105,9 +106,10 @@ def estoi(*, reference: np.ndarray, estimate: np.ndarray, sample_rate_hz: int) -
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return float(stoi(reference, estimate, sample_rate_hz, extended=True))
+            value = float(stoi(reference, estimate, sample_rate_hz, extended=True))
         except RuntimeWarning:  # fewer than 30 frames of speech: pystoi would warn and answer 1e-5
             return math.nan
+    return round(value, ESTOI_DECIMALS)
 
 
 def activity_f1(*, label: np.ndarray, activity: np.ndarray, threshold: float = 0.5) -> float:

@@ -8,7 +8,8 @@ from pathlib import Path
 from ..errors import OutputError
 from ..files import whole_file, write_whole
 from .plots import draw_plots
-from .report import Report, markdown, rows_csv, summary_json
+from .report import Report, rows_csv, summary_json
+from .tables import markdown
 
 RESULT_NAMES = ("trials.csv", "summary.json", "table.md", "improvement.png", "input_output.png", "by_sexes.png")
 

@@ -19,6 +19,7 @@ class Evaluation:
     """Rows and failures in the order of the list, then of the systems."""
 
     systems: tuple[str, ...]
+    runtimes: tuple[str, ...]  # of the systems, see `System`
     rows: tuple[Row, ...]
     failures: tuple[Failure, ...]
     trials: int  # asked for
@@ -51,6 +52,7 @@ def evaluate(
     scores.sort(key=lambda score: score.position)
     return Evaluation(
         systems=tuple(system.name for system in systems),
+        runtimes=tuple(system.runtime for system in systems),
         rows=tuple(row for score in scores for row in score.rows),
         failures=tuple(failure for score in scores for failure in score.failures),
         trials=len(trials),

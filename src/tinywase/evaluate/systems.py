@@ -16,7 +16,7 @@ import numpy as np
 
 from ..data.activity import prepare_enrollment
 from ..data.trials import RenderedTrial
-from ..errors import ConfigError, FormatError
+from ..errors import FormatError
 from .oracle import oracle_estimate
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class System:
     name: str
     sample_rate_hz: int
     bind: Callable[[RenderedTrial], Callable[[np.ndarray], SystemOutput]]
+    runtime: str = "python"  # what the real-time factor is that of: native, reference, torch, or a function
 
 
 def open_systems(names: Sequence[str]) -> list[System]:
@@ -93,10 +94,8 @@ def _open_model(name: str) -> System:
 def _packed_model(name: str) -> System:
     """A .twase file by path or bundled name, run by the package's own runtime."""
     from ..runtime.model import open_model
-    from ..runtime.registry import find_model
 
-    path = find_model(name)
-    model = open_model(path)
+    model = open_model(name)
     config = model.config
 
     def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
@@ -108,14 +107,14 @@ def _packed_model(name: str) -> System:
 
         return extract
 
-    return System(path.stem, config.sample_rate_hz, bind)
+    return System(model.path.stem, config.sample_rate_hz, bind, runtime=model.runtime_name)
 
 
 def _checkpoint(path: Path) -> System:
     """Float weights of a training, run by torch."""
-    model = _load_checkpoint(path)
-    import torch  # after the loader, which says what to install where it is missing
+    import torch
 
+    model = _load_checkpoint(path)
     config = model.config
 
     def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
@@ -132,21 +131,17 @@ def _checkpoint(path: Path) -> System:
 
         return extract
 
-    return System(path.stem, config.sample_rate_hz, bind)
+    return System(path.stem, config.sample_rate_hz, bind, runtime="torch")
 
 
 def _load_checkpoint(path: Path) -> Wase:
     """The network of a .safetensors file whose metadata holds its configuration."""
-    try:
-        from safetensors import SafetensorError, safe_open
-        from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
 
-        from ..config import model_config
-        from ..models import Wase
-    except ImportError as error:
-        raise ConfigError(
-            f"'{path}' needs torch: {error}. Run pip install 'tinywase[train]' or give a .twase file."
-        ) from error
+    from ..config import model_config
+    from ..models import Wase
+
     try:
         with safe_open(path, "pt") as file:
             model = Wase(model_config(json.loads(file.metadata()["config"]))).eval()

@@ -1,0 +1,140 @@
+"""`tinywase evaluate`: any number of systems on any list of trials, as a table, JSON, CSV and pictures."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import DataError
+from .console import note, progress_bar, say
+
+if TYPE_CHECKING:
+    from ..data.trials import Trial
+    from ..evaluate.report import Report
+    from ..evaluate.run import Evaluation
+
+
+def evaluate(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="A .twase file, a bundled model ('default'), a training checkpoint (.safetensors), "
+            "'mixture' (untouched: the floor) or 'oracle' (a mask that knows the target: the ceiling).",
+        ),
+    ],
+    list_path: Annotated[
+        Path, typer.Option("--list", metavar="LIST", help="The trials; `tinywase data check` explains them.")
+    ],
+    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of the list start from.")] = None,
+    remap: Annotated[
+        list[str] | None, typer.Option(metavar="OLD=NEW", help="Replace the beginning of paths; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many trials.")] = None,
+    metrics: Annotated[str, typer.Option(help="Some of si_sdr,sdr,pesq,estoi,activity_f1; all if empty.")] = "",
+    against: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Compare every MODEL with this one, trial by trial.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; 1 gives the truest real-time factor.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write trials.csv, summary.json, table.md and plots there.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write the tables, and the command, to this file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of tables.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing results.")] = False,
+) -> None:
+    """Measure how well models extract the enrolled speaker, on a list of trials.
+
+    Example: tinywase evaluate default mixture oracle --list test.csv --out results
+    """
+    from ..evaluate.outputs import refuse_existing, result_paths
+    from ..evaluate.report import build_report
+    from ..evaluate.score import choose_metrics
+    from ..evaluate.systems import open_systems
+
+    refuse_existing([*(result_paths(out) if out else []), *([markdown] if markdown else [])], force=force)
+    names = list(dict.fromkeys([*models, against] if against else models))
+    systems = open_systems(names)
+    choice = choose_metrics(metrics.replace(",", " ").split(), rates_hz=[system.sample_rate_hz for system in systems])
+    for text in choice.notes:
+        note(f"Note: {text}")
+    trials = _read(list_path, root, remap or [])[:limit]
+    evaluation = _run(names, trials, choice.names, jobs)
+    report = build_report(
+        evaluation,
+        list_name=str(list_path),
+        command=shlex.join(["tinywase", *sys.argv[1:]]),
+        notes=choice.notes,
+        against=systems[names.index(against)].name if against else None,
+        jobs=jobs,
+    )
+    _give(report, out=out, markdown=markdown, as_json=as_json, force=force)
+    _finish(evaluation)
+
+
+def _read(path: Path, root: Path | None, remap: list[str]) -> list[Trial]:
+    """The trials of a list, its paths replaced as OLD=NEW says."""
+    from ..data.lists import read_trials
+
+    for rule in remap:
+        if not rule.partition("=")[1]:
+            raise typer.BadParameter(
+                f"'{rule}': expected OLD=NEW, such as /home/them/WSJ=/data/wsj.", param_hint="--remap"
+            )
+    rules = [(old, new) for old, _, new in (rule.partition("=") for rule in remap)]
+    return read_trials(path, root=root, remap=rules)
+
+
+def _run(names: list[str], trials: list[Trial], metrics: tuple[str, ...], jobs: int) -> Evaluation:
+    """Score the trials under a progress bar; failures are said when they happen."""
+    from functools import partial
+
+    from ..evaluate.run import evaluate as evaluate_systems
+    from ..evaluate.score import TrialScore
+    from ..evaluate.systems import open_systems
+
+    done = 0
+    with progress_bar(f"evaluating {len(trials)} trials") as progress:
+
+        def on_trial(score: TrialScore) -> None:
+            nonlocal done
+            done += 1
+            for failure in score.failures:
+                note(f"Failed: {failure}")
+            progress(done / len(trials))
+
+        return evaluate_systems(partial(open_systems, names), trials, metrics=metrics, jobs=jobs, on_trial=on_trial)
+
+
+def _give(report: Report, *, out: Path | None, markdown: Path | None, as_json: bool, force: bool) -> None:
+    """The files that were asked for, then the tables or the JSON on stdout."""
+    from ..evaluate.outputs import write_results
+    from ..evaluate.report import summary_json
+    from ..evaluate.tables import markdown as markdown_text
+    from ..files import write_whole
+
+    if out is not None:
+        for text in write_results(out, report, force=force):
+            note(f"Note: {text}")
+    if markdown is not None:
+        write_whole(markdown, markdown_text(report).encode(), force=force)
+    say((summary_json(report) if as_json else markdown_text(report)).rstrip())
+
+
+def _finish(evaluation: Evaluation) -> None:
+    """The exit code: not 0 where trials failed or were not reached, although the figures of the others stand."""
+    if evaluation.trials_done < evaluation.trials:
+        note(f"Interrupted after {evaluation.trials_done} of {evaluation.trials} trials: the figures cover those.")
+        raise typer.Exit(130)
+    if evaluation.failures:
+        failed = len({failure.position for failure in evaluation.failures})
+        raise DataError(
+            f"{failed} of {evaluation.trials} trials failed; the figures cover the others. The rows are named above; "
+            "`tinywase data check` explains broken lists."
+        )
