@@ -23,7 +23,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
       0  60 bytes name, ASCII, zero-padded (59 characters at most)
      60  u8       kind: 0 float32, 1 float16, 2 codes
      61  u8       bits per element: 32, 16, or 1 to 8
-     62  u8       encoding of the codes: 0 as packing.py says; others are reserved for entropy coding
+     62  u8       encoding of the codes: 0 packed (packing.py), 1 coded (entropy.py); 0 for floats
      63  u8       dimensions, 1 to 4
      64  4 u32    shape, unused sizes 0
      80  u32      levels (1 to 2^bits; 0 for floats)
@@ -31,8 +31,9 @@ beginning. The parts follow each other in this order, and nothing else is in the
      88  u32      offset of its data, a multiple of 16
      92  u32      bytes of its data
 3. Payload: the tensors' data in the records' order, the first at the payload offset, each other at the first multiple
-   of 16 after the one before; bytes between are zero. Data of floats: the elements in C order. Data of codes: the
-   packed codes (packing.py), zeros to a multiple of 4, the levels as f32, ascending, the scales as f32.
+   of 16 after the one before; bytes between are zero. Data of floats: the elements in C order. Data of packed codes:
+   the codes (packing.py), zeros to a multiple of 4, the levels as f32, ascending, the scales as f32. Data of coded
+   codes: the levels, the scales, the stream (entropy.py), shorter than the packed codes and at most 16 codes a byte.
    An element's value is levels[code] * scale, in float32; the scale is the only one or that of the first index.
 4. Card: a JSON object in UTF-8, for people: data, licences, results. No reader needs it to run the model.
 
@@ -57,7 +58,7 @@ from .errors import ConfigError, FormatError
 from .files import write_whole
 from .header import CONFIG_LAYOUT, config_fields, config_from_fields
 from .layout import VOICEPRINT, activation_points, canonical_order, check_activations, check_names
-from .records import RECORD, Record, check_places, read_records, read_tensor, round_up, write_tensors
+from .records import RECORD, Record, check_places, read_records, read_tensors, round_up, write_tensors
 from .sizes import Sizes, count_sizes
 from .tensors import PackedTensor
 
@@ -106,24 +107,24 @@ class Report:
 # Writing
 
 
-def write_model(path: str | Path, model_file: ModelFile, *, force: bool = False) -> None:
-    """Write a model file, whole or not at all.
+def write_model(path: str | Path, model_file: ModelFile, *, coded: bool = False, force: bool = False) -> None:
+    """Write a model file, whole or not at all; `coded` makes it smaller and a little slower to load (entropy.py).
 
     Raises:
         FormatError: a tensor is missing, foreign or misshapen for the configuration, or the card is not JSON.
         OutputError: the file exists and `force` is false, or its folder refuses.
     """
-    write_whole(path, to_bytes(model_file), force=force)
+    write_whole(path, to_bytes(model_file, coded=coded), force=force)
 
 
-def to_bytes(model_file: ModelFile) -> bytes:
+def to_bytes(model_file: ModelFile, *, coded: bool = False) -> bytes:
     """The bytes of a model file: equal models have equal bytes."""
     config, tensors = model_file.config, model_file.tensors
     check_names(config, ((name, tensor.shape) for name, tensor in tensors.items()))
     check_activations(config, tensors)
     table_end = HEADER.size + RECORD.size * len(tensors)
     payload_at = round_up(table_end, PAYLOAD_ALIGNMENT_BYTES)
-    table, payload = write_tensors(tensors, canonical_order(config, tensors), payload_at)
+    table, payload = write_tensors(tensors, canonical_order(config, tensors), payload_at, coded=coded)
     card = _card_bytes(model_file.card)
     total = payload_at + len(payload) + len(card)
     if total > MAX_FILE_BYTES:
@@ -153,7 +154,7 @@ def read_model(path: str | Path) -> ModelFile:
     """
     checked = _read_checked(Path(path))
     with _naming(path):
-        tensors = {record.name: read_tensor(checked.data, record) for record in checked.records}
+        tensors = read_tensors(checked.data, checked.records)
         check_activations(checked.config, tensors)
     return ModelFile(checked.config, tensors, checked.card)
 

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from . import entropy
 from .errors import FormatError
 from .packing import MAX_BITS, pack, packed_bytes, unpack
 from .tensors import KIND_BITS, KINDS, MAX_DIMENSIONS, MAX_ELEMENTS, PackedTensor
 
 RECORD = struct.Struct("<60s4B4I4I")
 ALIGNMENT_BYTES = 16
-ENCODING_PLAIN = 0
+ENCODING_PLAIN, ENCODING_CODED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,17 @@ class Record:
     scales: int
     offset: int  # bytes, from the beginning of the file
     length: int  # bytes
+    encoding: int = ENCODING_PLAIN
+
+    @property
+    def elements(self) -> int:
+        """How many numbers."""
+        return math.prod(self.shape)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of its levels and scales."""
+        return 4 * (self.levels + self.scales)
 
 
 def round_up(value: int, step: int) -> int:
@@ -37,13 +50,21 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def write_tensors(tensors: Mapping[str, PackedTensor], order: Sequence[str], payload_at: int) -> tuple[bytes, bytes]:
-    """Table and payload of `tensors`, in that order; the payload will lie at `payload_at`."""
+def write_tensors(
+    tensors: Mapping[str, PackedTensor], order: Sequence[str], payload_at: int, *, coded: bool
+) -> tuple[bytes, bytes]:
+    """Table and payload of `tensors`, in that order; the payload will lie at `payload_at`.
+
+    `coded`: codes go through the range coder wherever that is shorter than packing them.
+    """
     table, payload = bytearray(), bytearray()
+    streams = _streams([tensors[name] for name in order]) if coded else {}
     for name in order:
         payload += bytes(-len(payload) % ALIGNMENT_BYTES)
-        data = _data(tensors[name])
-        table += _row(tensors[name], payload_at + len(payload), len(data))
+        tensor = tensors[name]
+        data = _tables(tensor) + streams[name] if name in streams else _data(tensor)
+        encoding = ENCODING_CODED if name in streams else ENCODING_PLAIN
+        table += _row(tensor, encoding, payload_at + len(payload), len(data))
         payload += data
     return bytes(table), bytes(payload)
 
@@ -80,42 +101,67 @@ def check_places(data: memoryview, records: Sequence[Record], *, table_end: int,
         raise FormatError(f"{end - free} bytes of the payload belong to no tensor (a hole at its end).")
 
 
-def read_tensor(data: memoryview, record: Record) -> PackedTensor:
-    """The tensor that a checked row points to.
+def read_tensors(data: memoryview, records: Sequence[Record]) -> dict[str, PackedTensor]:
+    """The tensors that checked rows point to, by name.
 
     Raises:
-        FormatError: its contents are not possible: a code outside its levels, NaN, padding that is not zero.
+        FormatError: contents that are not possible: a code outside its levels, NaN, padding that is not zero.
     """
-    raw = data[record.offset : record.offset + record.length]
+    raws = {record.name: data[record.offset : record.offset + record.length] for record in records}
+    coded = [record for record in records if record.encoding == ENCODING_CODED]
+    streams = [entropy.Stream(raws[r.name][r.table_bytes :], r.elements, r.levels) for r in coded]
+    codes = {record.name: flat for record, flat in zip(coded, entropy.decode(streams), strict=True)}
+    return {record.name: _read_tensor(raws[record.name], record, codes.get(record.name)) for record in records}
+
+
+def _read_tensor(raw: memoryview, record: Record, codes: NDArray[np.uint8] | None) -> PackedTensor:
+    """A tensor from its data; `codes` [elements] if they were coded."""
     name, shape, bits = record.name, record.shape, record.bits
     if record.kind != "codes":
         stored = np.frombuffer(raw, np.dtype(record.kind).newbyteorder("<"))
         return PackedTensor(name, shape, record.kind, bits, values=stored.astype(record.kind).reshape(shape))
-    used = packed_bytes(math.prod(shape), bits)
-    tables_at = round_up(used, 4)
-    if any(raw[used:tables_at]):
-        raise FormatError(f"tensor '{name}': the padding after its codes is not zero.")
-    codes = unpack(raw[:used], bits, math.prod(shape)).reshape(shape)
-    tables = np.frombuffer(raw[tables_at:], "<f4").astype(np.float32)
+    tables_at = 0
+    if codes is None:
+        used = packed_bytes(record.elements, bits)
+        tables_at = round_up(used, 4)
+        if any(raw[used:tables_at]):
+            raise FormatError(f"tensor '{name}': the padding after its codes is not zero.")
+        codes = unpack(raw[:used], bits, record.elements)
+    tables = np.frombuffer(raw[tables_at : tables_at + record.table_bytes], "<f4").astype(np.float32)
     levels, scales = tables[: record.levels], tables[record.levels :]
-    return PackedTensor(name, shape, "codes", bits, codes=codes, levels=levels, scales=scales)
+    return PackedTensor(name, shape, "codes", bits, codes=codes.reshape(shape), levels=levels, scales=scales)
+
+
+def _streams(tensors: Sequence[PackedTensor]) -> dict[str, bytes]:
+    """The coded codes of those tensors for which coding is worth it, by name."""
+    with_codes = [(tensor, tensor.codes.ravel()) for tensor in tensors if tensor.codes is not None]
+    levels = [0 if tensor.levels is None else len(tensor.levels) for tensor, _ in with_codes]
+    coded = entropy.encode([codes for _, codes in with_codes], levels)
+    return {
+        tensor.name: stream
+        for (tensor, codes), stream in zip(with_codes, coded, strict=True)
+        if len(stream) < packed_bytes(len(codes), tensor.bits) and len(codes) <= entropy.CODES_PER_BYTE * len(stream)
+    }
 
 
 def _data(tensor: PackedTensor) -> bytes:
     if tensor.values is not None:
         return tensor.values.astype(tensor.values.dtype.newbyteorder("<")).tobytes()
     assert tensor.codes is not None
+    codes = pack(tensor.codes, tensor.bits)
+    return codes + bytes(-len(codes) % 4) + _tables(tensor)
+
+
+def _tables(tensor: PackedTensor) -> bytes:
     assert tensor.levels is not None
     assert tensor.scales is not None
-    codes = pack(tensor.codes, tensor.bits)
-    tables = np.concatenate([tensor.levels, tensor.scales]).astype("<f4")
-    return codes + bytes(-len(codes) % 4) + tables.tobytes()
+    return np.concatenate([tensor.levels, tensor.scales]).astype("<f4").tobytes()
 
 
-def _row(tensor: PackedTensor, offset: int, length: int) -> bytes:
+def _row(tensor: PackedTensor, encoding: int, offset: int, length: int) -> bytes:
     shape = (*tensor.shape, *[0] * (MAX_DIMENSIONS - len(tensor.shape)))
     counts = [0 if array is None else len(array) for array in (tensor.levels, tensor.scales)]
-    head = (tensor.name.encode(), KINDS.index(tensor.kind), tensor.bits, ENCODING_PLAIN, len(tensor.shape))
+    head = (tensor.name.encode(), KINDS.index(tensor.kind), tensor.bits, encoding, len(tensor.shape))
     return RECORD.pack(*head, *shape, *counts, offset, length)
 
 
@@ -125,9 +171,10 @@ def _read_row(data: memoryview, at: int) -> Record:
     label = f"tensor '{name}'" if name.isprintable() else f"the tensor record at byte {at}"
     if kind_index >= len(KINDS):
         raise FormatError(f"{label} has the unknown kind {kind_index}: expected 0 to {len(KINDS) - 1}.")
-    if encoding != ENCODING_PLAIN:
-        raise FormatError(f"{label} has the unknown encoding {encoding}: expected {ENCODING_PLAIN}.")
     kind = KINDS[kind_index]
+    top = ENCODING_CODED if kind == "codes" else ENCODING_PLAIN
+    if encoding > top:
+        raise FormatError(f"{label} has the unknown encoding {encoding}: expected {top} at most for {kind}.")
     widths = range(1, MAX_BITS + 1) if kind == "codes" else (KIND_BITS[kind],)
     if bits not in widths:
         wanted = f"1 to {MAX_BITS}" if kind == "codes" else str(widths[0])
@@ -135,23 +182,36 @@ def _read_row(data: memoryview, at: int) -> Record:
     shape, (levels, scales, offset, length) = tuple(numbers[:dimensions]), numbers[4:]
     if not 1 <= dimensions <= MAX_DIMENSIONS or min(shape) < 1 or any(numbers[dimensions:4]):
         raise FormatError(f"{label} has the impossible shape {numbers[:4]} with {dimensions} dimensions.")
-    record = Record(name, kind, bits, shape, levels, scales, offset, length)
+    record = Record(name, kind, bits, shape, levels, scales, offset, length, encoding)
     _check_sizes(record, label)
     return record
 
 
 def _check_sizes(record: Record, label: str) -> None:
-    elements = math.prod(record.shape)
     if record.kind == "codes":
         fits = 1 <= record.levels <= 1 << record.bits and record.scales in (1, record.shape[0])
-        need = round_up(packed_bytes(elements, record.bits), 4) + 4 * (record.levels + record.scales)
     else:
         fits = record.levels == record.scales == 0
-        need = elements * record.bits // 8
-    if elements > MAX_ELEMENTS or not fits:
+    if record.elements > MAX_ELEMENTS or not fits:
         raise FormatError(
-            f"{label}: {elements} elements with {record.levels} levels and {record.scales} scales are not possible "
-            f"for {record.kind} of {record.bits} bits."
+            f"{label}: {record.elements} elements with {record.levels} levels and {record.scales} scales are not "
+            f"possible for {record.kind} of {record.bits} bits."
         )
-    if record.length != need:
-        raise FormatError(f"{label} has {record.length} bytes of data: expected {need}.")
+    if record.encoding == ENCODING_CODED:
+        _check_stream(record, label)
+        return
+    whole = record.elements * record.bits // 8
+    codes = round_up(packed_bytes(record.elements, record.bits), 4) if record.kind == "codes" else whole
+    if record.length != codes + record.table_bytes:
+        raise FormatError(f"{label} has {record.length} bytes of data: expected {codes + record.table_bytes}.")
+
+
+def _check_stream(record: Record, label: str) -> None:
+    """A coded stream may have any length within reason."""
+    stream = record.length - record.table_bytes
+    most = packed_bytes(record.elements, record.bits)
+    if not record.elements <= entropy.CODES_PER_BYTE * max(0, stream) or stream >= most:
+        raise FormatError(
+            f"{label} has {stream} bytes for {record.elements} coded codes: expected fewer than {most}, "
+            f"and at most {entropy.CODES_PER_BYTE} codes a byte."
+        )
