@@ -117,7 +117,7 @@ SMALL = ModelConfig(
     blocks=7,
     stacks=3,
     voiceprint=VoiceprintConfig(
-        kind="tcn", dimensions=128, filters=128, window=256, hop=128, hidden=256, layers=6, bottleneck=128, dropout=0.0
+        kind="tcn", dimensions=128, filters=128, window=256, hop=128, hidden=192, layers=5, bottleneck=96, dropout=0.0
     ),
 )
 TINY = ModelConfig(  # for tests and the quick recipe: trains in seconds, says nothing about quality

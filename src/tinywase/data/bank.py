@@ -7,13 +7,15 @@ Ten hours at 8 kHz take 580 MB on disk and almost no memory. Letters: T samples.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ..audio import mono_at, open_audio
 from ..errors import DataError
+from .utterances import Utterance
 
 PCM = 32767.0
 SILENT_RMS = 1e-4
@@ -78,28 +80,30 @@ class SpeechBank:
 
 
 def build_bank(
-    sources: Iterable[tuple[str, str, bool, Path]],
+    utterances: Sequence[Utterance],
     folder: Path | str,
     sample_rate_hz: int,
     *,
-    read: Callable[[Path, int], np.ndarray],
     progress: Callable[[int], None] = lambda done: None,
 ) -> SpeechBank:
-    """Decode (speaker, source, target, path) rows into a bank; silent recordings are left out.
+    """Decode utterances into a bank; silent recordings are left out. The folder becomes a bank only at the end.
 
-    `read(path, sample_rate_hz)` gives mono float32 [T]. The folder becomes a bank only at the end.
+    Raises:
+        AudioError: a recording cannot be read.
+        DataError: nothing usable among them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts: list[np.ndarray] = []
     rows: list[tuple[str, str, int, int, int, int]] = []
     start = 0
-    for done, (speaker, source, target, path) in enumerate(sources, 1):
-        audio = read(path, sample_rate_hz)
+    for done, utterance in enumerate(utterances, 1):
+        with open_audio(utterance.path) as reader:
+            audio = mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=sample_rate_hz)
         audio = audio - audio.mean() if len(audio) else audio
         if len(audio) and float(np.sqrt(np.mean(audio**2))) >= SILENT_RMS:
             parts.append(np.clip(np.rint(audio * PCM), -PCM - 1, PCM).astype(np.int16))
-            rows.append((speaker, source, int(target), start, len(audio), sample_rate_hz))
+            rows.append((utterance.speaker, utterance.source, int(utterance.target), start, len(audio), sample_rate_hz))
             start += len(audio)
         progress(done)
     if not rows:

@@ -1,0 +1,83 @@
+"""Float checkpoints: safetensors with the model's configuration as metadata, so that a file explains itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from ..config import ModelConfig, model_config, to_dict
+from ..errors import FormatError
+from ..files import write_whole
+from ..models import Wase
+
+
+def save_weights(
+    model: Wase,
+    path: Path | str,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    dtype: torch.dtype = torch.float16,
+    only: str = "",
+) -> None:
+    """Write the weights (those whose names begin with `only`) whole or not at all; float16 halves the file."""
+    state = {key: value for key, value in model.state_dict().items() if key.startswith(only)}
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
+    facts = {"config": json.dumps(to_dict(model.config)), **(metadata or {})}
+    write_whole(path, save(tensors, facts), force=True)
+
+
+def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor], dict[str, str]]:
+    """Configuration, float32 tensors and the other metadata of a checkpoint.
+
+    Raises:
+        FormatError: not such a file, or damaged.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata: dict[str, Any] = dict(file.metadata() or {})
+            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise FormatError(f"{path}: not a safetensors checkpoint ({error}). Train one with 'tinywase train'.") from error
+    if "config" not in metadata:
+        raise FormatError(f"{path}: no model configuration in its metadata, expected a checkpoint of 'tinywase train'.")
+    return model_config(json.loads(metadata.pop("config"))), tensors, metadata
+
+
+def load_checkpoint(path: Path | str) -> Wase:
+    """The network of a checkpoint, ready to use.
+
+    Raises:
+        FormatError: tensors are missing, or do not fit the configuration.
+    """
+    config, tensors, _ = read_weights(path)
+    model = Wase(config)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise FormatError(f"{path}: the tensors do not fit the configuration '{config.name}': {error}") from error
+    return model.eval()
+
+
+def load_weights(model: Wase, path: Path | str) -> list[str]:
+    """Begin `model` with what a checkpoint has of it; returns the names that it keeps at random.
+
+    Raises:
+        FormatError: a tensor of the same name has another shape.
+    """
+    _, tensors, _ = read_weights(path)
+    own = model.state_dict()
+    for name, value in tensors.items():
+        if name in own and own[name].shape != value.shape:
+            raise FormatError(
+                f"{path}: '{name}' has shape {list(value.shape)}, this network needs {list(own[name].shape)}. "
+                "Begin with a checkpoint of the same configuration."
+            )
+    known = {name: value for name, value in tensors.items() if name in own}
+    model.load_state_dict(known, strict=False)
+    return sorted(set(own) - set(known))

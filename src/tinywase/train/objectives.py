@@ -1,0 +1,136 @@
+"""The two objectives of training: extract the enrolled voice, or know voices apart (paper.md 3).
+
+Letters: S segments, T samples, E samples of an enrollment, F frames, R stacks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data.activity import activity_label
+from ..data.mixing import Mixer
+from ..models import Wase
+from .losses import SpeakerClassifier, activity_loss, signal_loss
+from .recipe import Recipe
+from .schedule import ordered_share
+
+Arrays = dict[str, np.ndarray]
+Tensors = dict[str, Tensor]
+
+
+class Objective(Protocol):
+    """What the loop needs: arrays for a step (made by a loader thread, so no torch), and their loss."""
+
+    def draw(self, rng: np.random.Generator) -> Arrays: ...
+
+    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]: ...
+
+
+class TrainedSystem(nn.Module):
+    """Everything with weights to learn: the network and, in training only, the speaker classifier."""
+
+    def __init__(self, model: Wase, voices: int, *, margin: float) -> None:
+        super().__init__()
+        self.model = model
+        self.classifier = SpeakerClassifier(model.config.voiceprint.dimensions, voices, margin=margin)
+
+    def forward(self, batch: Tensors) -> dict[str, Any]:
+        """One pass, so that DistributedDataParallel sees all of it."""
+        enrollments = [batch[key] for key in ("enrollment", "extra_enrollment") if key in batch]
+        voiceprints = self.model.enroll(torch.cat(enrollments))
+        result: dict[str, Any] = {"voiceprints": voiceprints}
+        if "mixture" in batch:
+            result["extraction"] = self.model(batch["mixture"], voiceprints[: len(batch["mixture"])])
+        if "speaker" in batch:
+            result["speaker_loss"] = self.classifier(voiceprints, batch["speaker"])
+        return result
+
+
+@dataclass(frozen=True)
+class VoiceprintObjective:
+    """The voiceprint encoder alone, by speaker classification; brings it up before the separator depends on it."""
+
+    mixer: Mixer
+    recipe: Recipe
+
+    def draw(self, rng: np.random.Generator) -> Arrays:
+        audio, speaker = self.mixer.enrollments(self.recipe.loss.speaker_extra, rng)
+        return {"extra_enrollment": audio, "speaker": speaker}
+
+    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+        loss = system(batch)["speaker_loss"]
+        return loss, {"speaker": float(loss.detach())}
+
+
+@dataclass(frozen=True)
+class ExtractionObjective:
+    """The whole network: signal, activity and speaker losses."""
+
+    mixer: Mixer
+    recipe: Recipe
+
+    def draw(self, rng: np.random.Generator) -> Arrays:
+        loss, model = self.recipe.loss, self.recipe.model
+        batch = self.mixer.batch(self.recipe.optimizer.batch, rng)
+        frames = batch.target.shape[1] // model.hop
+        label = [activity_label(target, model.sample_rate_hz, model.hop, frames) for target in batch.target]
+        arrays = {
+            "mixture": batch.mixture,
+            "target": batch.target,
+            "interference": batch.interference,
+            "enrollment": batch.enrollment,
+            "activity": np.stack(label),
+        }
+        if loss.speaker:
+            extra, speakers = self.mixer.enrollments(loss.speaker_extra, rng) if loss.speaker_extra else (None, None)
+            if extra is not None:
+                arrays["extra_enrollment"] = extra
+            arrays["speaker"] = batch.speaker if speakers is None else np.concatenate([batch.speaker, speakers])
+        return arrays
+
+    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+        config = self.recipe.loss
+        result = system(batch)
+        extraction = result["extraction"]
+        ordered, permuted = self._signal_losses(extraction, batch)
+        share = ordered_share(step, config)
+        signal = ordered.mean() if share >= 1 else (
+            share * ordered + (1 - share) * torch.minimum(ordered, permuted)
+        ).mean()
+        total = signal
+        logs = {"signal": float(signal.detach()), "ordered": float(ordered.mean().detach()), "swapped": float((permuted < ordered).float().mean())}
+        if extraction.activity is not None and config.activity:
+            frames = batch["activity"].shape[-1]
+            activity = activity_loss(extraction.activity[..., :frames], batch["activity"])
+            total = total + config.activity * activity
+            logs["activity"] = float(activity.detach())
+        if "speaker_loss" in result:
+            total = total + config.speaker * result["speaker_loss"]
+            logs["speaker"] = float(result["speaker_loss"].detach())
+        return total, logs
+
+    def _signal_losses(self, extraction: Any, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """Loss of every segment with the outputs as they are, and with the two outputs exchanged. Shape: -> [S], [S]."""
+        config, mixture = self.recipe.loss, batch["mixture"]
+        estimate, residual = extraction.estimate.float(), extraction.residual.float()
+
+        def both(first: Tensor, second: Tensor) -> Tensor:
+            kept = signal_loss(config.signal, first, batch["target"], mixture)
+            rest = signal_loss(config.signal, second, batch["interference"], mixture)
+            return (1 - config.residual) * kept + config.residual * rest
+
+        ordered = both(estimate, residual)
+        with torch.set_grad_enabled(config.ordered_least < 1 and torch.is_grad_enabled()):
+            permuted = both(residual, estimate)
+        return ordered, permuted
+
+
+def build_objective(recipe: Recipe, mixer: Mixer) -> Objective:
+    """The objective that `recipe.objective` names."""
+    kind = VoiceprintObjective if recipe.objective == "voiceprint" else ExtractionObjective
+    return kind(mixer, recipe)

@@ -1,0 +1,115 @@
+"""What a training is: a TOML file holds the differences from these defaults.
+
+    objective = "extraction"                  # or "voiceprint": the voiceprint encoder alone, by speaker classification
+    init = ["runs/small-voiceprint/best.safetensors"]
+    [model]
+    name = "small"
+    [data]
+    sources = ["../shared/speech/manifest.csv"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..config import SMALL, ModelConfig, from_dict, model_config
+from ..data.mixing import MixConfig
+from ..errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which speech; paths are relative to the folder the command runs in."""
+
+    bank: str = "runs/bank"  # made from the sources if it is not there
+    sources: tuple[str, ...] = ()  # trees <speaker>/*.wav or manifests
+    split: str = "train,train-interference"  # of manifests that name splits; "" takes everything
+    dev: tuple[str, ...] = ()  # lists to choose by
+    dev_root: str = ""  # where their relative paths begin
+    dev_trials: int = 40  # per list
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses; see losses.py."""
+
+    signal: str = "snr"  # or "si_snr", the paper's
+    residual: float = 0.5  # share of the residual against the estimate (the paper: 0.5)
+    activity: float = 1.0
+    speaker: float = 0.5  # classification of the enrolled voices; 0 switches it off
+    speaker_margin: float = 0.2
+    speaker_extra: int = 16  # enrollments a step beside those of the mixtures (voiceprint objective: all of them)
+    ordered_from: int = 0  # step at which the ordered loss begins to replace the permutation-free one
+    ordered_until: int = 0  # step from which it stands alone
+    ordered_least: float = 1.0  # its share before `ordered_from`
+
+    def __post_init__(self) -> None:
+        if self.signal not in ("snr", "si_snr"):
+            raise ConfigError(f"loss.signal = {self.signal!r}: expected 'snr' or 'si_snr'.")
+        if self.ordered_until < self.ordered_from:
+            raise ConfigError(f"loss.ordered_until = {self.ordered_until}: expected at least ordered_from.")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with warm-up, a long plateau and a decay; weights are averaged for use."""
+
+    learning_rate: float = 1e-3
+    voiceprint_learning_rate: float = 1e-3  # of the voiceprint encoder
+    weight_decay: float = 0.01
+    batch: int = 8  # segments a step and process
+    clip: float = 5.0  # norm of the gradient
+    steps: int = 100_000
+    warmup: int = 500
+    decay: int = 10_000  # last steps, linearly to zero
+    average: float = 0.999  # of the weights
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training, whole."""
+
+    name: str = "small"
+    objective: str = "extraction"
+    init: tuple[str, ...] = ()  # float checkpoints to begin with, later ones over earlier; the rest begins at random
+    out: str = ""  # folder for checkpoints and curves; "" is runs/<name>
+    seed: int = 0
+    device: str = "auto"  # auto, cpu, cuda
+    precision: str = "auto"  # auto: bfloat16 where the processor computes in it; float32, bfloat16
+    threads: int = 1  # of torch, on a CPU
+    checkpoint_minutes: float = 5.0
+    dev_minutes: float = 15.0
+    model: ModelConfig = SMALL
+    data: DataConfig = field(default_factory=DataConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+    def __post_init__(self) -> None:
+        if self.objective not in ("extraction", "voiceprint"):
+            raise ConfigError(f"objective = {self.objective!r}: expected 'extraction' or 'voiceprint'.")
+
+    @property
+    def folder(self) -> Path:
+        """Where checkpoints and curves go."""
+        return Path(self.out or f"runs/{self.name}")
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """Read a TOML recipe.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key or a value of the wrong type.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the recipe ({error.strerror}). Recipes are in recipes/*.toml.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}.") from error
+    values.setdefault("name", path.stem)
+    model = model_config(values.pop("model", {"name": "small"}))
+    return from_dict(Recipe, values, base=Recipe(model=model))
