@@ -195,7 +195,7 @@ def list_utterances(
 ) -> UtteranceListing:
     """Utterances and problems of the training source at `path`.
 
-    `options.split` names one split or several, separated by commas; `format` names the layout, which else is recognized.
+    `options.split` names one split or several, separated by commas; without `format` the layout is recognized.
 
     Raises:
         DataError: nothing there, an unknown layout, or a split that is not in it.

@@ -1,0 +1,249 @@
+"""`tinywase data`: check, convert and render lists; make synthetic speech; pack a bank for training."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import note, progress_bar, say, say_json
+from .list_options import remap_rules
+
+if TYPE_CHECKING:
+    from ..data.check import CheckReport
+    from ..data.readers import ReadOptions
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+ListPath = Annotated[Path, typer.Argument(metavar="LIST", help="A list or a folder in any layout; see `data formats`.")]
+Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that relative paths start from.")]
+Remap = Annotated[
+    list[str] | None, typer.Option(metavar="OLD=NEW", help="Replace the beginning of paths; may be repeated.")
+]
+Format = Annotated[str | None, typer.Option("--format", help="Name of the layout, instead of recognizing it.")]
+Split = Annotated[str, typer.Option(help="The set of a folder that holds several, or splits of a manifest: train,dev.")]
+Mix = Annotated[str, typer.Option(help="LibriMix: clean, both or single.")]
+Seed = Annotated[int, typer.Option(help="Of what is drawn.")]
+Enrollments = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Map of mixtures to enrollments (SpeakerBeam's, for LibriMix).")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+@app.command("check")
+def check_command(
+    list_path: ListPath,
+    root: Root = None,
+    remap: Remap = None,
+    format: Format = None,
+    split: Split = "",
+    mix: Mix = "",
+    enrollments: Enrollments = None,
+    seed: Seed = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Read headers only: finds no silence, no cut files.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Explain every broken row of a list or a training source, by file and line; exit code 1 if there are any.
+
+    Example: tinywase data check mix_2_spk_voiceP_tt_WSJ.txt --remap /home/aa/WSJ=/data/wsj0
+    """
+    from ..data.check import check
+
+    options = _options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
+    with progress_bar("checking", quiet=as_json) as progress:
+        report = check(list_path, options, format=format, listen=not quick, progress=progress)
+    if as_json:
+        say_json({**dataclasses.asdict(report), "path": str(report.path), "problems": _problems(report)})
+    else:
+        _say_report(report)
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _problems(report: CheckReport) -> list[dict[str, str | int]]:
+    return [{"file": str(one.file), "line": one.line, "message": one.message} for one in report.problems]
+
+
+def _say_report(report: CheckReport) -> None:
+    for problem in report.problems:
+        say(str(problem))
+    verdict = f"{len(report.problems)} problems" if report.problems else "everything in order"
+    note(
+        f"{report.path} ({report.layout}): {report.rows} rows, {report.speakers} speakers, "
+        f"{report.recordings} recordings, {report.seconds / 3600:.2f} h: {verdict}."
+    )
+
+
+@app.command("formats")
+def formats_command(as_json: AsJson = False) -> None:
+    """List the layouts that are recognized, for trials and for training sources.
+
+    Example: tinywase data formats
+    """
+    from ..data.readers import READERS
+    from ..data.utterances import UTTERANCE_READERS
+
+    rows = [("trials", reader.name, reader.layout) for reader in READERS]
+    rows += [("training", reader.name, reader.layout) for reader in UTTERANCE_READERS]
+    if as_json:
+        say_json([{"for": use, "name": name, "layout": layout} for use, name, layout in rows])
+        return
+    for use, name, layout in rows:
+        say(f"{use:9} {name:16} {layout}")
+
+
+@app.command("convert")
+def convert_command(
+    list_path: ListPath,
+    out: Annotated[Path, typer.Argument(metavar="OUT.csv", help="The CSV to write.")],
+    root: Root = None,
+    remap: Remap = None,
+    format: Format = None,
+    split: Split = "",
+    mix: Mix = "",
+    enrollments: Enrollments = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Write the trials of any layout as a CSV with absolute paths: mixture,target,enrollment.
+
+    Example: tinywase data convert Libri2Mix/wav8k/min/test libri2mix_test.csv
+    """
+    from ..data.convert import to_csv
+    from ..data.lists import read_trials
+    from ..files import write_whole
+
+    trials = read_trials(
+        list_path,
+        root=root,
+        remap=remap_rules(remap),
+        format=format,
+        seed=seed,
+        split=split,
+        mix=mix,
+        enrollments=enrollments,
+    )
+    write_whole(out, to_csv(trials).encode(), force=force)
+    note(f"{out}: {len(trials)} trials.")
+
+
+@app.command("render")
+def render_command(
+    list_path: ListPath,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Gets mixture/, target/, ... and list.csv.")],
+    rate: Annotated[int, typer.Option(min=4000, max=192_000, help="Sample rate in Hz.")] = 16_000,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many trials.")] = None,
+    root: Root = None,
+    remap: Remap = None,
+    format: Format = None,
+    split: Split = "",
+    mix: Mix = "",
+    enrollments: Enrollments = None,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Write the mixtures of a list as recordings, to listen to or to give to other tools.
+
+    Example: tinywase data render ../shared/speech/lists/test.csv rendered --limit 10
+    """
+    from ..data.convert import render_list
+    from ..data.lists import read_trials
+
+    trials = read_trials(
+        list_path,
+        root=root,
+        remap=remap_rules(remap),
+        format=format,
+        seed=seed,
+        split=split,
+        mix=mix,
+        enrollments=enrollments,
+    )[:limit]
+    with progress_bar("rendering") as progress:
+        listing = render_list(trials, folder, rate, force=force, progress=progress)
+    note(f"{listing}: {len(trials)} trials at {rate} Hz.")
+
+
+@app.command("synth")
+def synth_command(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Gets a folder for each speaker.")],
+    speakers: Annotated[int, typer.Option(min=1, help="How many voices.")] = 40,
+    utterances: Annotated[int, typer.Option(min=1, help="How many recordings of each.")] = 10,
+    seed: Seed = 1,
+    engine: Annotated[
+        str, typer.Option(help="source-filter (ours), espeak or flite (installed programs).")
+    ] = "source-filter",
+    seconds: Annotated[tuple[float, float], typer.Option(help="Shortest and longest recording.")] = (3.0, 6.0),
+    rate: Annotated[int, typer.Option(min=4000, max=48_000, help="Sample rate in Hz.")] = 16_000,
+    force: Force = False,
+) -> None:
+    """Make a corpus of synthetic speakers, a folder of recordings for each; the same seed gives the same.
+
+    Example: tinywase data synth synthetic --speakers 40 --utterances 10 --seed 1
+    """
+    from ..data.speakers import make_speakers, write_corpus
+
+    if not 0.2 <= seconds[0] <= seconds[1]:
+        raise typer.BadParameter(
+            f"{seconds[0]} {seconds[1]}: expected 0.2 or more, the shorter first.", param_hint="--seconds"
+        )
+    voices = make_speakers(engine, speakers, seed)
+    with progress_bar("speaking") as progress:
+        count = write_corpus(
+            folder,
+            voices,
+            utterances=utterances,
+            seconds=seconds,
+            seed=seed,
+            sample_rate_hz=rate,
+            force=force,
+            progress=progress,
+        )
+    note(f"{folder}: {count} recordings of {len(voices)} speakers.")
+
+
+@app.command("pack")
+def pack_command(
+    sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Folders of speakers, manifests, lists.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="BANK", help="Folder of the bank.")],
+    rate: Annotated[int, typer.Option(min=4000, max=48_000, help="Sample rate in Hz, the model's.")] = 8000,
+    root: Root = None,
+    remap: Remap = None,
+    split: Split = "",
+    force: Force = False,
+) -> None:
+    """Decode training sources once into a bank that training maps into memory.
+
+    Example: tinywase data pack ../shared/speech/manifest.csv --split train,train-interference -o bank
+    """
+    from ..data.bank import build_bank
+    from ..data.utterances import read_utterances
+    from ..errors import OutputError
+
+    if (out / "utterances.csv").exists() and not force:
+        raise OutputError(
+            f"'{out}' is a bank already: nothing was written. Choose another folder or replace it (--force)."
+        )
+    rules = remap_rules(remap)
+    rows = [
+        row
+        for path in sources
+        for row in read_utterances(path, root=root, remap=rules, split=split if path.is_file() else "")
+    ]
+    with progress_bar("packing") as progress:
+        bank = build_bank(rows, out, rate, progress=lambda done: progress(done / len(rows)))
+    note(
+        f"{out}: {len(bank.utterances)} utterances, {bank.seconds / 3600:.2f} h at {rate} Hz, "
+        f"{len(bank.by_speaker)} speakers, {len(bank.target_speakers)} of them with two recordings or more."
+    )
+
+
+def _options(
+    root: Path | None, remap: list[str] | None, *, split: str, mix: str, enrollments: Path | None, seed: int
+) -> ReadOptions:
+    from ..data.readers import ReadOptions
+
+    return ReadOptions(root=root, remap=remap_rules(remap), seed=seed, split=split, mix=mix, enrollments=enrollments)

@@ -1,0 +1,127 @@
+"""Trials out again: as the plain CSV, as the CSV with gains, or rendered to recordings."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, OutputError
+from ..files import whole_file, write_whole
+from .readers.csv_lists import GAIN_COLUMNS
+from .rendering import PEAK_LIMIT, render_trial
+from .trials import Trial
+
+PLAIN_COLUMNS = (
+    "id", "mixture", "target", "enrollment", "interference", "target_speaker", "interference_speaker", "sexes",
+)  # fmt: skip
+PARTS = ("mixture", "target", "interference", "enrollment")
+SPEAKER_COLUMNS = ("target_speaker", "interference_speaker", "sexes")
+
+
+def to_csv(trials: Sequence[Trial]) -> str:
+    """The CSV that describes the trials: mixture,target,enrollment where they are files, else sources with gains.
+
+    Raises:
+        DataError: trials that no CSV of ours describes, because they are mixed by another recipe.
+    """
+    recipes = {trial.recipe for trial in trials}
+    if recipes <= {"files"}:
+        return _table(PLAIN_COLUMNS, [_plain_row(trial) for trial in trials])
+    if recipes <= {"equal-rms"}:
+        return _table((*GAIN_COLUMNS, *SPEAKER_COLUMNS), [_gain_row(trial) for trial in trials])
+    raise DataError(
+        f"trials of the recipe {', '.join(sorted(recipes))}; expected finished mixtures, or dry recordings with equal "
+        "levels. Render them to recordings first: tinywase data render LIST FOLDER."
+    )
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _plain_row(trial: Trial) -> list[str]:
+    paths = (trial.mixture or "", trial.target, trial.enrollment)
+    others = ";".join(str(path.absolute()) for path in trial.interference)
+    files = [str(Path(path).absolute()) for path in paths]
+    return [trial.mixture_id, *files, others, trial.target_speaker, trial.interference_speaker, trial.sexes]
+
+
+def _gain_row(trial: Trial) -> list[str]:
+    return [
+        trial.mixture_id,
+        str(trial.target.absolute()),
+        repr(trial.target_gain_db),
+        str(trial.interference[0].absolute()),
+        repr(trial.interference_gains_db[0]),
+        str(trial.enrollment.absolute()),
+        trial.target_speaker,
+        trial.interference_speaker,
+        trial.sexes,
+    ]
+
+
+def render_list(
+    trials: Sequence[Trial],
+    folder: Path,
+    sample_rate_hz: int,
+    *,
+    force: bool = False,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Path:
+    """Write folder/{mixture,target,interference,enrollment}/<id>.flac and folder/list.csv, which names them.
+
+    The list is written last, so that it stands for a folder that is complete.
+
+    Raises:
+        OutputError: the list exists and `force` is false.
+    """
+    listing = folder / "list.csv"
+    if listing.exists() and not force:
+        raise OutputError(
+            f"'{listing}' exists already: nothing was written. Choose another folder or replace it (--force)."
+        )
+    rows = []
+    for done, trial in enumerate(trials, start=1):
+        rendered = render_trial(trial, sample_rate_hz)
+        # recipes without a peak guard may exceed full scale, which a file would clip: the parts keep their proportions
+        parts = [part for part in (rendered.mixture, rendered.target, rendered.interference) if part is not None]
+        scale = PEAK_LIMIT / max(PEAK_LIMIT, *(float(np.abs(part).max()) for part in parts))
+        files = {}
+        for part in PARTS:
+            samples = getattr(rendered, part)
+            if samples is not None:
+                factor = 1.0 if part == "enrollment" else scale
+                files[part] = _write(folder / part / f"{trial.mixture_id}.flac", samples * factor, sample_rate_hz)
+        others = (files["interference"],) if "interference" in files else ()
+        rows.append(
+            dataclasses.replace(
+                trial,
+                mixture=files["mixture"],
+                target=files["target"],
+                enrollment=files["enrollment"],
+                interference=others,
+                recipe="files",
+            )
+        )
+        progress(done / len(trials))
+    relative = to_csv(rows).replace(f"{folder.absolute()}/", "")  # so that the folder can be moved
+    write_whole(listing, relative.encode(), force=force)
+    return listing
+
+
+def _write(path: Path, samples: np.ndarray, sample_rate_hz: int) -> Path:
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, force=True) as part:
+        soundfile.write(part, samples, sample_rate_hz, format="FLAC", subtype="PCM_24")
+    return path
