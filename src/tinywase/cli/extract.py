@@ -16,7 +16,7 @@ import typer
 
 from ..errors import TinyWaseError
 from .console import note, progress_bar, say, say_json
-from .inputs import PIPE, Job, Plan, make_folders, plan
+from .inputs import PIPE, Job, Plan, make_folder, plan
 
 if TYPE_CHECKING:
     from ..runtime.extractor import ExtractionReport, Extractor
@@ -241,7 +241,8 @@ def _extract_many(
     quiet: bool,
 ) -> None:
     """All of them, whatever happens to one: what exists is skipped, failures are told and counted at the end."""
-    make_folders(jobs.jobs)
+    for folder in sorted({path.parent for job in jobs.jobs for path in job.outputs}):
+        make_folder(folder)
     results: list[dict[str, Any]] = []
     failed = 0
     with progress_bar("", quiet=quiet) as progress:

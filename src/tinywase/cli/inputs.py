@@ -57,17 +57,16 @@ def plan(mixtures: Sequence[str], out: Path, *, residual: Path | None, labels: P
     return Plan(jobs, many)
 
 
-def make_folders(jobs: Sequence[Job]) -> None:
-    """The folders that results of many recordings go to.
+def make_folder(folder: Path) -> None:
+    """A folder for results, if it is not there.
 
     Raises:
-        OutputError: one cannot be made.
+        OutputError: it cannot be made.
     """
-    for folder in sorted({path.parent for job in jobs for path in job.outputs}):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}). Choose another place.") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}). Choose another place.") from None
 
 
 def _stands_for_many(mixture: str) -> bool:

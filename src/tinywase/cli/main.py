@@ -62,7 +62,13 @@ class _Group(TyperGroup):
 
 def build_app(wanted: str | None) -> typer.Typer:
     """The application, with the real command `wanted` and only the names of the others."""
-    app = typer.Typer(cls=_Group, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+    app = typer.Typer(
+        cls=_Group,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
     app.callback(help="One voice out of a crowd: name a recording and a few seconds of the voice you want.")(_options)
     for name, (module, attribute, summary) in COMMANDS.items():
         if find_spec(f"{__package__}.{module}") is None:
