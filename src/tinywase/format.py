@@ -20,7 +20,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
     112  64 bytes name of the configuration, UTF-8, zero-padded
     176  80 bytes zero
 2. Tensor records, 96 bytes each.
-      0  60 bytes name, ASCII, zero-padded (59 characters at most)
+      0  60 bytes name of small letters, digits, "_" and ".", at most 59, zero-padded
      60  u8       kind: 0 float32, 1 float16, 2 codes
      61  u8       bits per element: 32, 16, or 1 to 8
      62  u8       encoding of the codes: 0 packed (packing.py), 1 coded (entropy.py); 0 for floats

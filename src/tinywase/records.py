@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .packing import MAX_BITS, pack, packed_bytes, unpack
 from .tensors import KIND_BITS, KINDS, MAX_DIMENSIONS, MAX_ELEMENTS, PackedTensor
 
 RECORD = struct.Struct("<60s4B4I4I")
+NAME = re.compile(rb"[a-z0-9_.]{1,59}\0+")
 ALIGNMENT_BYTES = 16
 ENCODING_PLAIN, ENCODING_CODED = 0, 1
 
@@ -167,8 +169,12 @@ def _row(tensor: PackedTensor, encoding: int, offset: int, length: int) -> bytes
 
 def _read_row(data: memoryview, at: int) -> Record:
     raw, kind_index, bits, encoding, dimensions, *numbers = RECORD.unpack_from(data, at)
-    name = raw.rstrip(b"\0").decode("ascii", "backslashreplace")
-    label = f"tensor '{name}'" if name.isprintable() else f"the tensor record at byte {at}"
+    if not NAME.fullmatch(raw):
+        raise FormatError(
+            f"the tensor record at byte {at} has the name {raw!r}: expected small letters, digits, '_' and '.'."
+        )
+    name = raw.rstrip(b"\0").decode()
+    label = f"tensor '{name}'"
     if kind_index >= len(KINDS):
         raise FormatError(f"{label} has the unknown kind {kind_index}: expected 0 to {len(KINDS) - 1}.")
     kind = KINDS[kind_index]
