@@ -179,6 +179,6 @@ def _program(*names: str) -> str:
         if path := shutil.which(name):
             return path
     raise DataError(
-        f"no program {' or '.join(names)} on this machine; expected it for this --engine. Install the package {names[0]} "
+        f"no program {' or '.join(names)} on this machine; expected it for this --engine. Install {names[0]} "
         "or take --engine source-filter, which needs none."
     )
