@@ -18,8 +18,8 @@ help:  ## This list
 	@echo "make <target>:"
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.core  ## Install the package and pull one voice out of a bundled recording of two
-	@$(BIN)/tinywase demo --force
+demo: $(VENV)/.plots  ## Install the package and pull one voice out of a bundled recording of two
+	@$(BIN)/tinywase demo -o out/demo --force
 
 test: $(VENV)/.dev  ## Install what the tests need and run them all
 	@$(BIN)/python -m pytest $(TESTS)
@@ -61,6 +61,10 @@ $(VENV)/.core: pyproject.toml $(NATIVE) $(VENV)/.build
 	@$(PIP) install -c constraints.txt --no-build-isolation -e .
 	@$(BIN)/python -c 'import tinywase._native' 2>/dev/null || \
 	  echo "No working C++17 compiler: tinywase runs on its numpy reference, many times slower."
+	@touch $@
+
+$(VENV)/.plots: $(VENV)/.core
+	@$(PIP) install -c constraints.txt matplotlib
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core

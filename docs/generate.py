@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 def documents() -> dict[Path, str]:
     """Path -> the text that it should have."""
-    readme = REPOSITORY / "README.md"
+    readme, model = REPOSITORY / "README.md", REPOSITORY / "docs" / "model.md"
     return {
         REPOSITORY / "docs" / "cli.md": cli_page(),
+        model: with_configurations(model.read_text()),
         readme: between_markers(readme.read_text(), results_table(load_results(RESULTS))),
     }
 
@@ -31,6 +33,34 @@ def between_markers(text: str, generated: str) -> str:
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
     return f"{before}{BEGIN}\n{generated}\n{END}{after}"
+
+
+# docs/model.md
+
+
+def with_configurations(text: str) -> str:
+    """The page with the values of its table of configurations as the code has them."""
+    from tinywase.config import CONFIGS, to_dict
+
+    configs = {name: to_dict(config) for name, config in CONFIGS.items()}
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| field |"))
+    names = [cell.strip() for cell in lines[start].split("|")[2:-2]]
+    for i, line in enumerate(lines[start:], start):
+        if line.startswith("| `"):
+            key, *_, note = [cell.strip() for cell in line.strip("|").split("|")]
+            values = [value_at(configs[name], key.strip("`")) for name in names]
+            lines[i] = f"| {' | '.join([key, *values, note])} |".replace("|  |", "| |")
+        elif not line.startswith("|"):
+            break
+    return "\n".join(lines) + "\n"
+
+
+def value_at(values: Any, key: str) -> str:
+    """`voiceprint.hidden` in nested dictionaries, as TOML writes it."""
+    for part in key.split("."):
+        values = values[part]
+    return str(values).lower() if isinstance(values, bool) else str(values)
 
 
 # docs/cli.md
@@ -66,7 +96,7 @@ def page(path: str, command: Any) -> Iterator[str]:
     from typer import Context
 
     yield f"\n## {path}\n"
-    yield "\n".join(line.rstrip() for line in (command.help or "").replace("\b", "").strip().splitlines())
+    yield re.sub(r"^Example: (.+)$", r"Example: `\1`", (command.help or "").replace("\b", "").strip(), flags=re.MULTILINE)
     context = Context(command, info_name=path)
     records = [parameter.get_help_record(context) for parameter in command.params]
     shown = [(name.split(" <list[")[0], text) for name, text in filter(None, records) if name != "--help"]
