@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,38 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "docs" / "results"
 LISTS = {"test": "unseen readers", "test_ocean": "other rooms and accents", "test_children": "children"}
 NAMES = {"mixture": "the mixture, untouched", "oracle": "a mask that knows the answer"}
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+FORMAT_PARTS = {"format": "The file", "packing": "Packed codes", "entropy": "Coded codes"}  # module -> heading
 
 
 def documents() -> dict[Path, str]:
     """Path -> the text that it should have."""
-    readme, model = REPOSITORY / "README.md", REPOSITORY / "docs" / "model.md"
+    docs, readme = REPOSITORY / "docs", REPOSITORY / "README.md"
     return {
-        REPOSITORY / "docs" / "cli.md": cli_page(),
-        model: with_configurations(model.read_text()),
-        readme: between_markers(readme.read_text(), results_table(load_results(RESULTS))),
+        docs / "cli.md": cli_page(),
+        docs / "format.md": between_markers((docs / "format.md").read_text(), "format", specification()),
+        docs / "model.md": with_configurations((docs / "model.md").read_text()),
+        readme: between_markers(readme.read_text(), "results", results_table(load_results(RESULTS))),
     }
 
 
-def between_markers(text: str, generated: str) -> str:
-    """`text` with what stands between the markers replaced."""
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    return f"{before}{BEGIN}\n{generated}\n{END}{after}"
+def between_markers(text: str, name: str, generated: str) -> str:
+    """`text` with what stands between the markers of that name replaced."""
+    begin, end = (f"<!-- {name}: {word} -->" for word in ("begin", "end"))
+    before, rest = text.split(begin, 1)
+    return f"{before}{begin}\n{generated}\n{end}{rest.split(end, 1)[1]}"
+
+
+# docs/format.md
+
+
+def specification() -> str:
+    """The docstrings of the modules that read and write the file."""
+    parts = [f"## {title}\n\n```text\n{docstring(module)}\n```" for module, title in FORMAT_PARTS.items()]
+    return "\n\n".join(parts)
+
+
+def docstring(module: str) -> str:
+    return (import_module(f"tinywase.{module}").__doc__ or "").strip()
 
 
 # docs/model.md
@@ -96,7 +111,8 @@ def page(path: str, command: Any) -> Iterator[str]:
     from typer import Context
 
     yield f"\n## {path}\n"
-    yield re.sub(r"^Example: (.+)$", r"Example: `\1`", (command.help or "").replace("\b", "").strip(), flags=re.MULTILINE)
+    help_text = (command.help or "").replace("\b", "").strip()
+    yield re.sub(r"^Example: (.+)$", r"Example: `\1`", help_text, flags=re.MULTILINE)
     context = Context(command, info_name=path)
     records = [parameter.get_help_record(context) for parameter in command.params]
     shown = [(name.split(" <list[")[0], text) for name, text in filter(None, records) if name != "--help"]
