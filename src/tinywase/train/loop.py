@@ -65,7 +65,7 @@ class Trainer:
         self.objective = build_objective(recipe, mixer)
         self.system = TrainedSystem(Wase(recipe.model), mixer.speaker_classes, margin=recipe.loss.speaker_margin)
         for path in recipe.init:
-            load_weights(self.system.model, path)
+            self._begin_with(path)
         self.system.to(self.hardware.device)
         self.averaged = {key: value.detach().clone() for key, value in self.system.model.state_dict().items()}
         self.optimizer = self._build_optimizer()
@@ -73,6 +73,17 @@ class Trainer:
         self.on_step = on_step
         self.dev = render_dev(recipe.data, recipe.model.sample_rate_hz) if self.hardware.leads else {}
         self._stop = False
+
+    def _begin_with(self, path: str) -> None:
+        """Weights of a checkpoint, or of another training's state.pt, which also knows the speaker classifier."""
+        if not path.endswith(".pt"):
+            load_weights(self.system.model, path)
+            return
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        averaged = {f"model.{key}": value for key, value in state["averaged"].items()}
+        own = self.system.state_dict()
+        known = {k: v for k, v in {**state["system"], **averaged}.items() if k in own and own[k].shape == v.shape}
+        self.system.load_state_dict(known, strict=False)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         config = self.recipe.optimizer

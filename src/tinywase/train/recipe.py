@@ -11,8 +11,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..config import SMALL, ModelConfig, from_dict, model_config
 from ..data.mixing import MixConfig
@@ -97,8 +99,8 @@ class Recipe:
         return Path(self.out or f"runs/{self.name}")
 
 
-def load_recipe(path: Path | str) -> Recipe:
-    """Read a TOML recipe.
+def load_recipe(path: Path | str, changes: Iterable[str] = ()) -> Recipe:
+    """Read a TOML recipe, and apply changes such as "optimizer.batch=4".
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key or a value of the wrong type.
@@ -111,5 +113,23 @@ def load_recipe(path: Path | str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}.") from error
     values.setdefault("name", path.stem)
+    for change in changes:
+        _apply(values, change)
     model = model_config(values.pop("model", {"name": "small"}))
     return from_dict(Recipe, values, base=Recipe(model=model))
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    """Put "table.key=value" into nested tables; a value that is not TOML is taken as text."""
+    key, equals, text = change.partition("=")
+    *tables, last = key.strip().split(".")
+    if not equals or not last:
+        raise ConfigError(f"--set {change}: expected KEY=VALUE, such as optimizer.batch=4.")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"--set {change}: '{table}' is not a table.")
+    try:
+        values[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[last] = text

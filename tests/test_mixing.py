@@ -1,0 +1,121 @@
+"""Banks and mixtures: reproducible, exact sums, the cases a recipe asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinywase.data.bank import BankUtterance, SpeechBank
+from tinywase.data.mixing import MixConfig, Mixer
+from tinywase.errors import ConfigError, DataError
+
+RATE_HZ = 8000
+
+
+def toy_bank(speakers: int = 4, utterances: int = 3, seconds: float = 2.0) -> SpeechBank:
+    """Tones with noise, a pitch per speaker."""
+    rng = np.random.default_rng(0)
+    length = int(seconds * RATE_HZ)
+    rows, parts = [], []
+    for speaker in range(speakers):
+        for _ in range(utterances):
+            tone = np.sin(2 * np.pi * (150 + 60 * speaker) * np.arange(length) / RATE_HZ + rng.uniform(0, 6))
+            rows.append(BankUtterance(f"s{speaker}", "toy", True, len(parts) * length, length))
+            parts.append((8000 * (tone + 0.1 * rng.standard_normal(length))).astype(np.int16))
+    own = {f"s{s}": tuple(range(s * utterances, (s + 1) * utterances)) for s in range(speakers)}
+    return SpeechBank(np.concatenate(parts), tuple(rows), RATE_HZ, tuple(own), own)
+
+
+def mixer(**changes: object) -> Mixer:
+    return Mixer(toy_bank(), replace(MixConfig(segment_s=1.0, enrollment_s=1.0), **changes))  # type: ignore[arg-type]
+
+
+EVERYTHING = {"room": 0.5, "noise": 0.5, "band": 0.5, "equalizer": 0.5, "third": 0.3, "single": 0.2, "absent": 0.2, "pause": 0.5}
+
+
+@pytest.mark.parametrize("changes", [{}, EVERYTHING, {"both_targets": False}], ids=["plain", "everything", "one"])
+def test_batches_are_reproducible_finite_and_add_up(changes: dict[str, object]) -> None:
+    first = mixer(**changes).batch(9, np.random.default_rng(7))
+    again = mixer(**changes).batch(9, np.random.default_rng(7))
+    assert first.mixture.shape == first.target.shape == (9, RATE_HZ) and first.enrollment.shape == (9, RATE_HZ)
+    for name in ("mixture", "target", "interference", "enrollment", "speaker"):
+        assert np.array_equal(getattr(first, name), getattr(again, name)), name
+        assert np.isfinite(getattr(first, name)).all(), name
+    assert np.array_equal(first.target + first.interference, first.mixture) or np.allclose(
+        first.target + first.interference, first.mixture, atol=1e-7
+    )
+    assert np.abs(first.mixture).max() <= 0.9901
+
+
+def test_another_seed_gives_another_batch() -> None:
+    one, other = (mixer().batch(2, np.random.default_rng(seed)) for seed in (1, 2))
+    assert not np.array_equal(one.mixture, other.mixture)
+
+
+def test_pairs_share_their_mixture_and_swap_target_with_interference() -> None:
+    batch = mixer().batch(4, np.random.default_rng(0))
+    assert np.array_equal(batch.mixture[0], batch.mixture[1])
+    assert np.allclose(batch.target[0], batch.interference[1], atol=1e-7)
+    assert batch.speaker[0] != batch.speaker[1]
+
+
+def test_absent_target_is_silent_but_enrolled() -> None:
+    batch = mixer(absent=1.0).batch(6, np.random.default_rng(0))
+    assert not batch.target.any() and batch.mixture.any(axis=1).all() and batch.enrollment.any(axis=1).all()
+
+
+def test_lone_target_is_the_whole_mixture() -> None:
+    batch = mixer(single=1.0).batch(4, np.random.default_rng(0))
+    assert np.allclose(batch.target, batch.mixture)
+
+
+def test_enrollment_is_never_the_utterance_that_is_mixed() -> None:
+    recipes = [mixer().draw(np.random.default_rng(seed)) for seed in range(200)]
+    voices = [voice for recipe in recipes for voice in recipe.voices if voice.enrollment is not None]
+    assert len(voices) > 200
+    assert all(voice.enrollment != voice.utterance for voice in voices)
+    assert all(len({voice.speaker for voice in recipe.voices}) == len(recipe.voices) for recipe in recipes)
+
+
+def test_gains_are_what_the_recipe_says() -> None:
+    one = mixer(gain_db=6.0, equalizer=0.0)
+    recipe = one.draw(np.random.default_rng(3))
+    voices, _ = one.render(recipe)
+    level_db = 20 * np.log10(np.sqrt((voices**2).mean(1)))
+    assert level_db[0] - level_db[1] == pytest.approx(recipe.voices[0].gain_db - recipe.voices[1].gain_db, abs=0.01)
+
+
+def test_one_speaker_is_refused() -> None:
+    with pytest.raises(ConfigError, match="1 speakers with two recordings or more, expected at least 2"):
+        Mixer(toy_bank(speakers=1))
+
+
+@pytest.mark.parametrize("change", [{"absent": 1.5}, {"segment_s": 0.0}, {"speeds": ()}, {"speeds": (3.0,)}])
+def test_impossible_chances_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"mix.{next(iter(change))}"):
+        MixConfig(**change)  # type: ignore[arg-type]
+
+
+def test_a_bank_survives_packing_and_refuses_to_be_cut(tmp_path: Path) -> None:
+    import soundfile
+
+    from tinywase.data.bank import build_bank
+    from tinywase.data.utterances import read_utterances
+
+    rng = np.random.default_rng(0)
+    for speaker in ("ann", "bob"):
+        (tmp_path / "speech" / speaker).mkdir(parents=True)
+        for i in range(2):
+            soundfile.write(tmp_path / "speech" / speaker / f"{i}.wav", rng.normal(0, 0.1, 16000), 16000)
+    bank = build_bank(read_utterances(tmp_path / "speech"), tmp_path / "bank", RATE_HZ)
+    assert [s.split("/")[-1] for s in bank.target_speakers] == ["ann", "bob"] and bank.seconds == pytest.approx(4.0)
+    samples = (tmp_path / "bank" / "samples.npy").read_bytes()
+    np.save(tmp_path / "bank" / "samples.npy", np.zeros(10, np.int16))
+    with pytest.raises(DataError, match="empty or cut short. Make it again"):
+        SpeechBank.load(tmp_path / "bank")
+    (tmp_path / "bank" / "samples.npy").write_bytes(samples[:50])
+    with pytest.raises(DataError, match="not a speech bank"):
+        SpeechBank.load(tmp_path / "bank")

@@ -1,0 +1,196 @@
+"""Training: it learns, resumes exactly, survives kill -9, runs on several processes, and refuses nonsense."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("safetensors")
+pytest.importorskip("tensorboard")
+
+from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
+from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
+from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
+from tinywase.train.loop import Trainer  # noqa: E402
+from tinywase.train.losses import SpeakerClassifier, si_snr, snr_loss  # noqa: E402
+from tinywase.train.recipe import load_recipe  # noqa: E402
+from tinywase.train.schedule import learning_rate_factor, ordered_share  # noqa: E402
+
+RECIPE = """
+checkpoint_minutes = 0.02
+[model]
+name = "tiny"
+[data]
+bank = "{folder}/bank"
+sources = ["{folder}/speech"]
+[mix]
+segment_s = 1.0
+enrollment_s = 1.0
+[loss]
+speaker_extra = 4
+[optimizer]
+learning_rate = 3e-3
+batch = 4
+steps = 30
+warmup = 2
+decay = 5
+average = 0.9
+"""
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe and a few synthetic speakers."""
+    folder = tmp_path_factory.mktemp("training")
+    voices = make_speakers("source-filter", 4, 1)
+    write_corpus(folder / "speech", voices, utterances=3, seconds=(2.0, 3.0), seed=1, sample_rate_hz=8000)
+    (folder / "toy.toml").write_text(RECIPE.format(folder=folder))
+    return folder
+
+
+def trained(workplace: Path, name: str, *changes: str) -> Trainer:
+    trainer = Trainer(load_recipe(workplace / "toy.toml", [f"out={workplace / name}", *changes]))
+    trainer.run()
+    return trainer
+
+
+def test_training_in_two_parts_gives_the_weights_of_one(workplace: Path) -> None:
+    whole = trained(workplace, "whole", "optimizer.steps=12").system.state_dict()
+    trained(workplace, "parts", "optimizer.steps=12", "optimizer.decay=5")  # the schedule of 12 steps ...
+    halted = Trainer(load_recipe(workplace / "toy.toml", [f"out={workplace / 'halved'}", "optimizer.steps=12"]))
+    halted.on_step = lambda progress, logs: setattr(halted, "_stop", progress.step >= 5)  # ... stopped at 5
+    assert halted.run().step == 5
+    resumed = trained(workplace, "halved", "optimizer.steps=12")
+    assert resumed.progress.step == 12
+    for name, value in resumed.system.state_dict().items():
+        assert torch.equal(value, whole[name]), name
+
+
+def test_loss_falls(workplace: Path) -> None:
+    losses: list[float] = []
+    recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'falls'}", "optimizer.steps=40"])
+    Trainer(recipe, on_step=lambda progress, logs: losses.append(logs["loss"])).run()
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.5
+    assert load_checkpoint(workplace / "falls" / "last.safetensors").config.name == "tiny"
+    assert json.loads((workplace / "falls" / "curves.jsonl").read_text().splitlines()[0] or "{}") if (
+        workplace / "falls" / "curves.jsonl"
+    ).read_text() else True
+
+
+def test_voiceprint_objective_writes_a_checkpoint_that_extraction_begins_with(workplace: Path) -> None:
+    first = trained(workplace, "voices", 'objective="voiceprint"', "optimizer.steps=3")
+    init = workplace / "voices" / "last.safetensors"
+    recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'begun'}", f'init=["{init}"]'])
+    begun = Trainer(recipe)
+    for name, value in begun.system.model.state_dict().items():
+        if name.startswith("voiceprint_encoder."):
+            assert torch.allclose(value, first.averaged[name], atol=2e-3), name  # float16 in the file
+
+
+def test_killed_training_goes_on_from_its_last_checkpoint(workplace: Path) -> None:
+    out = workplace / "killed"
+    command = [sys.executable, "-m", "tinywase", "train", str(workplace / "toy.toml"), "--set", f"out={out}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, "--set", "optimizer.steps=100000"], env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 90
+    while not (out / "state.pt").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    saved = torch.load(out / "state.pt", weights_only=True)["progress"]["step"]
+    assert saved > 0
+    changes = ["--set", f"optimizer.steps={saved + 2}", "--json"]
+    resumed = subprocess.run([*command, *changes], env=environment, capture_output=True, text=True, timeout=90)
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["step"] == saved + 2
+
+
+def test_two_processes_train_the_same_weights(workplace: Path) -> None:
+    out = workplace / "pair"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tinywase",
+               "train", str(workplace / "toy.toml"), "--set", f"out={out}", "--set", "optimizer.steps=3", "--json"]  # fmt: skip
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=170)
+    assert done.returncode == 0, done.stderr[-2000:]
+    facts = json.loads(done.stdout)
+    assert facts["step"] == 3 and facts["audio_h"] == pytest.approx(3 * 2 * 4 * 1.0 / 3600, abs=1e-3)
+
+
+def test_diverged_training_says_the_step_and_what_to_change(workplace: Path) -> None:
+    trainer = Trainer(load_recipe(workplace / "toy.toml", [f"out={workplace / 'diverged'}"]))
+    trainer.system.model.decoder.weight.data.fill_(float("nan"))
+    with pytest.raises(TinyWaseError, match="became nan at step 0.*lower optimizer.learning_rate"):
+        trainer.run()
+
+
+def test_state_of_another_network_is_refused(workplace: Path) -> None:
+    trained(workplace, "other", "optimizer.steps=1")
+    changes = [f"out={workplace / 'other'}", "model.hidden=32"]
+    with pytest.raises(ConfigError, match="training of another network. Give this recipe another 'name'"):
+        Trainer(load_recipe(workplace / "toy.toml", changes)).run()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("optimizer.learning_rat=1", "unknown key 'optimizer.learning_rat'. Did you mean 'learning_rate'"),
+        ("optimizer.batch=many", "optimizer.batch = 'many': expected int, got str"),
+        ("model.window=15", "window = 15 samples: expected an even number"),
+        ("objective=sing", "expected 'extraction' or 'voiceprint'"),
+        ("nonsense", "expected KEY=VALUE"),
+    ],
+)
+def test_recipes_with_mistakes_are_explained(workplace: Path, change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
+        load_recipe(workplace / "toy.toml", [change])
+
+
+def test_every_shipped_recipe_loads() -> None:
+    recipes = sorted((Path(__file__).parent.parent / "recipes").glob("small*.toml"))
+    assert recipes and all(load_recipe(path).model.name == "small" for path in recipes)
+
+
+def test_si_snr_of_an_orthogonal_error_is_the_ratio_of_energies() -> None:
+    time_s = torch.arange(8000) / 8000
+    reference, error = torch.sin(2 * torch.pi * 100 * time_s)[None], torch.sin(2 * torch.pi * 200 * time_s)[None]
+    assert float(si_snr(3 * (reference + 0.1 * error), reference)) == pytest.approx(20.0, abs=1e-3)
+
+
+def test_snr_loss_keeps_the_level_and_rewards_silence_for_an_absent_target() -> None:
+    mixture = torch.randn(1, 4000)
+    target = mixture * 0.5
+    assert float(snr_loss(target, target, mixture)) == pytest.approx(-30.0, abs=0.01)
+    assert float(snr_loss(target * 2, target, mixture)) == pytest.approx(0.0, abs=0.01)
+    absent = torch.zeros_like(mixture)
+    assert float(snr_loss(mixture * 0.1, absent, mixture)) == pytest.approx(-20.0, abs=0.1)
+    assert float(snr_loss(absent, absent, mixture)) == pytest.approx(-30.0, abs=0.01)
+
+
+def test_margin_makes_the_speaker_loss_harder() -> None:
+    torch.manual_seed(0)
+    classifier = SpeakerClassifier(8, 5)
+    voiceprint, speaker = torch.randn(6, 8), torch.arange(6) % 5
+    easy, hard = classifier(voiceprint, speaker, margin=0.0), classifier(voiceprint, speaker, margin=0.3)
+    assert float(hard) > float(easy)
+    assert torch.allclose(classifier(voiceprint * 7, speaker), classifier(voiceprint, speaker), atol=1e-5)
+
+
+def test_schedules_begin_hold_and_end() -> None:
+    recipe = load_recipe(Path(__file__).parent.parent / "recipes" / "small-voiceprint.toml")
+    config = recipe.optimizer
+    assert learning_rate_factor(0, config) == pytest.approx(1 / config.warmup)
+    assert learning_rate_factor(config.warmup, config) == 1.0
+    assert learning_rate_factor(config.steps, config) == 0.0
+    from dataclasses import replace
+
+    loss = replace(recipe.loss, ordered_from=100, ordered_until=200, ordered_least=0.25)
+    assert [ordered_share(step, loss) for step in (0, 100, 150, 200, 300)] == [0.25, 0.25, 0.625, 1.0, 1.0]
