@@ -90,6 +90,13 @@ def test_remap_replaces_the_beginning_of_foreign_paths(tmp_path: Path) -> None:
     assert (trial.target_speaker, trial.interference_speaker) == ("052", "443")
 
 
+def test_relative_paths_are_found_above_the_list_though_the_first_are_missing(tmp_path: Path) -> None:
+    write_noise(tmp_path / "wavs" / "e.wav", 0)
+    rows = ["mixture,target,enrollment", "wavs/m.wav,wavs/t.wav,wavs/x.wav", "wavs/m.wav,wavs/t.wav,wavs/e.wav"]
+    listing = lines(tmp_path / "lists" / "plain.csv", rows)
+    assert read_trials(listing)[1].enrollment == tmp_path / "wavs" / "e.wav"
+
+
 def test_root_places_relative_paths(tmp_path: Path) -> None:
     listing = lines(tmp_path / "plain.csv", ["mixture,target,enrollment", "m.wav,t.wav,e.wav"])
     assert read_trials(listing, root="/data")[0].mixture == Path("/data/m.wav")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio import open_audio, mono_at
+from ..audio import mono_at, open_audio
 from ..errors import AudioError, DataError
 from .active_level import active_level_db
 from .trials import RECIPES, RenderedTrial, Trial

@@ -110,9 +110,9 @@ class ListFile:
             return path
         if self.options.root is not None:
             return self.options.root / path
-        if self._folder is None:
+        if self._folder is None:  # found once by a recording that exists; the first ones may be missing
             self._folder = _folder_of_relative(self.path, path)
-        return self._folder / path
+        return (self._folder or self.path.absolute().parent) / path
 
 
 def read_text(path: Path) -> str:
@@ -152,11 +152,10 @@ def number(text: str) -> float | None:
     return value if abs(value) < 1e9 else None  # also refuses nan
 
 
-def _folder_of_relative(list_path: Path, example: Path) -> Path:
-    """The folder in which `example` exists, from the list's upwards, then the working one; else the list's folder."""
-    home = list_path.resolve().parent if list_path.is_file() else list_path.resolve()
-    candidates = [home, *list(home.parents)[:SEARCHED_PARENTS], Path.cwd()]
-    return next((folder for folder in candidates if (folder / example).exists()), home)
+def _folder_of_relative(list_path: Path, example: Path) -> Path | None:
+    """The folder in which `example` exists: the list's, one above it, or the working one."""
+    candidates = [*list_path.absolute().parents[: SEARCHED_PARENTS + 1], Path.cwd()]
+    return next((folder for folder in candidates if (folder / example).exists()), None)
 
 
 class EnrollmentPool:
