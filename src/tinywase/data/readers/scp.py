@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..trials import Trial
-from .base import Listing, Reader, ReadOptions, number
+from .base import Listing, Reader, ReadOptions
 from .keyed import KeyedList, joined_keys, list_folder, problems_of, read_keyed
+from .wsj0mix import utterances_of
 
 MIXTURE_LISTS = ("mix.scp", "mix_with_length.scp")
 MOST_SPEAKERS = 5
@@ -36,33 +37,38 @@ def _read_spex(path: Path, options: ReadOptions) -> Listing:
     mixtures = read_keyed(mixture_list, options, fields=(2, 3))
     targets = read_keyed(folder / "ref.scp", options, fields=(2, 3))
     enrollments = read_keyed(folder / "aux.scp", options, fields=(2, 3))
-    trials = [
-        Trial(
-            mixture_id=key,
-            enrollment=enrollments.path(key),
-            target=targets.path(key),
-            mixture=mixtures.path(key),
-            line=mixtures.line(key),
-            **_beside(targets.path(key), key),
+    trials = []
+    for key in joined_keys(mixtures, (targets, enrollments)):
+        target = targets.path(key)
+        speakers = _speakers_of(key, target)
+        trials.append(
+            Trial(
+                mixture_id=key,
+                enrollment=enrollments.path(key),
+                target=target,
+                mixture=mixtures.path(key),
+                interference=_interference_beside(target),
+                target_speaker=speakers[0],
+                interference_speaker=speakers[1],
+                line=mixtures.line(key),
+            )
         )
-        for key in joined_keys(mixtures, (targets, enrollments))
-    ]
     return Listing(trials, problems_of((mixtures, targets, enrollments)))
 
 
-def _beside(target: Path, key: str) -> dict[str, tuple[Path, ...] | str]:
-    """What wsj0-2mix tells about the other speaker: its recording lies in the sibling folder, the key names both."""
-    folder = target.parent
-    if folder.name not in ("s1", "s2"):
-        return {}
-    first = folder.name == "s1"
-    sibling = folder.with_name("s2" if first else "s1") / target.name
-    known: dict[str, tuple[Path, ...] | str] = {"interference": (sibling,)}
-    fields = key.split("_")
-    if len(fields) >= WSJ0_KEY_FIELDS and number(fields[1]) is not None and number(fields[3]) is not None:
-        speakers = (fields[0][:3], fields[2][:3])
-        known["target_speaker"], known["interference_speaker"] = speakers if first else speakers[::-1]
-    return known
+def _interference_beside(target: Path) -> tuple[Path, ...]:
+    """In the layout of wsj0-2mix the other speaker lies in the sibling folder."""
+    sibling = {"s1": "s2", "s2": "s1"}.get(target.parent.name)
+    return (target.parent.with_name(sibling) / target.name,) if sibling else ()
+
+
+def _speakers_of(key: str, target: Path) -> tuple[str, str]:
+    """Target and other speaker, where the key names both as wsj0-2mix does and the folder tells which is which."""
+    utterances = utterances_of("_".join(key.split("_")[:WSJ0_KEY_FIELDS]), 2)
+    if utterances is None or target.parent.name not in ("s1", "s2"):
+        return "", ""
+    first, second = (speaker for _, speaker in utterances)
+    return (first, second) if target.parent.name == "s1" else (second, first)
 
 
 def _detect_espnet(path: Path) -> bool:
