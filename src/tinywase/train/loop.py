@@ -61,7 +61,9 @@ class Trainer:
         self.recipe = recipe
         self.hardware: Hardware = prepare_hardware(recipe)
         torch.manual_seed(recipe.seed)
-        mixer = Mixer(open_bank(recipe.data, recipe.model.sample_rate_hz), recipe.mix)
+        with self._leader_first():  # who packs the bank if there is none
+            bank = open_bank(recipe.data, recipe.model.sample_rate_hz)
+        mixer = Mixer(bank, recipe.mix)
         self.objective = build_objective(recipe, mixer)
         self.system = TrainedSystem(Wase(recipe.model), mixer.speaker_classes, margin=recipe.loss.speaker_margin)
         for path in recipe.init:
@@ -73,6 +75,15 @@ class Trainer:
         self.on_step = on_step
         self.dev = render_dev(recipe.data, recipe.model.sample_rate_hz) if self.hardware.leads else {}
         self._stop = False
+
+    @contextlib.contextmanager
+    def _leader_first(self) -> Iterator[None]:
+        """The other processes wait until the leader is through."""
+        if self.hardware.world > 1 and not self.hardware.leads:
+            distributed.barrier()
+        yield
+        if self.hardware.world > 1 and self.hardware.leads:
+            distributed.barrier()
 
     def _begin_with(self, path: str) -> None:
         """Weights of a checkpoint, or of another training's state.pt, which also knows the speaker classifier."""
@@ -105,7 +116,8 @@ class Trainer:
         recipe, progress, hardware = self.recipe, self.progress, self.hardware
         wrapped: Any = self.system
         if hardware.world > 1:
-            wrapped = nn.parallel.DistributedDataParallel(self.system, find_unused_parameters=recipe.objective == "voiceprint")
+            # the last block's residual path leads nowhere, and an objective may not use every part
+            wrapped = nn.parallel.DistributedDataParallel(self.system, find_unused_parameters=True)
         self.system.train()
         data = batches(self.objective.draw, seed=recipe.seed, rank=hardware.rank, first_step=progress.step)
         saved = evaluated = reported = time.monotonic()
