@@ -249,7 +249,7 @@ def test_a_voiceprint_that_is_not_finite_is_refused() -> None:
 
 def test_several_channels_are_refused() -> None:
     with pytest.raises(AudioError, match=r"mixture of shape \(100, 2\): expected one channel of samples"):
-        reference(named_config("tiny")).extract(np.zeros((100, 2)), noise(16))
+        reference(named_config("tiny")).extract(np.zeros((100, 2), np.float32), noise(16))
 
 
 def test_an_empty_enrollment_is_refused() -> None:

@@ -62,7 +62,7 @@ from .records import RECORD, Record, check_places, read_records, read_tensors, r
 from .sizes import Sizes, count_sizes
 from .tensors import PackedTensor
 
-__all__ = ["ModelFile", "PackedTensor", "Report", "inspect", "read_model", "to_bytes", "write_model"]
+__all__ = ["ModelFile", "PackedTensor", "Report", "inspect", "read_config", "read_model", "to_bytes", "write_model"]
 
 MAGIC = b"TWSE"
 VERSION = 1
@@ -159,6 +159,19 @@ def read_model(path: str | Path) -> ModelFile:
     return ModelFile(checked.config, tensors, checked.card)
 
 
+def read_config(path: str | Path) -> ModelConfig:
+    """The configuration alone, from the header; nothing else of the file is looked at.
+
+    Raises:
+        FormatError: no model file, another version, or an impossible configuration.
+    """
+    path = Path(path)
+    with _reading(path), path.open("rb") as stream:
+        fields = _check_head(path, stream.read(HEADER.size))
+    with _naming(path):
+        return config_from_fields(fields[8:])
+
+
 def inspect(path: str | Path) -> Report:
     """Sizes, bit widths and card of a model file.
 
@@ -221,14 +234,11 @@ def _read_checked(path: Path) -> _Checked:
 
 def _read_whole(path: Path) -> tuple[memoryview, tuple[Any, ...]]:
     """The file's bytes and its header's fields; it is read no further than its header says."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(HEADER.size)
-            fields = _check_head(path, head)
-            data = head + stream.read(max(0, fields[2] - len(head)))
-            rest = stream.read(1)
-    except OSError as error:
-        raise FormatError(f"cannot read model '{path}': {error.strerror or error}. Expected a .twase file.") from error
+    with _reading(path), path.open("rb") as stream:
+        head = stream.read(HEADER.size)
+        fields = _check_head(path, head)
+        data = head + stream.read(max(0, fields[2] - len(head)))
+        rest = stream.read(1)
     with _naming(path):
         if len(data) < fields[2]:
             raise FormatError(f"it is cut short: {len(data)} bytes, its header says {fields[2]}.")
@@ -268,6 +278,15 @@ def _refuse_constant(text: str) -> NoReturn:
 
 def _crc(head: bytes | bytearray | memoryview, body: bytes | memoryview) -> int:
     return zlib.crc32(body, zlib.crc32(head[CRC_AT + 4 :], zlib.crc32(head[:CRC_AT])))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """The system's refusals as ours."""
+    try:
+        yield
+    except OSError as error:
+        raise FormatError(f"cannot read model '{path}': {error.strerror or error}. Expected a .twase file.") from error
 
 
 @contextmanager

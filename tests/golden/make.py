@@ -34,7 +34,8 @@ CAUSAL = ModelConfig(
 )  # fmt: skip
 OFFLINE = ModelConfig(
     name="offline", filters=12, window=16, bottleneck=8, hidden=10, blocks=2, stacks=2, share_stacks=True,
-    mean_skip=True, voiceprint=VoiceprintConfig(kind="lstm", dimensions=6, filters=8, window=32, hop=8, hidden=5, layers=2),
+    mean_skip=True,
+    voiceprint=VoiceprintConfig(kind="lstm", dimensions=6, filters=8, window=32, hop=8, hidden=5, layers=2),
 )  # fmt: skip
 
 

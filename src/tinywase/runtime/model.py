@@ -22,6 +22,7 @@ from ..config import ModelConfig
 from ..errors import ConfigError
 from ..format import ModelFile, PackedTensor, read_model
 from ..layout import VOICEPRINT
+from .native import NativeModel
 from .reference import ReferenceModel
 from .registry import find_model
 
@@ -33,8 +34,13 @@ ENVIRONMENT = "TINYWASE_RUNTIME"  # overrides "auto"
 class RuntimeStream(Protocol):
     """A causal model fed with chunks of any size."""
 
-    latency_samples: int
-    activity: float  # 0..1, of the newest finished frame
+    @property
+    def latency_samples(self) -> int:
+        """Algorithmic delay."""
+
+    @property
+    def activity(self) -> float:
+        """How active the target is in the newest finished frame, 0..1."""
 
     @property
     def state_bytes(self) -> int:
@@ -88,7 +94,7 @@ class PackedModel:
         path = Path(path)
         chosen = choose_runtime(runtime)
         model_file = read_model(path)
-        built = import_module("tinywase._native").Model(str(path)) if chosen == "native" else ReferenceModel(model_file)
+        built: RuntimeModel = NativeModel(path) if chosen == "native" else ReferenceModel(model_file)
         return cls(model_file, built, runtime_name=chosen, path=path)
 
     def enroll(self, enrollment: Array) -> Array:

@@ -77,10 +77,10 @@ class Voiceprint:
             FormatError: it was made by another model.
         """
         if self.fingerprint != model.fingerprint:
+            other = model.config.name
             raise FormatError(
                 f"this voiceprint was made by the model '{self.model}' ({self.fingerprint}), not by the model "
-                f"'{model.config.name}' ({model.fingerprint}) that is to use it. Enroll again with '{model.config.name}', "
-                f"or extract with '{self.model}'."
+                f"'{other}' ({model.fingerprint}) that is to use it. Enroll again with '{other}', or extract with '{self.model}'."
             )
         return self.vector
 

@@ -1,0 +1,111 @@
+"""The native runtime behind the interface that every runtime has: a thin adapter over `tinywase._native`.
+
+Arrays are float32 at the model's rate: mixture [T], enrollment [T], voiceprint [D] -> estimate [T], activity [F].
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import ModelConfig
+from ..errors import FormatError, StreamError
+from ..format import read_config
+
+Array = NDArray[np.float32]
+
+
+class NativeModel:
+    """A model file, open in the native runtime; safe to use from several threads."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a model file.
+
+        Raises:
+            FormatError: the file is damaged or foreign, or TINYWASE_ISA names kernels that this processor lacks.
+            ImportError: the package was installed without its native part.
+        """
+        from tinywase import _native
+
+        self.config: ModelConfig = read_config(path)
+        try:
+            self._model = _native.Model(str(path))
+        except RuntimeError as error:
+            raise FormatError(str(error)) from error
+
+    @property
+    def isa(self) -> str:
+        """The kernels in use: scalar, avx2, avx512, neon."""
+        return str(self._model.isa)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory that the open model's weights take."""
+        return int(self._model.weight_bytes)
+
+    @property
+    def integer_layers(self) -> int:
+        """1x1 convolutions that run on integers: quantized activations times integer levels."""
+        return int(self._model.integer_layers)
+
+    def enroll(self, enrollment: Array) -> Array:
+        """The voiceprint of a prepared enrollment. Shape: [T] -> [D]."""
+        return np.asarray(self._model.enroll(_float32(enrollment)))
+
+    def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
+        """Estimate and activity (0..1) of a whole recording. Shape: [T], [D] -> [T], [F]."""
+        estimate, activity = self._model.extract(_float32(mixture), _float32(voiceprint))
+        return np.asarray(estimate), np.asarray(activity)
+
+    def stream(self, voiceprint: Array) -> NativeStream:
+        """A stream from silence.
+
+        Raises:
+            StreamError: the model is offline; it needs the whole recording.
+        """
+        from tinywase import _native
+
+        try:
+            return NativeStream(self._model, _native.Stream(self._model, _float32(voiceprint)))
+        except RuntimeError as error:
+            raise StreamError(str(error)) from error
+
+
+class NativeStream:
+    """One recording in chunks of any size; the output depends on the samples alone, not on the chunks."""
+
+    def __init__(self, model: Any, stream: Any) -> None:
+        self._stream = stream
+        self.latency_samples = int(model.latency_samples)
+        self.state_bytes = int(model.state_bytes)
+
+    @property
+    def activity(self) -> float:
+        """How active the target is in the newest finished frame, 0..1."""
+        return float(self._stream.activity)
+
+    def feed(self, chunk: Array) -> Array:
+        """The samples of the estimate that `chunk` completes.
+
+        Raises:
+            StreamError: the stream was flushed and not reset.
+        """
+        try:
+            return np.asarray(self._stream.feed(_float32(chunk)))
+        except RuntimeError as error:
+            raise StreamError(str(error)) from error
+
+    def flush(self) -> Array:
+        """The rest of the estimate once the recording has ended."""
+        return np.asarray(self._stream.flush())
+
+    def reset(self) -> None:
+        """Back to silence, with the same voiceprint."""
+        self._stream.reset()
+
+
+def _float32(array: Any) -> Array:
+    return np.ascontiguousarray(array, dtype=np.float32)
