@@ -1,45 +1,57 @@
-"""Write the sample that `tinywase demo` extracts from: two synthetic speakers at once, made by data/synthetic.py.
+"""Write the sample that `tinywase demo` extracts from: two synthetic speakers who say different sentences at once.
 
-`python docs/demo_sample.py` writes src/tinywase/assets/demo/{mixture,target,enrollment}.flac, the same every time.
+`python docs/demo_sample.py` writes src/tinywase/assets/demo/{mixture,target,enrollment}.flac. The voices are variants
+of espeak-ng (the files in the repository: version 1.51), which has to be installed; nothing is drawn, so that the same
+program writes the same files. No recording of a person is in them.
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from tinywase.data.synthetic import draw_voice, synthesize
+from tinywase.data.activity import scale_to_rms
+from tinywase.data.speakers import ProgramSpeaker
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "tinywase" / "assets" / "demo"
 RATE_HZ = 16_000
-TARGET_VOICE, OTHER_VOICE = 4, 11
-MIXTURE_S, ENROLLMENT_S = 8.0, 5.0
-TARGET_S = (1.0, 7.0)  # the target is silent before and after, so that its activity can be seen
-OTHER_S = (0.0, 8.0)
+MIXTURE_S = 6.2
+TARGET_START_S = 0.9  # the target is silent before and after, so that its activity can be seen
+VOICE_RMS = 0.05
+TARGET = ("espeak-ng", "-v", "en-gb-x-rp+Annie", "-p", "52", "-s", "150")
+OTHER = ("espeak-ng", "-v", "en-us+Michael", "-p", "42", "-s", "160")
+TARGET_SAYS = "This is the voice that you asked for. Whoever else was talking here is gone."
+OTHER_SAYS = (
+    "Nobody asked me, and yet I go on talking over everybody else, about the weather, about my garden, and about the "
+    "price of seven green apples at the market on a rainy morning."
+)
+ENROLLMENT_SAYS = "A few seconds of somebody speaking alone are enough, and the voice is known again in any crowd."
 
 
-def placed(voice: int, span_s: tuple[float, float], seed: int) -> np.ndarray:
-    """An utterance within the mixture's time. Shape: [T]."""
-    samples = np.zeros(round(MIXTURE_S * RATE_HZ), np.float32)
-    start, stop = (round(second * RATE_HZ) for second in span_s)
-    utterance = synthesize(draw_voice(voice), span_s[1] - span_s[0], np.random.default_rng(seed), RATE_HZ)
-    samples[start:stop] = utterance[: stop - start]
-    return samples
+def spoken(program: tuple[str, ...], text: str) -> np.ndarray:
+    """The text by a voice, at the level that every voice has here. Shape: float32 [T]."""
+    speaker = ProgramSpeaker(program[0], (*program, "-w", "{wav}", "{text}"))
+    return scale_to_rms(speaker.speak(text, RATE_HZ), VOICE_RMS)
 
 
 def main() -> None:
     """Write the three files."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    target = placed(TARGET_VOICE, TARGET_S, seed=1)
-    signals = {
-        "mixture": target + placed(OTHER_VOICE, OTHER_S, seed=2),
-        "target": target,
-        "enrollment": synthesize(draw_voice(TARGET_VOICE), ENROLLMENT_S, np.random.default_rng(3), RATE_HZ),
-    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where to write (default: the package)")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    length, start = round(MIXTURE_S * RATE_HZ), round(TARGET_START_S * RATE_HZ)
+    target, other = np.zeros(length, np.float32), np.zeros(length, np.float32)
+    sentence = spoken(TARGET, TARGET_SAYS)[: length - start]
+    target[start : start + len(sentence)] = sentence
+    babble = spoken(OTHER, OTHER_SAYS)[:length]
+    other[: len(babble)] = babble
+    signals = {"mixture": target + other, "target": target, "enrollment": spoken(TARGET, ENROLLMENT_SAYS)}
     for name, samples in signals.items():
-        soundfile.write(FOLDER / f"{name}.flac", samples, RATE_HZ, subtype="PCM_16")
+        soundfile.write(folder / f"{name}.flac", samples, RATE_HZ, subtype="PCM_16")
 
 
 if __name__ == "__main__":

@@ -131,6 +131,15 @@ def test_installed_engines_speak(engine: str) -> None:
     assert np.sqrt(np.mean(samples**2)) == pytest.approx(0.05, rel=1e-3)
 
 
+def test_espeak_speakers_are_different_voices_though_they_say_the_same() -> None:
+    if not any(shutil.which(name) for name in ENGINE_PROGRAMS["espeak"]):
+        pytest.skip("espeak is not installed")
+    said = [speaker.say(1.5, np.random.default_rng(0), RATE_HZ) for speaker in make_speakers("espeak", 8, 3)]
+    spectra = np.stack([spectrum_db(samples) for samples in said])
+    apart = np.linalg.norm(spectra[:, None] - spectra[None], axis=2)[np.triu_indices(8, 1)]
+    assert apart.min() > 10
+
+
 @pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine in ENGINE_PROGRAMS])
 def test_missing_programs_are_named_with_the_way_out(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")

@@ -26,7 +26,8 @@ from .sentences import draw_sentence
 from .synthetic import RMS, SourceFilterSpeaker, draw_voice
 
 ENGINES = ("source-filter", "espeak", "flite")
-ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbcwmd", "en-029")
+# not "en-gb": espeak-ng 1.51 drops the variant of that name, and all its speakers are one voice
+ESPEAK_ACCENTS = ("en", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-gb-x-gbcwmd", "en-029")
 ESPEAK_VARIANTS = (  # those that sound like a person; the others are robots and whispers
     "adam", "Alex", "Alicia", "Andrea", "Andy", "Annie", "belinda", "benjamin", "boris", "caleb", "david",
     "Denis", "Diogo", "edward", "f1", "f2", "f3", "f4", "f5", "Gene", "Henrique", "Hugo", "iven", "Jacky",
