@@ -80,7 +80,8 @@ class Voiceprint:
             other = model.config.name
             raise FormatError(
                 f"this voiceprint was made by the model '{self.model}' ({self.fingerprint}), not by the model "
-                f"'{other}' ({model.fingerprint}) that is to use it. Enroll again with '{other}', or extract with '{self.model}'."
+                f"'{other}' ({model.fingerprint}) that is to use it. Enroll again with '{other}', or extract with "
+                f"'{self.model}'."
             )
         return self.vector
 
