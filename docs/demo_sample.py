@@ -18,7 +18,7 @@ from tinywase.data.speakers import ProgramSpeaker
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "tinywase" / "assets" / "demo"
 RATE_HZ = 16_000
-MIXTURE_S = 6.0
+MIXTURE_S = 5.8
 TARGET_START_S = 0.9  # the target is silent before and after, so that its activity can be seen
 VOICE_RMS = 0.05
 TARGET = ("espeak-ng", "-v", "en-gb-x-rp+Annie", "-p", "52", "-s", "150")
@@ -28,7 +28,7 @@ OTHER_SAYS = (
     "Nobody asked me, and yet I go on talking over everybody else, about the weather, about my garden, and about the "
     "price of seven green apples at the market on a rainy morning."
 )
-ENROLLMENT_SAYS = "A few seconds of somebody speaking alone, and the voice is known again in any crowd."
+ENROLLMENT_SAYS = "A few seconds of somebody speaking alone, and the voice is known in any crowd."
 
 
 def spoken(program: tuple[str, ...], text: str) -> np.ndarray:
