@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # -qq keeps pip's errors and hides its chatter, warnings about package indexes included.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
-# The processor-only build of torch: make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# An extra package index for torch, such as one with processor-only builds: make test TORCH_INDEX=URL
 TORCH_INDEX ?=
 NATIVE := CMakeLists.txt $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.txt' 2>/dev/null)
 
