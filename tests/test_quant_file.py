@@ -16,7 +16,7 @@ from tinywase.models import Wase  # noqa: E402
 from tinywase.quant.attach import attach, freeze, recording  # noqa: E402
 from tinywase.quant.rules import QuantConfig  # noqa: E402
 from tinywase.runtime.reference import ReferenceModel  # noqa: E402
-from tinywase.train.export import packed_model  # noqa: E402
+from tinywase.train.export import export, packed_model  # noqa: E402
 
 LSTM = dataclasses.replace(TINY, voiceprint=VoiceprintConfig(dimensions=16, filters=8, hidden=6, window=64, hop=32))
 SHARED_CAUSAL = dataclasses.replace(TINY, share_stacks=True, causal=True, lookahead_frames=2)
@@ -52,7 +52,7 @@ def test_the_packed_file_runs_as_the_fake_quantized_network(
 ) -> None:
     model = quantized(config, quant)
     path = tmp_path / "student.twase"
-    write_model(path, packed_model(model, card={}), coded=True)
+    write_model(path, packed_model(model, card={}), compact=True)
     runtime = ReferenceModel(read_model(path))
     mixture, enrollment = sounds(SAMPLES, 900)
     with torch.no_grad():
@@ -65,11 +65,11 @@ def test_the_packed_file_runs_as_the_fake_quantized_network(
 
 
 @pytest.mark.parametrize(("config", "quant"), CASES, ids=["paper", "everything", "one-bit", "lstm", "shared-causal"])
-def test_coded_and_packed_files_hold_the_same_tensors(tmp_path: Path, config: ModelConfig, quant: QuantConfig) -> None:
+def test_compact_and_plain_files_hold_the_same_tensors(tmp_path: Path, config: ModelConfig, quant: QuantConfig) -> None:
     wanted = packed_model(quantized(config, quant), card={})
-    for coded in (False, True):
-        path = tmp_path / f"{coded}.twase"
-        write_model(path, wanted, coded=coded)
+    for compact in (False, True):
+        path = tmp_path / f"{compact}.twase"
+        write_model(path, wanted, compact=compact)
         tensors = read_model(path).tensors
         assert all(np.array_equal(tensors[name].dequantize(), t.dequantize()) for name, t in wanted.tensors.items())
         assert inspect(path).file_bytes == path.stat().st_size
@@ -78,11 +78,25 @@ def test_coded_and_packed_files_hold_the_same_tensors(tmp_path: Path, config: Mo
         )
 
 
-def test_coding_makes_a_large_file_smaller() -> None:
+def test_compact_writing_makes_a_large_file_smaller() -> None:
     model = Wase(dataclasses.replace(TINY, bottleneck=64, hidden=128))
     for block in model.separator.blocks:
         torch.nn.init.normal_(block.expand.weight)  # bell-shaped, as training makes them
     attach(model, QuantConfig(bits=3, method="lsq", activation_bits=32))
     file = packed_model(model, card={})
-    saved_bits = 8 * (len(to_bytes(file)) - len(to_bytes(file, coded=True)))
+    saved_bits = 8 * (len(to_bytes(file)) - len(to_bytes(file, compact=True)))
     assert saved_bits > 0.2 * sum(block.expand.weight.numel() for block in model.separator.blocks)
+
+
+def test_ramp8_keeps_vectors_within_half_a_step_and_shrinks_them(tmp_path: Path) -> None:
+    model = Wase(TINY)
+    for kind in ("float16", "ramp8"):
+        export(model, tmp_path / f"{kind}.twase", card={}, float_kind=kind, compact=True)
+    tensors = read_model(tmp_path / "ramp8.twase").tensors
+    for name, value in model.state_dict().items():
+        step = float(value.max() - value.min()) / 255 if value.ndim == 1 else 0.0
+        np.testing.assert_allclose(tensors[name].dequantize(), value.numpy(), rtol=2**-10, atol=0.5001 * step + 1e-7)
+    assert tensors["separator.blocks.0.expand.bias"].bits == 8
+    sizes = [(tmp_path / f"{kind}.twase").stat().st_size for kind in ("float16", "ramp8")]
+    assert sizes[1] < sizes[0]
+    assert tensors["separator.blocks.0.expand_norm.weight"].kind == "float16", "constant: nothing to spread levels over"

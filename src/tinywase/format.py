@@ -23,10 +23,10 @@ beginning. The parts follow each other in this order, and nothing else is in the
       0  60 bytes name of small letters, digits, "_" and ".", at most 59, zero-padded
      60  u8       kind: 0 float32, 1 float16, 2 codes
      61  u8       bits per element: 32, 16, or 1 to 8
-     62  u8       encoding of the codes: 0 packed (packing.py), 1 coded (entropy.py); 0 for floats
+     62  u8       encoding, a sum: 1 codes are coded (entropy.py), not packed (packing.py); 2 levels are a ramp
      63  u8       dimensions, 1 to 4
      64  4 u32    shape, unused sizes 0
-     80  u32      levels (1 to 2^bits; 0 for floats)
+     80  u32      levels (1 to 2^bits, of a ramp at least 3; 0 for floats)
      84  u32      scales (1, or the first size; 0 for floats)
      88  u32      offset of its data, a multiple of 16
      92  u32      bytes of its data
@@ -34,6 +34,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
    of 16 after the one before; bytes between are zero. Data of floats: the elements in C order. Data of packed codes:
    the codes (packing.py), zeros to a multiple of 4, the levels as f32, ascending, the scales as f32. Data of coded
    codes: the levels, the scales, the stream (entropy.py), shorter than the packed codes and at most 16 codes a byte.
+   Levels of a ramp: only two f32, first and step; level i is first + i * step in f64, rounded to f32.
    An element's value is levels[code] * scale, in float32; the scale is the only one or that of the first index.
 4. Card: a JSON object in UTF-8, for people: data, licences, results. No reader needs it to run the model.
 
@@ -107,24 +108,24 @@ class Report:
 # Writing
 
 
-def write_model(path: str | Path, model_file: ModelFile, *, coded: bool = False, force: bool = False) -> None:
-    """Write a model file, whole or not at all; `coded` makes it smaller and a little slower to load (entropy.py).
+def write_model(path: str | Path, model_file: ModelFile, *, compact: bool = False, force: bool = False) -> None:
+    """Write a model file, whole or not at all; `compact` makes it smaller and a little slower to load (entropy.py).
 
     Raises:
         FormatError: a tensor is missing, foreign or misshapen for the configuration, or the card is not JSON.
         OutputError: the file exists and `force` is false, or its folder refuses.
     """
-    write_whole(path, to_bytes(model_file, coded=coded), force=force)
+    write_whole(path, to_bytes(model_file, compact=compact), force=force)
 
 
-def to_bytes(model_file: ModelFile, *, coded: bool = False) -> bytes:
+def to_bytes(model_file: ModelFile, *, compact: bool = False) -> bytes:
     """The bytes of a model file: equal models have equal bytes."""
     config, tensors = model_file.config, model_file.tensors
     check_names(config, ((name, tensor.shape) for name, tensor in tensors.items()))
     check_activations(config, tensors)
     table_end = HEADER.size + RECORD.size * len(tensors)
     payload_at = round_up(table_end, PAYLOAD_ALIGNMENT_BYTES)
-    table, payload = write_tensors(tensors, canonical_order(config, tensors), payload_at, coded=coded)
+    table, payload = write_tensors(tensors, canonical_order(config, tensors), payload_at, compact=compact)
     card = _card_bytes(model_file.card)
     total = payload_at + len(payload) + len(card)
     if total > MAX_FILE_BYTES:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from . import entropy
 from .errors import FormatError
 from .packing import MAX_BITS, pack, packed_bytes, unpack
-from .tensors import KIND_BITS, KINDS, MAX_DIMENSIONS, MAX_ELEMENTS, PackedTensor
+from .tensors import KIND_BITS, KINDS, MAX_DIMENSIONS, MAX_ELEMENTS, Array, PackedTensor, ramp
 
 RECORD = struct.Struct("<60s4B4I4I")
 NAME = re.compile(rb"[a-z0-9_.]{1,59}\0+")
 ALIGNMENT_BYTES = 16
-ENCODING_PLAIN, ENCODING_CODED = 0, 1
+CODED, RAMP = 1, 2  # bits of a record's encoding
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Record:
     scales: int
     offset: int  # bytes, from the beginning of the file
     length: int  # bytes
-    encoding: int = ENCODING_PLAIN
+    encoding: int = 0
 
     @property
     def elements(self) -> int:
@@ -44,7 +44,7 @@ class Record:
     @property
     def table_bytes(self) -> int:
         """Bytes of its levels and scales."""
-        return 4 * (self.levels + self.scales)
+        return 4 * ((2 if self.encoding & RAMP else self.levels) + self.scales)
 
 
 def round_up(value: int, step: int) -> int:
@@ -53,19 +53,20 @@ def round_up(value: int, step: int) -> int:
 
 
 def write_tensors(
-    tensors: Mapping[str, PackedTensor], order: Sequence[str], payload_at: int, *, coded: bool
+    tensors: Mapping[str, PackedTensor], order: Sequence[str], payload_at: int, *, compact: bool
 ) -> tuple[bytes, bytes]:
     """Table and payload of `tensors`, in that order; the payload will lie at `payload_at`.
 
-    `coded`: codes go through the range coder wherever that is shorter than packing them.
+    `compact`: codes go through the range coder and level tables shrink to two numbers, wherever that is shorter.
     """
     table, payload = bytearray(), bytearray()
-    streams = _streams([tensors[name] for name in order]) if coded else {}
+    streams = _streams([tensors[name] for name in order]) if compact else {}
     for name in order:
         payload += bytes(-len(payload) % ALIGNMENT_BYTES)
         tensor = tensors[name]
-        data = _tables(tensor) + streams[name] if name in streams else _data(tensor)
-        encoding = ENCODING_CODED if name in streams else ENCODING_PLAIN
+        encoding = CODED * (name in streams) + RAMP * (compact and _is_ramp(tensor.levels))
+        tables = _tables(tensor, encoding)
+        data = tables + streams[name] if name in streams else _data(tensor) + tables
         table += _row(tensor, encoding, payload_at + len(payload), len(data))
         payload += data
     return bytes(table), bytes(payload)
@@ -110,7 +111,7 @@ def read_tensors(data: memoryview, records: Sequence[Record]) -> dict[str, Packe
         FormatError: contents that are not possible: a code outside its levels, NaN, padding that is not zero.
     """
     raws = {record.name: data[record.offset : record.offset + record.length] for record in records}
-    coded = [record for record in records if record.encoding == ENCODING_CODED]
+    coded = [record for record in records if record.encoding & CODED]
     streams = [entropy.Stream(raws[r.name][r.table_bytes :], r.elements, r.levels) for r in coded]
     codes = {record.name: flat for record, flat in zip(coded, entropy.decode(streams), strict=True)}
     return {record.name: _read_tensor(raws[record.name], record, codes.get(record.name)) for record in records}
@@ -130,7 +131,8 @@ def _read_tensor(raw: memoryview, record: Record, codes: NDArray[np.uint8] | Non
             raise FormatError(f"tensor '{name}': the padding after its codes is not zero.")
         codes = unpack(raw[:used], bits, record.elements)
     tables = np.frombuffer(raw[tables_at : tables_at + record.table_bytes], "<f4").astype(np.float32)
-    levels, scales = tables[: record.levels], tables[record.levels :]
+    stored, scales = np.split(tables, [len(tables) - record.scales])
+    levels = ramp(stored[0], stored[1], record.levels) if record.encoding & RAMP else stored
     return PackedTensor(name, shape, "codes", bits, codes=codes.reshape(shape), levels=levels, scales=scales)
 
 
@@ -151,13 +153,23 @@ def _data(tensor: PackedTensor) -> bytes:
         return tensor.values.astype(tensor.values.dtype.newbyteorder("<")).tobytes()
     assert tensor.codes is not None
     codes = pack(tensor.codes, tensor.bits)
-    return codes + bytes(-len(codes) % 4) + _tables(tensor)
+    return codes + bytes(-len(codes) % 4)
 
 
-def _tables(tensor: PackedTensor) -> bytes:
-    assert tensor.levels is not None
-    assert tensor.scales is not None
-    return np.concatenate([tensor.levels, tensor.scales]).astype("<f4").tobytes()
+def _tables(tensor: PackedTensor, encoding: int) -> bytes:
+    """Levels, or the ramp's first level and step, then scales."""
+    levels, scales = tensor.levels, tensor.scales
+    if levels is None or scales is None:
+        return b""
+    stored = [levels[0], levels[1] - levels[0]] if encoding & RAMP else levels
+    return np.concatenate([stored, scales]).astype("<f4").tobytes()
+
+
+def _is_ramp(levels: Array | None) -> bool:
+    """Whether two numbers say the same as the table, in fewer bytes."""
+    if levels is None or len(levels) < 3:
+        return False
+    return np.array_equal(ramp(levels[0], levels[1] - levels[0], len(levels)), levels)
 
 
 def _row(tensor: PackedTensor, encoding: int, offset: int, length: int) -> bytes:
@@ -178,7 +190,7 @@ def _read_row(data: memoryview, at: int) -> Record:
     if kind_index >= len(KINDS):
         raise FormatError(f"{label} has the unknown kind {kind_index}: expected 0 to {len(KINDS) - 1}.")
     kind = KINDS[kind_index]
-    top = ENCODING_CODED if kind == "codes" else ENCODING_PLAIN
+    top = CODED | RAMP if kind == "codes" else 0
     if encoding > top:
         raise FormatError(f"{label} has the unknown encoding {encoding}: expected {top} at most for {kind}.")
     widths = range(1, MAX_BITS + 1) if kind == "codes" else (KIND_BITS[kind],)
@@ -195,7 +207,8 @@ def _read_row(data: memoryview, at: int) -> Record:
 
 def _check_sizes(record: Record, label: str) -> None:
     if record.kind == "codes":
-        fits = 1 <= record.levels <= 1 << record.bits and record.scales in (1, record.shape[0])
+        least = 3 if record.encoding & RAMP else 1
+        fits = least <= record.levels <= 1 << record.bits and record.scales in (1, record.shape[0])
     else:
         fits = record.levels == record.scales == 0
     if record.elements > MAX_ELEMENTS or not fits:
@@ -203,7 +216,7 @@ def _check_sizes(record: Record, label: str) -> None:
             f"{label}: {record.elements} elements with {record.levels} levels and {record.scales} scales are not "
             f"possible for {record.kind} of {record.bits} bits."
         )
-    if record.encoding == ENCODING_CODED:
+    if record.encoding & CODED:
         _check_stream(record, label)
         return
     whole = record.elements * record.bits // 8

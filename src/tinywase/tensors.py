@@ -22,6 +22,7 @@ KIND_BITS = {"float32": 32, "float16": 16}
 KINDS = ("float32", "float16", "codes")
 MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 1 << 28
+EXACT = 1 << 20  # whole numbers, and 256 more, that float32 holds exactly with room to spare
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,3 +117,26 @@ def float_tensor(name: str, values: NDArray[np.floating], kind: str = "float32")
     with np.errstate(over="ignore"):
         stored = np.ascontiguousarray(values, dtype=kind)
     return PackedTensor(name, stored.shape, kind, KIND_BITS[kind], values=stored)
+
+
+def ramp(first: float | np.floating, step: float | np.floating, count: int) -> Array:
+    """Evenly spaced levels: first + i * step in float64, rounded to float32. Shape: [count]."""
+    return (float(first) + np.arange(count) * float(step)).astype(np.float32)
+
+
+def ramp_tensor(name: str, values: NDArray[np.floating], bits: int = 8) -> PackedTensor:
+    """A tensor on evenly spaced levels, whole multiples of a step, from its least to its largest value.
+
+    It stays float16 where that is no longer or its values hardly differ.
+
+    Raises:
+        FormatError: NaN or infinity.
+    """
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    step = np.float32((float(values.max()) - float(values.min())) / (2**bits - 1))
+    if values.size <= 16 or not np.isfinite(step) or not float(np.abs(values).max()) < EXACT * float(step):
+        return float_tensor(name, values, "float16")
+    lowest = np.rint(values.min() / step)
+    codes = np.clip(np.rint(values / step) - lowest, 0, 2**bits - 1).astype(np.uint8)
+    levels, scales = ramp(lowest, 1, 2**bits), np.array([step], np.float32)
+    return PackedTensor(name, values.shape, "codes", bits, codes=codes, levels=levels, scales=scales)

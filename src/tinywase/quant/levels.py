@@ -18,6 +18,10 @@ from torch import Tensor
 from ..errors import ConfigError
 from .rules import MAX_BITS, TABLES
 
+GRID = [0.025 * i for i in range(1, 49)]  # of the scale that reaches the largest weight
+GRID_WEIGHTS = 8192
+REFINEMENTS = 4
+
 
 def level_table(bits: int, kind: str = "symmetric") -> np.ndarray:
     """The ascending levels of a width.
@@ -93,33 +97,29 @@ def magnitude(weight: Tensor, *, per_channel: bool) -> Tensor:
     return torch.where(top > 0, top, torch.ones_like(top))
 
 
-def fit_scale(
-    weight: Tensor, levels: Tensor, *, per_channel: bool, candidates: int = 48, refinements: int = 4
-) -> Tensor:
+def fit_scale(weight: Tensor, levels: Tensor, *, per_channel: bool) -> Tensor:
     """The scale with the least squared error of `levels * scale` against `weight`, codes being the nearest levels.
 
-    A grid over (0, 1.2] times the scale that just reaches the largest weight, then alternate: codes for the scale,
-    the best scale for the codes (least squares).
+    A grid over (0, 1.2] times the scale that just reaches the largest weight, tried on some thousands of the weights;
+    then, on all of them, codes for the scale and the best scale for the codes (least squares) in turn.
 
     Shape: weight [O, ...], levels [K] -> [1] or [O]
     """
     rows = weight.detach().float().flatten(1) if per_channel else weight.detach().float().reshape(1, -1)
     reach = magnitude(weight, per_channel=per_channel) / levels[-1]  # [O or 1]
-    thresholds = midpoints(levels)
-    best = reach.clone()
-    least = torch.full_like(reach, float("inf"))
-
-    def consider(scale: Tensor) -> Tensor:
-        nonlocal best, least
-        chosen = levels[torch.bucketize(rows / scale[:, None], thresholds)]  # [O or 1, any]
-        error = (chosen * scale[:, None] - rows).square().sum(1)
-        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
-        return chosen
-
-    for fraction in torch.linspace(1.2 / candidates, 1.2, candidates):
-        consider(reach * fraction)
-    for _ in range(refinements):
-        chosen = consider(best)
+    some = rows[:, :: max(1, rows.shape[1] // GRID_WEIGHTS)]
+    errors = torch.stack([_squared_error(some, reach * fraction, levels)[0] for fraction in GRID])  # [grid, O or 1]
+    best = reach * torch.tensor(GRID, device=reach.device)[errors.argmin(0)]
+    least, chosen = _squared_error(rows, best, levels)
+    for _ in range(REFINEMENTS):
         fitted = (chosen * rows).sum(1) / chosen.square().sum(1).clamp_min(1e-12)
-        consider(torch.where(fitted > 0, fitted, best))
+        scale = torch.where(fitted > 0, fitted, best)
+        error, chosen = _squared_error(rows, scale, levels)
+        best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
     return best
+
+
+def _squared_error(rows: Tensor, scale: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+    """Error of the nearest levels, and these. Shape: [O, any], [O], [K] -> [O], [O, any]."""
+    chosen = levels[torch.bucketize(rows / scale[:, None], midpoints(levels))]
+    return (chosen * scale[:, None] - rows).square().sum(1), chosen
