@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stand_in import Command
 
 from tinywase.config import TINY, ModelConfig
 
@@ -71,3 +72,9 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.twase"
     write_model(path, ModelFile(config=TINY, tensors=tensors, card={"name": "tiny", "data": "none: random weights"}))
     return path
+
+
+@pytest.fixture
+def tinywase(capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process: `tinywase("info", "--config", "tiny")` -> exit code, stdout, stderr."""
+    return Command(capsys)

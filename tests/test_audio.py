@@ -243,8 +243,8 @@ def test_the_suffix_names_the_container_and_the_encoding_stays(tmp_path: Path) -
 
 def test_a_wav_file_that_its_header_cannot_count_becomes_rf64(tmp_path: Path) -> None:
     def container(frames: int) -> str:
-        options = {"sample_rate_hz": 48000, "channels": 2, "subtype": "PCM_24", "frames": frames}
-        return output_format(tmp_path / "a.wav", **options).container
+        path = tmp_path / "a.wav"
+        return output_format(path, sample_rate_hz=48000, channels=2, subtype="PCM_24", frames=frames).container
 
     assert container(LARGEST_WAV_BYTES // 6) == "WAV"
     assert container(LARGEST_WAV_BYTES // 6 + 1) == "RF64"

@@ -1,4 +1,4 @@
-"""What all commands share: results on stdout, progress and notes on stderr."""
+"""What commands share: results on stdout, progress and notes on stderr, options of the same meaning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any
+
+
+class Runtime(StrEnum):
+    """What computes: the option --runtime."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    REFERENCE = "reference"
 
 
 def say(text: str) -> None:

@@ -92,10 +92,17 @@ def _picture(report: ExtractionReport) -> bytes | None:
         return None
     from ..evaluate.picture import extraction_picture
 
-    mixture, rate_hz = _mono(SAMPLE / "mixture.flac")
-    estimate, _ = _mono(report.output)
+    titles = {
+        "mixture": SAMPLE / "mixture.flac",
+        "estimate: the enrolled voice": Path(report.output),
+        "that voice as it was before mixing": SAMPLE / "target.flac",
+    }
     return extraction_picture(
-        mixture, estimate, sample_rate_hz=rate_hz, activity=report.activity, activity_hop_s=report.activity_hop_s
+        {title: _mono(path)[0] for title, path in titles.items()},
+        sample_rate_hz=report.sample_rate_hz,
+        band_hz=report.band_hz,
+        activity=report.activity,
+        activity_hop_s=report.activity_hop_s,
     )
 
 
@@ -113,9 +120,7 @@ def _print(result: dict[str, Any]) -> None:
     confidence = "" if result["confidence"] is None else f", confidence {result['confidence']:.2f}"
     before_db, after_db = result["si_sdr_before_db"], result["si_sdr_after_db"]
     seconds = f"{result['duration_s']:.1f} s"
-    say(
-        f"sample    two synthetic speakers at once, {seconds}; one is enrolled with {result['enrollment_s']:.1f} s of speech"
-    )
+    say(f"sample    two synthetic speakers at once, {seconds}; enrolled: {result['enrollment_s']:.1f} s of one of them")
     say(f"model     {result['model']} ({result['runtime']} runtime)")
     say(f"voice     {found}: active {result['active_s']:.1f} s{confidence}")
     say(f"SI-SDR    {before_db:.1f} dB before, {after_db:.1f} dB after: {after_db - before_db:+.1f} dB")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .console import say, say_json
+from .console import Runtime, say, say_json
 
 
 def enroll(
@@ -16,6 +16,7 @@ def enroll(
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the voiceprint if it exists.")] = False,
+    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
 ) -> None:
     """Make a voiceprint: a small file that stands for a voice, for the model that made it.
 
@@ -28,7 +29,7 @@ def enroll(
     from ..runtime.extractor import Extractor
 
     refuse_output(out, force=force)
-    extractor = Extractor.from_pretrained(model)
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     voiceprint = extractor.enroll(*recordings)
     voiceprint.save(out, force=force)
     notes = quality_notes(voiceprint)

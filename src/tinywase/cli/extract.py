@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import TinyWaseError
-from .console import note, progress_bar, say, say_json
+from .console import Runtime, note, progress_bar, say, say_json
 from .inputs import PIPE, Job, Plan, make_folder, plan
 
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ class Absent(StrEnum):
     PASS = "pass"
     MUTE = "mute"
     FAIL = "fail"
-
-
-class Runtime(StrEnum):
-    """What computes."""
-
-    AUTO = "auto"
-    NATIVE = "native"
-    REFERENCE = "reference"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from .rendering import planned_outputs, write_outputs
 from .voiceprint import Voiceprint
 
 ABSENT = ("pass", "mute", "fail")
-LISTENING_SHARE = 0.05  # of the progress
+LISTENING_SHARE, SEPARATING_SHARE = 0.05, 0.85  # of the progress; the rest is writing
 
 
 @dataclass(frozen=True)
@@ -162,10 +162,11 @@ class Extractor:
         """
         if absent not in ABSENT:
             raise ConfigError(f"absent = {absent!r}: expected one of {', '.join(ABSENT)}.")
+        progress = progress or _nobody
         paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
         with ExitStack() as stack, open_audio(path_in) as reader:
             outputs = planned_outputs(reader, paths, force=force)
-            heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress or _nobody)
+            heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress)
             judged = self._judge(separated, voiceprint)
             if absent == "fail" and not judged.presence:
                 raise _absent(reader.name, judged, self.rule)
@@ -175,8 +176,11 @@ class Extractor:
             rate_hz = self.sample_rate_hz
 
             def rendered() -> Iterator[Sequence[np.ndarray]]:
+                written = 0
                 for mixture, estimate in render(reader, heard, separated, rate_hz=rate_hz, keep_highband=keep_highband):
                     yield (estimate, mixture - estimate)[: len(outputs)]
+                    written += len(mixture)
+                    progress(1.0 - (1.0 - LISTENING_SHARE - SEPARATING_SHARE) * (1.0 - written / heard.frames))
 
             attenuations = [*write_outputs(rendered, outputs), 0.0]
         return ExtractionReport(
@@ -204,7 +208,7 @@ class Extractor:
         heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(LISTENING_SHARE * done))
         stack.callback(heard.mixture.close)
         separated = separate_channels(
-            self.model, vector, heard, folder, lambda done: progress(LISTENING_SHARE + (1 - LISTENING_SHARE) * done)
+            self.model, vector, heard, folder, lambda done: progress(LISTENING_SHARE + SEPARATING_SHARE * done)
         )
         stack.callback(separated.estimate.close)
         return heard, separated

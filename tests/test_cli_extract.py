@@ -1,0 +1,202 @@
+"""`tinywase extract` and `tinywase enroll`: files, folders, globs, pipes, and what is never overwritten."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from stand_in import Command, Result
+
+Extract = Callable[..., Result]
+
+
+def noise(seconds: float, rate_hz: int = 8000, channels: int = 1, seed: int = 0) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal((round(seconds * rate_hz), channels))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder with a stereo recording, an enrollment, and a folder of calls; the tests' working place."""
+    soundfile.write(tmp_path / "meeting.wav", noise(1.5, 44100, 2), 44100)
+    soundfile.write(tmp_path / "me.wav", noise(2.0, seed=1), 8000)
+    (tmp_path / "calls" / "june").mkdir(parents=True)
+    soundfile.write(tmp_path / "calls" / "a.wav", noise(0.5), 8000)
+    soundfile.write(tmp_path / "calls" / "june" / "b.flac", noise(0.25, 16000), 16000)
+    (tmp_path / "calls" / "notes.md").write_text("no recording")
+    return tmp_path
+
+
+@pytest.fixture
+def extract(desk: Path, tiny_model_path: Path, tinywase: Command) -> Extract:
+    """`extract(words...)` with model and, unless told otherwise, enrollment filled in."""
+
+    def run(*words: str | Path, enroll: bool = True) -> Result:
+        voice: list[str | Path] = ["--enroll", desk / "me.wav"] if enroll else []
+        return tinywase("extract", *words, *voice, "-m", tiny_model_path)
+
+    return run
+
+
+def test_a_file_is_extracted_and_the_report_says_what_was_done(desk: Path, extract: Extract) -> None:
+    result = extract(desk / "meeting.wav", "-o", desk / "out.wav")
+    assert result.code == 0, result.err
+    info = soundfile.info(desk / "out.wav")
+    assert (info.frames, info.samplerate, info.channels, info.subtype) == (66150, 44100, 2, "PCM_16")
+    assert "(1.5 s, 44100 Hz, stereo)" in result.out
+    assert "up to 4 kHz" in result.out
+    assert "voice NOT found" in result.out
+
+
+def test_json_says_it_to_programs(desk: Path, extract: Extract) -> None:
+    rest, labels = desk / "rest.flac", desk / "who.txt"
+    result = extract(
+        desk / "meeting.wav",
+        "-o",
+        desk / "out.wav",
+        "--json",
+        "--residual",
+        rest,
+        "--labels",
+        labels,
+        "--keep-highband",
+    )
+    content = json.loads(result.out)
+    assert (content["duration_s"], content["sample_rate_hz"], content["channels"]) == (1.5, 44100, 2)
+    assert (content["present"], content["confidence"], content["muted"]) == (False, None, False)
+    assert content["band_hz"] == 22050
+    assert (content["residual"], content["labels"]) == (str(rest), str(labels))
+    assert rest.exists()
+    assert labels.exists()
+
+
+def test_quiet_prints_nothing(desk: Path, extract: Extract) -> None:
+    result = extract(desk / "meeting.wav", "-o", desk / "out.wav", "-q")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_folders_keep_their_structure_and_what_exists_is_skipped(desk: Path, extract: Extract) -> None:
+    first = extract(desk / "calls", "-o", desk / "alone", "--labels", desk / "labels", "--residual", desk / "rest")
+    assert first.code == 0, first.err
+    made = sorted(str(path.relative_to(desk)) for path in desk.rglob("*") if "alone" in str(path) and path.is_file())
+    assert made == ["alone/a.wav", "alone/june/b.flac"]
+    assert (desk / "labels" / "june" / "b.rttm").exists()
+    assert (desk / "rest" / "june" / "b.flac").exists()
+    (desk / "alone" / "a.wav").unlink()
+    before = (desk / "alone" / "june" / "b.flac").stat().st_mtime_ns
+    for path in (*(desk / "labels").rglob("*.rttm"), *(desk / "rest").rglob("*.*")):
+        path.unlink()
+    second = extract(desk / "calls", "-o", desk / "alone")
+    assert "1 skipped" in second.out
+    assert (desk / "alone" / "a.wav").exists()
+    assert (desk / "alone" / "june" / "b.flac").stat().st_mtime_ns == before
+
+
+def test_globs_and_several_files_go_to_a_folder(desk: Path, extract: Extract) -> None:
+    result = extract(f"{desk}/calls/**/*.flac", desk / "meeting.wav", "-o", desk / "alone", "--json")
+    assert [Path(row["output"]).name for row in json.loads(result.out)] == ["b.flac", "meeting.wav"]
+
+
+def test_one_bad_recording_does_not_stop_the_others(desk: Path, extract: Extract) -> None:
+    (desk / "calls" / "a.wav").write_text("not a recording")
+    result = extract(desk / "calls", "-o", desk / "alone", "--json")
+    assert result.code == 1
+    assert "not a recording" in result.err
+    rows = json.loads(result.out)
+    assert ["error" in row for row in rows] == [True, False]
+    assert (desk / "alone" / "june" / "b.flac").exists()
+
+
+def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract: Extract) -> None:
+    for _ in range(2):
+        extract(desk / "calls", "-o", desk / "calls" / "alone")
+    made = sorted(path.name for path in (desk / "calls" / "alone").rglob("*.*"))
+    assert made == ["a.wav", "b.flac"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["calls", "-o", "out.wav"], "need a folder, got the file"),
+        (["calls", "-o", "calls"], "is the folder of the recordings"),
+        (["calls/*.mp3", "-o", "alone"], "no recording matches"),
+        (["meeting.wav", "-o", "meeting.wav", "--force"], "is the recording itself"),
+        (["meeting.wav", "calls/../meeting.wav", "-o", "alone"], "would both become"),
+        (["meeting.wav", "-o", "-", "--json"], "no --json"),
+        (["meeting.wav", "-o", "out.wav", "--absent", "never"], "never"),
+        (["meeting.wav"], "--out"),
+    ],
+)
+def test_requests_that_make_no_sense_are_usage_errors(
+    desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.chdir(desk)
+    result = extract(*words)
+    assert result.code == 2
+    assert message in " ".join(result.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "got"),
+    [([], "none"), (["--voice", "me.voice", "--enroll-from", "0-1"], "--voice and --enroll-from")],
+)
+def test_exactly_one_voice_must_be_named(desk: Path, extract: Extract, words: list[str], got: str) -> None:
+    result = extract(desk / "meeting.wav", "-o", desk / "out.wav", *words, enroll=False)
+    assert result.code == 2
+    assert f"got {got}" in " ".join(result.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("range_text", ["abc", "12", "1-x"])
+def test_a_time_range_that_is_none_is_a_usage_error(desk: Path, extract: Extract, range_text: str) -> None:
+    result = extract(desk / "meeting.wav", "-o", desk / "out.wav", "--enroll-from", range_text, enroll=False)
+    assert result.code == 2
+    assert "expected START-STOP in seconds" in " ".join(result.err.replace("│", " ").split())
+
+
+def test_the_voice_may_be_taken_from_the_recording_itself(desk: Path, extract: Extract) -> None:
+    result = extract(desk / "meeting.wav", "-o", desk / "out.wav", "--enroll-from", "0.2-1.2", "--json", enroll=False)
+    assert json.loads(result.out)["enrollment_s"] == pytest.approx(1.0, abs=0.1)
+    late = extract(desk / "meeting.wav", "-o", desk / "late.wav", "--enroll-from", "7-9", enroll=False)
+    assert late.code == 1
+    assert "the recording lasts 1.50 s" in late.err
+
+
+def test_enroll_makes_a_voice_that_extract_takes(
+    desk: Path, extract: Extract, tiny_model_path: Path, tinywase: Command
+) -> None:
+    made = tinywase("enroll", desk / "me.wav", desk / "me.wav", "-o", desk / "me.voice", "-m", tiny_model_path)
+    assert made.code == 0, made.err
+    assert "4.0 s of speech" in made.out
+    by_voice = extract(desk / "meeting.wav", "-o", desk / "a.wav", "--voice", desk / "me.voice", enroll=False)
+    by_enroll = extract(desk / "meeting.wav", "-o", desk / "b.wav", "--ref", desk / "me.wav", enroll=False)
+    as_enrollment = extract(desk / "meeting.wav", "-o", desk / "c.wav", "-e", desk / "me.voice", enroll=False)
+    assert by_voice.code == by_enroll.code == as_enrollment.code == 0
+    samples = [soundfile.read(desk / f"{name}.wav")[0] for name in "abc"]
+    assert np.abs(samples[0] - samples[1]).max() < 1e-4
+    assert np.array_equal(samples[0], samples[2])
+    again = tinywase("enroll", desk / "me.wav", "-o", desk / "me.voice", "-m", tiny_model_path)
+    assert again.code == 1
+    assert "exists already" in again.err
+
+
+def test_enroll_tells_what_could_be_better(desk: Path, tiny_model_path: Path, tinywase: Command) -> None:
+    soundfile.write(desk / "short.wav", noise(1.0), 8000)
+    result = tinywase("enroll", desk / "short.wav", "-o", desk / "s.voice", "-m", tiny_model_path, "--json")
+    content = json.loads(result.out)
+    assert content["notes"] == ["only 1.0 s of speech; 2 s and more tell voices apart better"]
+    assert content["bytes"] == (desk / "s.voice").stat().st_size
+
+
+def test_pipes_in_and_out(desk: Path, tiny_model_path: Path) -> None:
+    command = [sys.executable, "-m", "tinywase", "extract", "-", "-e", str(desk / "me.wav"), "-o", "-"]
+    with (desk / "meeting.wav").open("rb") as pipe:
+        result = subprocess.run([*command, "-m", str(tiny_model_path)], stdin=pipe, capture_output=True, check=True)
+    samples, rate_hz = soundfile.read(io.BytesIO(result.stdout))
+    assert (samples.shape, rate_hz) == ((66150, 2), 44100)
+    assert b"standard output" in result.stderr

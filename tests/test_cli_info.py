@@ -1,0 +1,76 @@
+"""`tinywase info` and `tinywase demo`."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import soundfile
+from stand_in import Command
+
+
+@pytest.mark.parametrize(("share", "core"), [([], 5_050_674), (["--share"], 1_827_090)])
+def test_the_papers_parameters_are_counted_exactly(tinywase: Command, share: list[str], core: int) -> None:
+    content = json.loads(tinywase("info", "--config", "paper", *share, "--json").out)
+    assert content["core_parameters"] == core
+    assert content["voiceprint_parameters"] == 2_465_920
+    assert content["paper_core_bytes"]["1 bit"] < content["paper_core_bytes"]["8 bit"] < content["float_core_bytes"]
+    assert f"{core:,}" in tinywase("info", "--config", "paper", *share).out
+
+
+def test_a_models_bytes_add_up_to_its_file(tinywase: Command, tiny_model_path: Path) -> None:
+    content = json.loads(tinywase("info", tiny_model_path, "--json").out)
+    assert content["core_bytes"] + content["voiceprint_bytes"] + content["overhead_bytes"] == content["file_bytes"]
+    assert content["file_bytes"] == tiny_model_path.stat().st_size
+    assert content["parameters"] == content["core_parameters"] + content["voiceprint_parameters"]
+    assert content["card"]["data"] == "none: random weights"
+    printed = tinywase("info", tiny_model_path).out
+    assert f"{content['file_bytes']:,}" in printed
+    assert "random weights" in printed
+    assert re.search(r"tensors by bits: \d+ at 32", printed)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["default", "--config", "paper"], ["default", "--share"]], ids=["none", "both", "share"]
+)
+def test_a_model_or_a_configuration_must_be_named(tinywase: Command, words: list[str]) -> None:
+    assert tinywase("info", *words).code == 2
+
+
+def test_unknown_names_are_refused_with_the_known_ones(tinywase: Command) -> None:
+    config, model = tinywase("info", "--config", "papre"), tinywase("info", "papre")
+    assert config.code == model.code == 1
+    assert "expected one of paper, small, tiny" in config.err
+    assert "there is no model 'papre'" in model.err
+
+
+def test_the_demo_leaves_recordings_and_a_picture_and_says_how_well_it_went(
+    tinywase: Command, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = tinywase("demo", "-m", tiny_model_path, "-o", tmp_path / "demo", "--json")
+    assert result.code == 0, result.err
+    content = json.loads(result.out)
+    assert soundfile.info(content["estimate"]).frames == soundfile.info(content["mixture"]).frames
+    assert content["si_sdr_before_db"] == pytest.approx(-0.9, abs=1.0)
+    assert content["rtf"] > 0
+    if find_spec("matplotlib"):
+        assert Path(content["picture"]).read_bytes().startswith(b"\x89PNG")
+    again = tinywase("demo", "-m", tiny_model_path, "-o", tmp_path / "demo")
+    assert again.code == 1
+    assert "exists already" in again.err
+    monkeypatch.setattr("tinywase.cli.demo.find_spec", lambda name: None)  # one picture is enough
+    forced = tinywase("demo", "-m", tiny_model_path, "-o", tmp_path / "demo", "--force")
+    assert re.search(r"SI-SDR +-?\d+\.\d dB before, -?\d+\.\d dB after: [+-]\d+\.\d dB", forced.out)
+
+
+def test_the_demo_does_without_matplotlib(
+    tinywase: Command, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tinywase.cli.demo.find_spec", lambda name: None)
+    result = tinywase("demo", "-m", tiny_model_path, "-o", tmp_path / "demo")
+    assert result.code == 0
+    assert "no picture: that needs matplotlib (pip install 'tinywase[plots]')" in result.err
+    assert not (tmp_path / "demo" / "picture.png").exists()

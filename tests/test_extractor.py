@@ -1,0 +1,428 @@
+"""The extractor's contract: length, rate, channels and loudness are kept; nothing is clipped or NaN; who is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import random_tensors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stand_in import spectrum, stand_in, tone
+
+from tinywase.config import TINY
+from tinywase.errors import AudioError, ConfigError, FormatError, OutputError, TinyWaseError
+from tinywase.format import ModelFile, write_model
+from tinywase.runtime import windows
+from tinywase.runtime.enrollment import quality_notes
+from tinywase.runtime.extractor import Extractor
+from tinywase.runtime.voiceprint import Voiceprint
+from tinywase.tensors import float_tensor
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def voice(extractor: Extractor, frequency_hz: float = 440.0) -> Voiceprint:
+    return extractor.enroll(tone(frequency_hz, 2.0), sample_rate_hz=8000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    frames=st.one_of(st.integers(1, 20), st.integers(1, 30_000)),
+    rate_hz=st.sampled_from([4000, 8000, 11025, 16000, 44100, 192000]),
+    channels=st.integers(0, 3),
+    causal=st.booleans(),
+)
+def test_length_channels_and_sum_are_kept(frames: int, rate_hz: int, channels: int, causal: bool) -> None:
+    extractor = stand_in(causal=causal)
+    mixture = noise(*((frames, channels) if channels else (frames,)))
+    extraction = extractor.extract(mixture, voice(extractor), sample_rate_hz=rate_hz)
+    assert extraction.estimate.shape == extraction.residual.shape == mixture.shape
+    assert extraction.estimate.dtype == np.float32
+    assert extraction.sample_rate_hz == rate_hz
+    assert np.isfinite(extraction.estimate).all()
+    np.testing.assert_allclose(extraction.estimate + extraction.residual, mixture, atol=1e-6)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
+@pytest.mark.parametrize("gain", [1.0, -7.0, 0.01])
+def test_loudness_and_timing_are_those_of_the_mixture_whatever_the_model_does_to_the_level(
+    causal: bool, rate_hz: int, gain: float
+) -> None:
+    extractor = stand_in(lambda mixture: gain * mixture, causal=causal)
+    mixture = np.stack([tone(440, 1.5, rate_hz), tone(1200, 1.5, rate_hz, amplitude=0.05)], axis=1)
+    estimate = extractor.extract(mixture, voice(extractor), sample_rate_hz=rate_hz).estimate
+    middle = slice(rate_hz // 10, -rate_hz // 10)
+    np.testing.assert_allclose(estimate[middle], mixture[middle], atol=2e-3)
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_the_estimate_is_never_louder_than_the_mixture(seed: int) -> None:
+    extractor = stand_in(lambda mixture: noise(len(mixture), seed=seed) + 0.2 * mixture)
+    mixture = noise(5000, seed=seed + 1)
+    estimate = extractor.extract(mixture, voice(extractor), sample_rate_hz=8000).estimate
+    assert np.sum(estimate**2) <= np.sum(mixture**2) * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_silence_stays_silence(causal: bool) -> None:
+    extractor = stand_in(causal=causal)
+    extraction = extractor.extract(np.zeros((9000, 2), np.float32), voice(extractor), sample_rate_hz=8000)
+    assert not extraction.estimate.any()
+    assert not extraction.residual.any()
+    assert not extraction.presence
+    assert extraction.confidence is None
+
+
+def test_a_silent_channel_stays_silent_beside_a_loud_one() -> None:
+    extractor = stand_in()
+    mixture = np.stack([tone(440, 1.0), np.zeros(8000, np.float32)], axis=1)
+    estimate = extractor.extract(mixture, voice(extractor), sample_rate_hz=8000).estimate
+    assert not estimate[:, 1].any()
+    assert estimate[:, 0].any()
+
+
+def test_a_quiet_recording_reaches_the_model_at_its_working_level() -> None:
+    extractor = stand_in()
+    extractor.extract(1e-4 * noise(8000), voice(extractor), sample_rate_hz=8000)
+    (heard,) = extractor.model.heard  # type: ignore[attr-defined]
+    assert np.sqrt(np.mean(heard**2)) == pytest.approx(0.05, rel=1e-3)
+
+
+def test_equal_channels_are_computed_once_and_different_ones_each() -> None:
+    extractor = stand_in()
+    left, right = noise(4000), noise(4000, seed=1)
+    mixture = np.stack([left, right, left], axis=1)
+    estimate = extractor.extract(mixture, voice(extractor), sample_rate_hz=8000).estimate
+    assert len(extractor.model.heard) == 2  # type: ignore[attr-defined]
+    assert np.array_equal(estimate[:, 0], estimate[:, 2])
+
+
+def test_values_that_are_not_finite_stop_the_extraction() -> None:
+    extractor = stand_in(lambda mixture: mixture * np.float32(np.nan))
+    with pytest.raises(TinyWaseError, match="the model gives values that are not finite"):
+        extractor.extract(noise(4000), voice(extractor), sample_rate_hz=8000)
+
+
+# Windows
+
+
+@given(length=st.integers(1, 500), window=st.integers(20, 60), overlap=st.integers(1, 15))
+def test_windows_overlap_cover_everything_and_none_is_short(length: int, window: int, overlap: int) -> None:
+    starts = windows.window_starts(length, window, overlap)
+    assert starts[0] == 0
+    assert starts[-1] == max(0, length - window)
+    assert all(0 < later - earlier <= window - overlap for earlier, later in pairwise(starts))
+
+
+@settings(max_examples=30, deadline=None)
+@given(length=st.integers(1, 1200), causal=st.booleans())
+def test_pieces_join_without_a_trace(length: int, causal: bool) -> None:
+    mixture = noise(length)
+    extractor = stand_in(causal=causal)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "WINDOW_S", 100 / 8000)
+        patch.setattr(windows, "OVERLAP_S", 30 / 8000)
+        pieces = list(windows.separate(extractor.model, np.zeros(16), lambda a, b: mixture[a:b], length))
+    joined = np.concatenate(pieces)
+    np.testing.assert_allclose(joined[:, 0], mixture, atol=1e-7)
+
+
+def test_windows_that_disagree_are_faded_not_switched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "WINDOW_S", 0.5)
+    monkeypatch.setattr(windows, "OVERLAP_S", 0.25)
+    count = iter(range(100))
+    extractor = stand_in(lambda mixture: np.full(len(mixture), next(count) % 2, np.float32))
+    pieces = windows.separate(extractor.model, np.zeros(16), lambda a, b: np.ones(b - a, np.float32), 16000)
+    estimate = np.concatenate(list(pieces))[:, 0]
+    assert np.abs(np.diff(estimate)).max() <= 1.01 / 2000
+
+
+def test_a_model_file_gives_the_same_in_one_window_as_when_called_directly(tiny_model_path: Path) -> None:
+    extractor = Extractor.from_pretrained(tiny_model_path, runtime="reference")
+    voiceprint, mixture = extractor.enroll(noise(16000), sample_rate_hz=8000), noise(20000)
+    direct, _ = extractor.model.extract(mixture * np.float32(0.05 / np.sqrt(np.mean(mixture**2))), voiceprint.vector)
+    expected = direct * np.dot(mixture, direct) / np.dot(direct, direct)
+    estimate = extractor.extract(mixture, voiceprint, sample_rate_hz=8000).estimate
+    np.testing.assert_allclose(estimate, expected, atol=1e-5)
+
+
+def test_a_causal_model_streams_to_what_one_pass_gives(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, causal=True)
+    tensors = {name: float_tensor(name, v) for name, v in random_tensors(config, np.random.default_rng(0)).items()}
+    write_model(tmp_path / "causal.twase", ModelFile(config, tensors, {}))
+    extractor = Extractor.from_pretrained(tmp_path / "causal.twase", runtime="reference")
+    voiceprint, mixture = extractor.enroll(noise(16000), sample_rate_hz=8000), noise(12345)
+    direct, _ = extractor.model.extract(mixture * np.float32(0.05 / np.sqrt(np.mean(mixture**2))), voiceprint.vector)
+    expected = direct * np.dot(mixture, direct) / np.dot(direct, direct)
+    estimate = extractor.extract(mixture, voiceprint, sample_rate_hz=8000).estimate
+    np.testing.assert_allclose(estimate, expected, atol=1e-4)
+
+
+# The band above the model's
+
+
+def test_above_the_models_band_the_estimate_is_empty_unless_the_high_band_is_kept() -> None:
+    rate_hz = 44100
+    mixture = tone(440, 2.0, rate_hz) + tone(9000, 2.0, rate_hz)
+    extractor = stand_in(lambda heard: np.concatenate([heard[:8000], 0 * heard[8000:]]))  # somebody else after 1 s
+    plain = extractor.extract(mixture, voice(extractor), sample_rate_hz=rate_hz).estimate
+    kept = extractor.extract(mixture, voice(extractor), sample_rate_hz=rate_hz, keep_highband=True)
+
+    def level(samples: np.ndarray, frequency_hz: float, start_s: float) -> float:
+        part = samples[round(start_s * rate_hz) :][: rate_hz // 2]
+        return float(np.abs(np.fft.rfft(part * np.hanning(len(part))))[round(frequency_hz / 2)])
+
+    assert level(plain, 9000, 0.25) < 0.01 * level(mixture, 9000, 0.25)
+    assert level(kept.estimate, 9000, 0.25) == pytest.approx(level(mixture, 9000, 0.25), rel=0.05)
+    assert level(kept.estimate, 9000, 1.25) < 0.01 * level(mixture, 9000, 1.25)
+    np.testing.assert_allclose(kept.estimate + kept.residual, mixture, atol=1e-6)
+
+
+# Who is there
+
+
+@pytest.mark.parametrize(("enrolled_hz", "there"), [(440, True), (2800, False)])
+def test_confidence_compares_the_estimate_with_the_enrolled_voice(enrolled_hz: float, there: bool) -> None:
+    extractor = stand_in()
+    extraction = extractor.extract(tone(440, 3.0), voice(extractor, enrolled_hz), sample_rate_hz=8000)
+    assert extraction.confidence is not None
+    assert extraction.presence == there
+    assert (extraction.confidence > 0.9) == there
+
+
+def test_activity_says_when() -> None:
+    extractor = stand_in()
+    mixture = np.concatenate([np.zeros(8000, np.float32), tone(440, 1.0), np.zeros(4000, np.float32)])
+    extraction = extractor.extract(mixture, voice(extractor), sample_rate_hz=8000)
+    times_s = (np.arange(len(extraction.activity)) + 0.5) * extraction.activity_hop_s
+    assert len(mixture) / 8000 == pytest.approx(times_s[-1] + extraction.activity_hop_s / 2)
+    active = times_s[extraction.activity > 0.5]
+    assert (active[0], active[-1]) == (pytest.approx(1.0, abs=0.02), pytest.approx(2.0, abs=0.02))
+
+
+def test_a_clip_too_short_to_compare_is_judged_by_its_activity_alone() -> None:
+    extractor = stand_in()
+    extraction = extractor.extract(tone(440, 0.3), voice(extractor), sample_rate_hz=8000)
+    assert extraction.confidence is None
+    assert extraction.presence
+
+
+def test_the_models_card_sets_when_a_target_counts_as_present() -> None:
+    mixture = tone(440, 1.0)
+    strict = stand_in(presence={"active_s": 5.0})
+    assert stand_in().extract(mixture, voice(strict), sample_rate_hz=8000).presence
+    assert not strict.extract(mixture, voice(strict), sample_rate_hz=8000).presence
+
+
+def test_a_model_without_activity_cue_takes_the_estimates_level_for_activity() -> None:
+    extractor = stand_in()
+    extractor.model.config = dataclasses.replace(TINY, cues="voiceprint")
+    mixture = np.concatenate([tone(440, 1.0), 1e-3 * noise(8000)])
+    activity = extractor.extract(mixture, voice(extractor), sample_rate_hz=8000).activity
+    assert activity[10:90].all()
+    assert not activity[110:].any()
+
+
+# Files
+
+
+def test_a_file_gives_what_an_array_gives(tmp_path: Path) -> None:
+    extractor = stand_in()
+    mixture = noise(44100, 2)
+    soundfile.write(tmp_path / "in.wav", mixture, 44100, subtype="FLOAT")
+    report = extractor.extract_file(
+        tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor), residual=tmp_path / "rest.wav"
+    )
+    extraction = extractor.extract(mixture, voice(extractor), sample_rate_hz=44100)
+    for name, expected in (("out", extraction.estimate), ("rest", extraction.residual)):
+        found, rate_hz = soundfile.read(tmp_path / f"{name}.wav", dtype="float32")
+        assert rate_hz == 44100
+        assert soundfile.info(tmp_path / f"{name}.wav").subtype == "FLOAT"
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert (report.duration_s, report.channels, report.sample_rate_hz) == (1.0, 2, 44100)
+    assert report.band_hz == 4000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.wav", "rest.wav"]
+
+
+def test_bytes_and_files_are_extracted_too() -> None:
+    extractor = stand_in()
+    file = io.BytesIO()
+    soundfile.write(file, noise(4000), 8000, format="FLAC")
+    for source in (file.getvalue(), file):
+        assert extractor.extract(source, voice(extractor)).estimate.shape == (4000,)
+
+
+def test_progress_rises_to_one(tmp_path: Path) -> None:
+    extractor = stand_in()
+    soundfile.write(tmp_path / "in.wav", noise(300_000), 8000)
+    seen: list[float] = []
+    extractor.extract_file(tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor), progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(1.0)
+    assert len(seen) > 5
+
+
+def uncorrelated_peak() -> tuple[np.ndarray, np.ndarray]:
+    """A target whose peak of 1.5 another speaker hides in the mixture, uncorrelated with it all in all."""
+    target, other = noise(8000), noise(8000, seed=1)
+    target[4000], other[4000] = 1.5, -0.8
+    others = np.arange(8000) != 4000
+    wanted, found = 1.5 * 0.8, float(target[others] @ other[others])
+    other[others] += target[others] * (wanted - found) / float(target[others] @ target[others])
+    return target, target + other
+
+
+def test_what_would_be_clipped_is_written_quieter_and_the_report_says_so(tmp_path: Path) -> None:
+    target, mixture = uncorrelated_peak()
+    assert np.abs(mixture).max() < 1
+    extractor = stand_in(lambda _: target)
+    soundfile.write(tmp_path / "in.wav", mixture, 8000, subtype="PCM_16")
+    soundfile.write(tmp_path / "in_float.wav", mixture, 8000, subtype="FLOAT")
+    report = extractor.extract_file(tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor))
+    found, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    gain = 10 ** (-report.attenuation_db / 20)
+    assert report.attenuation_db == pytest.approx(20 * np.log10(1.5), abs=0.1)
+    np.testing.assert_allclose(found, gain * target, atol=1e-3)
+    assert np.count_nonzero(np.abs(found) > 0.999) == 1
+    whole = extractor.extract_file(tmp_path / "in_float.wav", tmp_path / "out_float.wav", voice(extractor))
+    assert whole.attenuation_db == 0
+    assert soundfile.read(tmp_path / "out_float.wav")[0].max() == pytest.approx(1.5, rel=0.02)
+
+
+def test_an_absent_target_is_passed_muted_or_refused(tmp_path: Path) -> None:
+    extractor = stand_in()
+    stranger = voice(extractor, 2800)
+    soundfile.write(tmp_path / "in.wav", tone(440, 2.0), 8000)
+    paths = {name: tmp_path / f"{name}.wav" for name in ("pass", "mute", "fail", "rest")}
+    passed = extractor.extract_file(tmp_path / "in.wav", paths["pass"], stranger)
+    muted = extractor.extract_file(tmp_path / "in.wav", paths["mute"], stranger, absent="mute", residual=paths["rest"])
+    with pytest.raises(AudioError, match=r"the enrolled voice was not found: active for 2\.0 s with confidence 0\.\d+"):
+        extractor.extract_file(tmp_path / "in.wav", paths["fail"], stranger, absent="fail")
+    mixture, silence, rest = (soundfile.read(path)[0] for path in (tmp_path / "in.wav", paths["mute"], paths["rest"]))
+    assert (passed.muted, muted.muted, muted.presence) == (False, True, False)
+    assert soundfile.read(paths["pass"])[0].any()
+    assert not silence.any()
+    assert len(silence) == 16000
+    np.testing.assert_allclose(rest, mixture, atol=1e-4)
+    assert not paths["fail"].exists()
+
+
+def test_an_unknown_word_for_absent_is_refused(tmp_path: Path) -> None:
+    extractor = stand_in()
+    with pytest.raises(ConfigError, match="absent = 'never': expected one of pass, mute, fail"):
+        extractor.extract_file("in.wav", tmp_path / "out.wav", voice(extractor), absent="never")
+
+
+def test_estimate_and_residual_need_two_files(tmp_path: Path) -> None:
+    extractor = stand_in()
+    soundfile.write(tmp_path / "in.wav", noise(100), 8000)
+    with pytest.raises(OutputError, match="estimate and residual are the same file"):
+        extractor.extract_file(
+            tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor), residual=tmp_path / "out.wav"
+        )
+
+
+def test_a_voiceprint_of_another_model_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    extractor, other = stand_in(), stand_in()
+    other.model.fingerprint = "f" * 16
+    soundfile.write(tmp_path / "in.wav", noise(100), 8000)
+    with pytest.raises(FormatError, match="this voiceprint was made by the model"):
+        extractor.extract_file(tmp_path / "in.wav", tmp_path / "out.wav", voice(other))
+    assert not (tmp_path / "out.wav").exists()
+
+
+# Enrollment
+
+
+def test_several_enrollments_are_averaged_by_their_seconds_of_speech() -> None:
+    extractor = stand_in()
+    one, three = (extractor.enroll(tone(f, s), sample_rate_hz=8000) for f, s in ((440, 1.0), (1500, 3.0)))
+    both = extractor.enroll(tone(440, 1.0), tone(1500, 3.0), sample_rate_hz=8000)
+    weights = np.array([one.active_s, three.active_s])
+    np.testing.assert_allclose(both.vector, np.average([one.vector, three.vector], axis=0, weights=weights), rtol=1e-5)
+    assert both.active_s == pytest.approx(weights.sum())
+
+
+def test_an_enrollment_may_be_a_part_of_a_recording_at_any_rate_and_channels(tmp_path: Path) -> None:
+    extractor = stand_in()
+    recording = np.concatenate([tone(2800, 2.0, 44100), tone(440, 2.0, 44100)])
+    soundfile.write(tmp_path / "in.wav", np.stack([recording] * 3, axis=1), 44100)
+    vector = extractor.enroll(tmp_path / "in.wav", start_s=2.0, stop_s=4.0).vector
+    expected = spectrum(0.05 / np.sqrt(0.02) * tone(440, 2.0))
+    assert vector @ expected / np.linalg.norm(vector) / np.linalg.norm(expected) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("enrollment", "message"),
+    [
+        (tone(440, 0.2), r"array: enrollment holds 0\.2\d? s of speech .*expected at least 0\.5 s\. Record"),
+        (np.zeros(16000, np.float32), r"array: enrollment holds 0\.00 s of speech"),
+        (tone(440, 1 / 8000), r"enrollment holds 0\.00 s of speech"),
+    ],
+)
+def test_an_enrollment_without_enough_speech_is_refused(enrollment: np.ndarray, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        stand_in().enroll(enrollment, sample_rate_hz=8000)
+
+
+def test_no_enrollment_is_refused() -> None:
+    with pytest.raises(AudioError, match="no enrollment was given, expected at least one"):
+        stand_in().enroll()
+
+
+@pytest.mark.parametrize(
+    ("enrollment", "notes"),
+    [
+        (tone(440, 4.0), []),
+        (tone(440, 1.0), [r"only 1\.0 s of speech; 2 s and more"]),
+        (np.clip(tone(440, 4.0, amplitude=1.5), -1, 1), [r"\d+\.\d% of the samples are clipped; record at a lower"]),
+        (tone(440, 4.0, amplitude=0.002), [r"very quiet \(-57 dB re full scale\); record it closer"]),
+    ],
+)
+def test_notes_say_what_could_be_better_about_an_enrollment(enrollment: np.ndarray, notes: list[str]) -> None:
+    found = quality_notes(stand_in().enroll(enrollment, sample_rate_hz=8000))
+    assert len(found) == len(notes)
+    assert all(re.search(pattern, text) for pattern, text in zip(notes, found, strict=True))
+
+
+# Memory
+
+
+@pytest.mark.slow
+def test_an_hour_needs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from stand_in import stand_in, tone\n"
+        "import numpy as np, soundfile\n"
+        "extractor = stand_in()\n"
+        "voiceprint = extractor.enroll(tone(440, 2.0), sample_rate_hz=8000)\n"
+        "extractor.model.heard = type('Forget', (), {'append': lambda self, x: None})()\n"
+        "minutes, path = int(sys.argv[1]), sys.argv[2]\n"
+        "with soundfile.SoundFile(path, 'w', samplerate=16000, channels=2) as file:\n"
+        "    for i in range(minutes):\n"
+        "        file.write(0.1 * np.random.default_rng(i).standard_normal((960000, 2)))\n"
+        "extractor.extract_file(path, path + '.out.wav', voiceprint, residual=path + '.rest.wav')\n"
+        "assert soundfile.info(path + '.out.wav').frames == minutes * 960000\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    used_mib = [
+        int(subprocess.run([sys.executable, "-c", code, str(m), str(tmp_path / f"{m}.wav")],
+                           capture_output=True, text=True, check=True).stdout)
+        for m in (1, 60)
+    ]  # fmt: skip
+    assert used_mib[1] < 300
+    assert used_mib[1] < used_mib[0] + 100
