@@ -16,7 +16,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "docs" / "results"
 LISTS = {"test": "unseen readers", "test_ocean": "other rooms and accents", "test_children": "children"}
 NAMES = {"mixture": "the mixture, untouched", "oracle": "a mask that knows the answer"}
-FORMAT_PARTS = {"format": "The file", "packing": "Packed codes", "entropy": "Coded codes"}  # module -> heading
+FORMAT_PARTS = {  # module -> heading
+    "format": "The file",
+    "packing": "Packed codes",
+    "entropy": "Coded codes",
+    "runtime.voiceprint": "The voiceprint file",
+}
 
 
 def documents() -> dict[Path, str]:
