@@ -237,6 +237,7 @@ def test_the_suffix_names_the_container_and_the_encoding_stays(tmp_path: Path) -
     assert written(tmp_path / "a.wav", "PCM_24") == AudioFormat(8000, 1, "WAV", "PCM_24")
     assert written(tmp_path / "a.flac", "FLOAT").subtype == "PCM_16"
     assert written(tmp_path / "a.wav", "MPEG_LAYER_III").subtype == "PCM_16"
+    assert written(tmp_path / "a.wav", "IMA_ADPCM").subtype == "PCM_16"  # its blocks would lengthen the recording
     assert written(tmp_path / "a.opus").subtype == "OPUS"
     assert written(tmp_path / "a.wav", "FLOAT").ceiling == np.inf
 
@@ -257,7 +258,7 @@ def test_every_container_holds_what_was_written(tmp_path: Path, suffix: str) -> 
         for start in range(0, 5000, 700):
             writer.write(samples[start : start + 700])
     assert writer.peak == np.abs(samples).max()
-    assert abs(len(whole(path)) - 5000) <= (1500 if suffix in (".mp3", ".opus") else 0)
+    assert len(whole(path)) == 5000
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 

@@ -127,6 +127,7 @@ def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract
         (["calls", "-o", "calls"], "is the folder of the recordings"),
         (["calls/*.mp3", "-o", "alone"], "no recording matches"),
         (["meeting.wav", "-o", "meeting.wav", "--force"], "is the recording itself"),
+        (["meeting.wav", "-o", "me.wav", "--force"], "is the recording itself"),
         (["meeting.wav", "calls/../meeting.wav", "-o", "alone"], "would both become"),
         (["meeting.wav", "-o", "-", "--json"], "no --json"),
         (["meeting.wav", "-o", "out.wav", "--absent", "never"], "never"),

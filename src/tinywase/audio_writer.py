@@ -26,6 +26,7 @@ CONTAINERS = {  # suffix -> libsndfile's container, and the subtype where the co
 }  # fmt: skip
 LARGEST_WAV_BYTES = 2**32 - 2**16  # sizes in WAV headers have 32 bits; the rest is room for the header
 FLOATS = ("FLOAT", "DOUBLE")
+SAMPLE_BY_SAMPLE = (*FLOATS, "PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ULAW", "ALAW")  # others pad to blocks
 FULL_SCALE = 1.0 - 2.0**-15  # the largest 16-bit sample
 
 
@@ -57,7 +58,7 @@ def output_format(path: Path, *, sample_rate_hz: int, channels: int, subtype: st
         )
     container, wanted = CONTAINERS[path.suffix.lower()]
     if not wanted:
-        keep = subtype not in LOSSY and soundfile.check_format(container, subtype)
+        keep = subtype in SAMPLE_BY_SAMPLE and soundfile.check_format(container, subtype)
         wanted = subtype if keep else soundfile.default_subtype(container)
     if container == "WAV" and frames * channels * _bytes_per_sample(wanted) > LARGEST_WAV_BYTES:
         container = "RF64"  # the same file with 64-bit sizes

@@ -91,7 +91,7 @@ def extract(
     from ..runtime.extractor import Extractor
 
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    jobs = plan(mixtures, out, residual=residual, labels=labels)
+    jobs = plan(mixtures, out, residual=residual, labels=labels, enrollments=enroll or [])
     _check_labels(jobs)
     chosen = _voiceprint_source(extractor, enroll or [], voice, enroll_from)
     choices = _Choices(absent, force, keep_highband, _speaker(enroll, voice))

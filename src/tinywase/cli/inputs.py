@@ -39,7 +39,9 @@ class Plan:
     many: bool
 
 
-def plan(mixtures: Sequence[str], out: Path, *, residual: Path | None, labels: Path | None) -> Plan:
+def plan(
+    mixtures: Sequence[str], out: Path, *, residual: Path | None, labels: Path | None, enrollments: Sequence[Path]
+) -> Plan:
     """One file gives a file, unless `out` is a folder; folders, globs and several files give a folder.
 
     In a folder every result has the name of its recording, and `residual` and `labels` are folders too.
@@ -53,7 +55,7 @@ def plan(mixtures: Sequence[str], out: Path, *, residual: Path | None, labels: P
             raise typer.BadParameter(f"{len(mixtures)} recordings or a folder need a folder, got the file '{out}'.")
         jobs, many = [_job_in_folder(m, name, out, residual, labels) for m, name in _expanded(mixtures, out)], True
         _refuse_same_names(jobs)
-    _refuse_overwritten_recordings(jobs)
+    _refuse_overwritten_recordings(jobs, enrollments)
     return Plan(jobs, many)
 
 
@@ -122,8 +124,9 @@ def _refuse_same_names(jobs: Sequence[Job]) -> None:
         seen[job.output] = job.mixture
 
 
-def _refuse_overwritten_recordings(jobs: Sequence[Job]) -> None:
-    recordings = {Path(job.mixture).resolve(): job.mixture for job in jobs if job.mixture != PIPE}
+def _refuse_overwritten_recordings(jobs: Sequence[Job], enrollments: Sequence[Path]) -> None:
+    recordings = {Path(job.mixture).resolve() for job in jobs if job.mixture != PIPE}
+    recordings |= {path.resolve() for path in enrollments}
     for path in (path for job in jobs for path in job.outputs):
         if path.resolve() in recordings:
             raise typer.BadParameter(f"'{path}' is the recording itself. Give the result another name or folder.")

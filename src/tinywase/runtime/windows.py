@@ -1,7 +1,7 @@
 """A mixture of any length through a model: overlapping windows for offline models, the stream for causal ones.
 
 Both give pieces of [n, 2]: the estimate beside the activity, sample by sample, in order and without gaps; together they
-are as long as the mixture. One window is all that is ever in memory. Letters: T samples.
+are as long as the mixture. One window, or a second of a stream, is all that is ever in memory. Letters: T samples.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .model import RuntimeModel
+from .model import RuntimeModel, RuntimeStream
 
 WINDOW_S = 12.0
 OVERLAP_S = 2.0
@@ -60,11 +60,13 @@ def _one_window(model: RuntimeModel, voiceprint: np.ndarray, mixture: np.ndarray
 
 def _streamed(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: int) -> Iterator[np.ndarray]:
     stream = model.stream(voiceprint)
-    step = round(FEED_S * model.config.sample_rate_hz)
-    for start in range(0, length, step):
-        yield _beside(stream.feed(read(start, min(start + step, length))), stream.activity)
-    yield _beside(stream.flush(), stream.activity)
+    step, block = round(FEED_S * model.config.sample_rate_hz), model.config.sample_rate_hz
+    for start in range(0, length, block):
+        mixture = read(start, min(start + block, length))
+        chunks = (mixture[i : i + step] for i in range(0, len(mixture), step))
+        yield np.concatenate([_beside(stream.feed(chunk), stream) for chunk in chunks])
+    yield _beside(stream.flush(), stream)
 
 
-def _beside(estimate: np.ndarray, activity: float) -> np.ndarray:
-    return np.stack([estimate, np.full(len(estimate), activity, np.float32)], axis=1)
+def _beside(estimate: np.ndarray, stream: RuntimeStream) -> np.ndarray:
+    return np.stack([estimate, np.full(len(estimate), stream.activity, np.float32)], axis=1)
