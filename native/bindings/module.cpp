@@ -1,4 +1,155 @@
-// The Python module tinywase._native: nanobind around the C interface, no arithmetic.
+// The Python module tinywase._native: nanobind around the C interface. Checks, ownership, the GIL; no arithmetic.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <tinywase.h>
 
-NB_MODULE(_native, module) { module.doc() = "tinywase's native part"; }
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+
+namespace nb = nanobind;
+
+namespace {
+
+using Samples = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Array = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
+
+[[noreturn]] void raise_last(tw_status status) {
+  if (status == TW_ERROR_MEMORY) throw std::bad_alloc();
+  throw std::runtime_error(tw_last_error());
+}
+
+void check(tw_status status) {
+  if (status != TW_OK) raise_last(status);
+}
+
+Array array_of(std::unique_ptr<float[]> values, size_t count) {
+  float *data = values.release();
+  nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<float *>(p); });
+  return Array(data, {count}, owner);
+}
+
+struct Model {
+  std::shared_ptr<tw_model> handle;
+  tw_info info{};
+
+  explicit Model(const std::string &path) {
+    {
+      nb::gil_scoped_release release;
+      handle = {tw_model_open(path.c_str()), tw_model_close};
+    }
+    if (!handle) raise_last(TW_ERROR_FILE);
+    check(tw_model_info(handle.get(), &info));
+  }
+
+  void check_voiceprint(const Samples &voiceprint) const {
+    if (voiceprint.size() != static_cast<size_t>(info.voiceprint_count))
+      throw std::invalid_argument("the voiceprint has " + std::to_string(voiceprint.size()) + " values, this model's have " +
+                                  std::to_string(info.voiceprint_count) + ". Enroll with this model.");
+  }
+
+  Array enroll(const Samples &enrollment) const {
+    auto voiceprint = std::make_unique<float[]>(info.voiceprint_count);
+    tw_status status;
+    {
+      nb::gil_scoped_release release;
+      status = tw_enroll(handle.get(), enrollment.data(), enrollment.size(), voiceprint.get());
+    }
+    check(status);
+    return array_of(std::move(voiceprint), info.voiceprint_count);
+  }
+
+  std::pair<Array, Array> extract(const Samples &mixture, const Samples &voiceprint) const {
+    check_voiceprint(voiceprint);
+    const size_t count = mixture.size(), frames = tw_frame_count(handle.get(), count);
+    std::unique_ptr<float[]> estimate(new float[count]), activity(new float[frames]);
+    tw_status status;
+    {
+      nb::gil_scoped_release release;
+      status = tw_extract(handle.get(), mixture.data(), count, voiceprint.data(), estimate.get(), activity.get(), frames);
+    }
+    check(status);
+    return {array_of(std::move(estimate), count), array_of(std::move(activity), frames)};
+  }
+};
+
+// Two Python threads may hold the same stream: calls take turns.
+struct Stream {
+  std::shared_ptr<tw_model> model;
+  std::unique_ptr<tw_stream, decltype(&tw_stream_destroy)> handle;
+  tw_info info;
+  std::mutex turn;
+
+  Stream(const Model &owner, const Samples &voiceprint)
+      : model(owner.handle), handle(nullptr, tw_stream_destroy), info(owner.info) {
+    owner.check_voiceprint(voiceprint);
+    handle.reset(tw_stream_create(model.get(), voiceprint.data()));
+    if (!handle) raise_last(TW_ERROR_UNSUPPORTED);
+  }
+
+  Array feed(const Samples &chunk) {
+    const size_t capacity = chunk.size() + 2 * info.hop_samples;
+    std::unique_ptr<float[]> out(new float[capacity]);
+    size_t written = 0;
+    tw_status status;
+    {
+      nb::gil_scoped_release release;
+      const std::lock_guard<std::mutex> lock(turn);
+      status = tw_stream_process(handle.get(), chunk.data(), chunk.size(), out.get(), capacity, &written);
+    }
+    check(status);
+    return array_of(std::move(out), written);
+  }
+
+  Array flush() {
+    const size_t capacity = static_cast<size_t>(info.latency_samples) + 2 * info.hop_samples;
+    std::unique_ptr<float[]> out(new float[capacity]);
+    size_t written = 0;
+    tw_status status;
+    {
+      nb::gil_scoped_release release;
+      const std::lock_guard<std::mutex> lock(turn);
+      status = tw_stream_flush(handle.get(), out.get(), capacity, &written);
+    }
+    check(status);
+    return array_of(std::move(out), written);
+  }
+
+  void reset() {
+    nb::gil_scoped_release release;
+    const std::lock_guard<std::mutex> lock(turn);
+    tw_stream_reset(handle.get());
+  }
+
+  float activity() {
+    nb::gil_scoped_release release;
+    const std::lock_guard<std::mutex> lock(turn);
+    return tw_stream_activity(handle.get());
+  }
+};
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+  module.doc() = "tinywase's native runtime: models and streams over float32 arrays at the model's rate.";
+  nb::class_<Model>(module, "Model")
+      .def(nb::init<const std::string &>(), nb::arg("path"))
+      .def("enroll", &Model::enroll, nb::arg("enrollment"))
+      .def("extract", &Model::extract, nb::arg("mixture"), nb::arg("voiceprint"))
+      .def_prop_ro("isa", [](const Model &m) { return std::string(m.info.isa); })
+      .def_prop_ro("causal", [](const Model &m) { return m.info.causal != 0; })
+      .def_prop_ro("latency_samples", [](const Model &m) { return m.info.latency_samples; })
+      .def_prop_ro("state_bytes", [](const Model &m) { return m.info.state_bytes; })
+      .def_prop_ro("weight_bytes", [](const Model &m) { return m.info.weight_bytes; })
+      .def_prop_ro("integer_layers", [](const Model &m) { return m.info.integer_layers; })
+      .def_prop_ro("float_layers", [](const Model &m) { return m.info.float_layers; });
+  nb::class_<Stream>(module, "Stream")
+      .def(nb::init<const Model &, const Samples &>(), nb::arg("model"), nb::arg("voiceprint"))
+      .def("feed", &Stream::feed, nb::arg("chunk"))
+      .def("flush", &Stream::flush)
+      .def("reset", &Stream::reset)
+      .def_prop_ro("activity", &Stream::activity);
+}

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ModelConfig
-from ..errors import FormatError, StreamError
+from ..errors import AudioError, ConfigError, FormatError, StreamError
 from ..format import read_config
+from .reference import one_channel
 
 Array = NDArray[np.float32]
 
@@ -52,12 +53,20 @@ class NativeModel:
         return int(self._model.integer_layers)
 
     def enroll(self, enrollment: Array) -> Array:
-        """The voiceprint of a prepared enrollment. Shape: [T] -> [D]."""
-        return np.asarray(self._model.enroll(_float32(enrollment)))
+        """The voiceprint of a prepared enrollment. Shape: [T] -> [D].
+
+        Raises:
+            AudioError: an empty enrollment.
+        """
+        signal = one_channel(enrollment, "enrollment")
+        if not len(signal):
+            raise AudioError("the enrollment is empty: expected some seconds of the wanted voice.")
+        return np.asarray(self._model.enroll(np.ascontiguousarray(signal)))
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
         """Estimate and activity (0..1) of a whole recording. Shape: [T], [D] -> [T], [F]."""
-        estimate, activity = self._model.extract(_float32(mixture), _float32(voiceprint))
+        signal = np.ascontiguousarray(one_channel(mixture, "mixture"))
+        estimate, activity = self._model.extract(signal, self._checked(voiceprint))
         return np.asarray(estimate), np.asarray(activity)
 
     def stream(self, voiceprint: Array) -> NativeStream:
@@ -68,10 +77,26 @@ class NativeModel:
         """
         from tinywase import _native
 
+        vector = self._checked(voiceprint)
         try:
-            return NativeStream(self._model, _native.Stream(self._model, _float32(voiceprint)))
+            return NativeStream(self._model, _native.Stream(self._model, vector))
         except RuntimeError as error:
             raise StreamError(str(error)) from error
+
+    def _checked(self, voiceprint: Array) -> Array:
+        """`voiceprint` as this model takes it.
+
+        Raises:
+            ConfigError: another number of dimensions, or values that are not finite.
+        """
+        vector = np.ascontiguousarray(voiceprint, np.float32)
+        expected = (self.config.voiceprint.dimensions,)
+        if vector.shape != expected or not np.isfinite(vector).all():
+            raise ConfigError(
+                f"voiceprint of shape {vector.shape}: this model expects {expected} finite numbers. "
+                "Enroll again with the model that extracts."
+            )
+        return vector
 
 
 class NativeStream:
@@ -88,24 +113,27 @@ class NativeStream:
         return float(self._stream.activity)
 
     def feed(self, chunk: Array) -> Array:
-        """The samples of the estimate that `chunk` completes.
+        """The samples of the estimate that `chunk` completes. Shape: [any] -> [any].
 
         Raises:
             StreamError: the stream was flushed and not reset.
         """
         try:
-            return np.asarray(self._stream.feed(_float32(chunk)))
+            return np.asarray(self._stream.feed(np.ascontiguousarray(one_channel(chunk, "chunk"))))
         except RuntimeError as error:
             raise StreamError(str(error)) from error
 
     def flush(self) -> Array:
-        """The rest of the estimate once the recording has ended."""
-        return np.asarray(self._stream.flush())
+        """The rest of the estimate once the recording has ended; then only `reset` is possible. Shape: -> [any].
+
+        Raises:
+            StreamError: the stream was flushed before.
+        """
+        try:
+            return np.asarray(self._stream.flush())
+        except RuntimeError as error:
+            raise StreamError(str(error)) from error
 
     def reset(self) -> None:
         """Back to silence, with the same voiceprint."""
         self._stream.reset()
-
-
-def _float32(array: Any) -> Array:
-    return np.ascontiguousarray(array, dtype=np.float32)

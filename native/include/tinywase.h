@@ -1,0 +1,97 @@
+/* tinywase: one voice out of a mixture, from a .twase model file. The whole public interface of the native runtime.
+ *
+ *     tw_model *model = tw_model_open("default.twase");
+ *     float voiceprint[TW_MAX_VOICEPRINT];
+ *     tw_enroll(model, enrollment, enrollment_count, voiceprint);
+ *     tw_extract(model, mixture, count, voiceprint, estimate, NULL, 0);
+ *     tw_model_close(model);
+ *
+ * Samples are float32, mono, at the model's rate (tw_model_info); enrollments come trimmed to speech, without mean, at an
+ * RMS of 0.05. Samples that are not finite count as silence. A model never changes once it is open: any number of threads
+ * may use it at the same time. A stream belongs to one thread at a time. tw_stream_process and tw_stream_flush allocate
+ * nothing. Functions that return tw_status return TW_OK or the kind of failure; tw_last_error() says it in words.
+ */
+#ifndef TINYWASE_H
+#define TINYWASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define TW_API __declspec(dllexport)
+#else
+#define TW_API __attribute__((visibility("default")))
+#endif
+
+#define TW_MAX_VOICEPRINT 65536 /* no model has a longer voiceprint */
+
+typedef struct tw_model tw_model;
+typedef struct tw_stream tw_stream;
+
+typedef enum tw_status {
+  TW_OK = 0,
+  TW_ERROR_FILE = 1,        /* unreadable, damaged or foreign model file */
+  TW_ERROR_ARGUMENT = 2,    /* a null pointer, a buffer that is too small */
+  TW_ERROR_UNSUPPORTED = 3, /* the model cannot do this: stream an offline network */
+  TW_ERROR_MEMORY = 4
+} tw_status;
+
+typedef struct tw_info {
+  int32_t sample_rate_hz;
+  int32_t voiceprint_count; /* floats of a voiceprint */
+  int32_t hop_samples;      /* samples between frames */
+  int32_t causal;           /* 1: can stream */
+  int32_t latency_samples;  /* algorithmic delay of a stream; -1 for an offline model */
+  int32_t integer_layers;   /* 1x1 convolutions that run on integers */
+  int32_t float_layers;     /* 1x1 convolutions that run on float32 */
+  int64_t weight_bytes;     /* of memory that the open model's weights take */
+  int64_t state_bytes;      /* of memory that one stream takes; 0 for an offline model */
+  char isa[16];             /* the kernels in use: scalar, avx2, avx512, neon */
+  char name[64];            /* of the model's configuration */
+} tw_info;
+
+/* The reason of this thread's last failure; an empty string before the first. Valid until the thread's next failure. */
+TW_API const char *tw_last_error(void);
+
+/* Open a model file; NULL on failure. The environment variable TINYWASE_ISA chooses the kernels by name. */
+TW_API tw_model *tw_model_open(const char *path);
+TW_API void tw_model_close(tw_model *model);
+TW_API tw_status tw_model_info(const tw_model *model, tw_info *info);
+
+/* Enrollment [count] -> voiceprint [voiceprint_count]. */
+TW_API tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count, float *voiceprint);
+
+/* Frames of a recording of `count` samples: what tw_extract writes to `activity`. */
+TW_API size_t tw_frame_count(const tw_model *model, size_t count);
+
+/* Whole recording: mixture [count], voiceprint [voiceprint_count] -> estimate [count]. `activity` may be NULL; otherwise it
+ * takes tw_frame_count(count) values 0..1 (ones where the model has no activity cue), and `activity_capacity` says how many
+ * fit. */
+TW_API tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
+                            float *estimate, float *activity, size_t activity_capacity);
+
+/* A stream over a causal model; NULL on failure. The model must stay open as long as the stream lives. */
+TW_API tw_stream *tw_stream_create(const tw_model *model, const float *voiceprint);
+TW_API void tw_stream_destroy(tw_stream *stream);
+
+/* Feed a chunk of any size and take the samples it completes: *written of them, never more than count + 2 hops. The output
+ * depends on the samples alone, bit for bit, not on how they were cut into chunks. */
+TW_API tw_status tw_stream_process(tw_stream *stream, const float *chunk, size_t count, float *out, size_t capacity,
+                                   size_t *written);
+
+/* The mixture has ended: take the rest, so that as many samples were written as fed; at most latency_samples. Feed no more
+ * before tw_stream_reset. */
+TW_API tw_status tw_stream_flush(tw_stream *stream, float *out, size_t capacity, size_t *written);
+TW_API void tw_stream_reset(tw_stream *stream);
+
+/* How active the target is in the newest finished frame, 0..1. */
+TW_API float tw_stream_activity(const tw_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

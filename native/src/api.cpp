@@ -1,0 +1,194 @@
+// The C interface over the classes: checks arguments, keeps exceptions in, remembers why something failed.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "../include/tinywase.h"
+#include "frames.h"
+#include "stream.h"
+
+using namespace tinywase;
+
+struct tw_model {
+  Model model;
+};
+
+struct tw_stream {
+  Stream stream;
+};
+
+namespace {
+
+thread_local char last_error[512] = "";
+
+tw_status fail(tw_status status, const std::string &why) {
+  std::snprintf(last_error, sizeof last_error, "%s", why.c_str());
+  return status;
+}
+
+// Runs `function`; exceptions become a status and a message.
+template <class Function>
+tw_status guarded(Function function) {
+  try {
+    return function();
+  } catch (const FileError &error) {
+    return fail(TW_ERROR_FILE, error.what());
+  } catch (const std::bad_alloc &) {
+    return fail(TW_ERROR_MEMORY, "not enough memory for this model and recording: close other programs or use shorter pieces.");
+  } catch (const std::exception &error) {
+    return fail(TW_ERROR_FILE, error.what());
+  }
+}
+
+struct Closer {
+  std::FILE *file;
+  ~Closer() {
+    if (file) std::fclose(file);
+  }
+};
+
+std::vector<uint8_t> read_file(const char *path) {
+  const Closer closer{std::fopen(path, "rb")};
+  if (!closer.file) throw FileError(std::string("cannot read model '") + path + "': " + std::strerror(errno) + ". Expected a .twase file.");
+  std::vector<uint8_t> bytes;
+  uint8_t piece[1 << 16];
+  for (size_t got; (got = std::fread(piece, 1, sizeof piece, closer.file)) > 0;) bytes.insert(bytes.end(), piece, piece + got);
+  if (std::ferror(closer.file)) throw FileError(std::string("cannot read model '") + path + "': " + std::strerror(errno) + ".");
+  return bytes;
+}
+
+tw_status null_argument(const char *function) {
+  return fail(TW_ERROR_ARGUMENT, std::string(function) + ": got a null pointer where one to memory is expected.");
+}
+
+tw_status small_buffer(const char *function, size_t got, size_t expected) {
+  return fail(TW_ERROR_ARGUMENT, std::string(function) + ": the output has room for " + std::to_string(got) +
+                                     " values, expected at least " + std::to_string(expected) + ".");
+}
+
+tw_status offline_model() {
+  return fail(TW_ERROR_UNSUPPORTED, "this model is offline: it needs the whole recording. Use a causal model to stream.");
+}
+
+}  // namespace
+
+const char *tw_last_error(void) { return last_error; }
+
+tw_model *tw_model_open(const char *path) {
+  tw_model *result = nullptr;
+  if (!path) {
+    null_argument("tw_model_open");
+    return nullptr;
+  }
+  guarded([&] {
+    const Kernels &kernels = choose_kernels();
+    const auto bytes = read_file(path);
+    try {
+      result = new tw_model{Model(ModelFile(bytes.data(), bytes.size()), kernels)};
+    } catch (const FileError &error) {
+      throw FileError(std::string("model '") + path + "' cannot be used: " + error.what() + " Download or export it again.");
+    }
+    return TW_OK;
+  });
+  return result;
+}
+
+void tw_model_close(tw_model *model) { delete model; }
+
+tw_status tw_model_info(const tw_model *model, tw_info *info) {
+  if (!model || !info) return null_argument("tw_model_info");
+  return guarded([&] {
+    const Config &config = model->model.config;
+    const WeightCount weights = model->model.weights();
+    *info = {};
+    info->sample_rate_hz = config.sample_rate_hz;
+    info->voiceprint_count = config.voiceprint.dimensions;
+    info->hop_samples = config.hop();
+    info->causal = config.causal;
+    info->latency_samples = config.causal ? config.window + config.lookahead_frames * config.hop() : -1;
+    info->integer_layers = weights.integer_layers;
+    info->float_layers = weights.float_layers;
+    info->weight_bytes = static_cast<int64_t>(weights.bytes);
+    if (config.causal) info->state_bytes = static_cast<int64_t>(Stream::state_bytes(model->model));
+    std::snprintf(info->isa, sizeof info->isa, "%s", model->model.kernels.name);
+    std::snprintf(info->name, sizeof info->name, "%s", config.name.c_str());
+    return TW_OK;
+  });
+}
+
+tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count, float *voiceprint) {
+  if (!model || !enrollment || !voiceprint) return null_argument("tw_enroll");
+  if (!count) return fail(TW_ERROR_ARGUMENT, "tw_enroll: the enrollment has 0 samples, expected at least 1.");
+  return guarded([&] {
+    model->model.voiceprint_encoder->run(model->model.kernels, enrollment, count, voiceprint);
+    return TW_OK;
+  });
+}
+
+size_t tw_frame_count(const tw_model *model, size_t count) {
+  return model ? frame_count(count, model->model.config.window, model->model.config.hop()) : 0;
+}
+
+tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint, float *estimate,
+                     float *activity, size_t activity_capacity) {
+  if (!model || (!mixture && count) || !voiceprint || (!estimate && count)) return null_argument("tw_extract");
+  const size_t frames = tw_frame_count(model, count);
+  if (activity && activity_capacity < frames) return small_buffer("tw_extract", activity_capacity, frames);
+  return guarded([&] {
+    if (!model->model.config.causal) {
+      extract_clip(model->model, mixture, count, voiceprint, estimate, activity);
+      return TW_OK;
+    }
+    Stream stream(model->model, voiceprint);
+    const size_t written = stream.process(mixture, count, estimate, activity);
+    const size_t finished = stream.finished_frames();
+    stream.flush(estimate + written, activity ? activity + finished : nullptr);
+    return TW_OK;
+  });
+}
+
+tw_stream *tw_stream_create(const tw_model *model, const float *voiceprint) {
+  tw_stream *result = nullptr;
+  if (!model || !voiceprint) {
+    null_argument("tw_stream_create");
+    return nullptr;
+  }
+  guarded([&] {
+    if (!model->model.config.causal) return offline_model();
+    result = new tw_stream{Stream(model->model, voiceprint)};
+    return TW_OK;
+  });
+  return result;
+}
+
+void tw_stream_destroy(tw_stream *stream) { delete stream; }
+
+tw_status tw_stream_process(tw_stream *stream, const float *chunk, size_t count, float *out, size_t capacity,
+                            size_t *written) {
+  if (!stream || (!chunk && count) || !out || !written) return null_argument("tw_stream_process");
+  *written = 0;
+  Stream &s = stream->stream;
+  if (s.finished()) return fail(TW_ERROR_ARGUMENT, "tw_stream_process: the stream was flushed. Call tw_stream_reset first.");
+  if (capacity < s.output_bound(count)) return small_buffer("tw_stream_process", capacity, s.output_bound(count));
+  *written = s.process(chunk, count, out);
+  return TW_OK;
+}
+
+tw_status tw_stream_flush(tw_stream *stream, float *out, size_t capacity, size_t *written) {
+  if (!stream || !out || !written) return null_argument("tw_stream_flush");
+  *written = 0;
+  Stream &s = stream->stream;
+  if (s.finished()) return fail(TW_ERROR_ARGUMENT, "tw_stream_flush: the stream was flushed before. Call tw_stream_reset first.");
+  if (capacity < s.flush_bound()) return small_buffer("tw_stream_flush", capacity, s.flush_bound());
+  *written = s.flush(out);
+  return TW_OK;
+}
+
+void tw_stream_reset(tw_stream *stream) {
+  if (stream) stream->stream.reset();
+}
+
+float tw_stream_activity(const tw_stream *stream) { return stream ? stream->stream.activity() : 0; }

@@ -1,0 +1,76 @@
+// Memory: aligned buffers for weights, and arenas that hold everything a stream or a clip works on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace tinywase {
+
+constexpr size_t kAlignment = 64;
+
+// A fixed number of T, zeroed, aligned for every instruction set. T is a plain number.
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(size_t count) : count_(count) {
+    const size_t size = bytes();
+    const bool huge = size >= kHugePage;
+    data_ = static_cast<T *>(::operator new(size, std::align_val_t(huge ? kHugePage : kAlignment)));
+    alignment_ = huge ? kHugePage : kAlignment;
+#if defined(__linux__)
+    if (huge) madvise(data_, size, MADV_HUGEPAGE);  // hundreds of page faults fewer per clip
+#endif
+    std::memset(static_cast<void *>(data_), 0, size);
+  }
+  Buffer(Buffer &&other) noexcept { *this = std::move(other); }
+  Buffer &operator=(Buffer &&other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(count_, other.count_);
+    std::swap(alignment_, other.alignment_);
+    return *this;
+  }
+  ~Buffer() {
+    if (data_) ::operator delete(static_cast<void *>(data_), std::align_val_t(alignment_));
+  }
+  T *data() { return data_; }
+  const T *data() const { return data_; }
+  T &operator[](size_t i) { return data_[i]; }
+  const T &operator[](size_t i) const { return data_[i]; }
+  size_t size() const { return count_; }
+  size_t bytes() const { return count_ * sizeof(T); }
+
+ private:
+  static constexpr size_t kHugePage = 2u << 20;
+  T *data_ = nullptr;
+  size_t count_ = 0;
+  size_t alignment_ = kAlignment;
+};
+
+// Hands out pieces of one block of memory. Without a block it only counts: a layout function runs twice, first to measure, then
+// to place. Pieces are zero, as the block is.
+class Arena {
+ public:
+  Arena() = default;
+  explicit Arena(uint8_t *block) : block_(block) {}
+  template <class T>
+  T *take(size_t count) {
+    const size_t at = used_;
+    used_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    return block_ ? reinterpret_cast<T *>(block_ + at) : nullptr;
+  }
+  size_t used() const { return used_; }
+
+ private:
+  uint8_t *block_ = nullptr;
+  size_t used_ = 0;
+};
+
+}  // namespace tinywase

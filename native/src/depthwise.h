@@ -1,0 +1,59 @@
+// Depthwise convolution over a ring of past rows: the norm before it is applied on the way into the ring, so silence at the
+// edges is exactly zero. Centred and causal convolutions are the same sums; a centred one answers `side` rows later.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "norm.h"
+#include "quantized.h"
+
+namespace tinywase {
+
+// (kernel - 1) * dilation + 1 rows, the newest at `head`.
+struct RowRing {
+  uint8_t *rows = nullptr;
+  int head = 0;
+};
+
+class Depthwise {
+ public:
+  Depthwise() = default;
+  // `norm` comes before the convolution, PReLU with `slope` after it.
+  Depthwise(const ModelFile &file, const Kernels &kernels, const std::string &name, int channels, int kernel, int dilation,
+            const ActivationPoint &point, const Norm &norm, float slope);
+
+  int ring_rows() const { return (kernel_ - 1) * dilation_ + 1; }
+  size_t ring_bytes() const { return ring_rows() * row_bytes_; }
+  int side() const { return (kernel_ - 1) * dilation_ / 2; }
+
+  void clear(RowRing &ring) const;         // silence
+  void push_silence(RowRing &ring) const;  // one row of it
+  void push(const Kernels &kernels, RowRing &ring, const float *row, float gain, float shift) const;
+  // The row that the ring's rows make, through PReLU; row_sums as for kernels.
+  void emit(const Kernels &kernels, const RowRing &ring, float *out, float *row_sums) const;
+
+  InputMode mode() const { return mode_; }
+  size_t bytes() const;
+
+ private:
+  void load_floats(const std::vector<float> &weight, int channels);
+  void load_integers(const IntegerWeight &weight, int channels, int code_offset);
+  uint8_t *advance(RowRing &ring) const;
+
+  InputMode mode_ = InputMode::plain;
+  int channels_ = 0;  // padded
+  int kernel_ = 0, dilation_ = 0;
+  size_t row_bytes_ = 0;
+  uint8_t silence_ = 0;  // a ring's bytes where nothing sounds: 0.0f, or the stored code of zero
+  float slope_ = 0;
+  ActivationPoint point_;
+  Norm norm_;
+  Buffer<float> bias_;       // [channels]
+  Buffer<float> weights_;    // [kernel, channels]
+  Buffer<int16_t> levels_;   // [(kernel + 1) / 2, channels, 2]
+  Buffer<int32_t> start_;    // [channels]
+  Buffer<float> scale_;      // [channels]
+};
+
+}  // namespace tinywase

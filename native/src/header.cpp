@@ -1,0 +1,68 @@
+// The configuration as the fixed numbers of a model file's header: the twin of src/tinywase/header.py.
+#include "model_file.h"
+
+namespace tinywase {
+namespace {
+
+constexpr uint32_t kWide = 1u << 16;
+constexpr size_t kHeaderBytes = 256, kNameBytes = 64;
+
+int checked(const char *name, uint32_t value, uint32_t lowest, uint32_t highest) {
+  if (value < lowest || value > highest)
+    throw FileError(std::string(name) + " = " + text(value) + ": expected " + text(lowest) + " to " + text(highest) + ".");
+  return static_cast<int>(value);
+}
+
+std::string read_name(const uint8_t *p) {
+  size_t length = 0;
+  while (length < kNameBytes && p[length]) length++;
+  if (!length || length == kNameBytes || !all_zero(p + length, p + kNameBytes))
+    throw FileError("the configuration's name is not of 1 to 63 bytes, zero-padded.");
+  return {reinterpret_cast<const char *>(p), length};
+}
+
+VoiceprintConfig read_voiceprint(const uint8_t *h) {
+  const auto number = [&](const char *name, size_t at, uint32_t low, uint32_t high) { return checked(name, read_u32(h + at), low, high); };
+  VoiceprintConfig v;
+  v.kind = static_cast<VoiceprintKind>(number("voiceprint.kind", 72, 0, 1));
+  v.dimensions = number("voiceprint.dimensions", 76, 1, kWide);
+  v.filters = number("voiceprint.filters", 80, 1, kWide);
+  v.window = number("voiceprint.window", 84, 1, kWide);
+  v.hop = number("voiceprint.hop", 88, 1, kWide);
+  v.hidden = number("voiceprint.hidden", 92, 1, kWide);
+  v.layers = number("voiceprint.layers", 96, 1, 16);
+  v.bottleneck = number("voiceprint.bottleneck", 100, v.kind == VoiceprintKind::tcn ? 1 : 0, kWide);
+  if (v.kind == VoiceprintKind::tcn && v.filters % 2)
+    throw FileError("voiceprint.filters = " + text(v.filters) + ": a tcn pairs them, expected an even number.");
+  return v;
+}
+
+}  // namespace
+
+Config Config::read(const uint8_t *h) {
+  const auto number = [&](const char *name, size_t at, uint32_t low, uint32_t high) { return checked(name, read_u32(h + at), low, high); };
+  Config c;
+  c.sample_rate_hz = number("sample_rate_hz", 32, 1, 768000);
+  c.filters = number("filters", 36, 1, kWide);
+  c.window = number("window", 40, 2, kWide);
+  c.bottleneck = number("bottleneck", 44, 1, kWide);
+  c.hidden = number("hidden", 48, 1, kWide);
+  c.kernel = number("kernel", 52, 1, 255);
+  c.blocks = number("blocks", 56, 1, 16);
+  c.stacks = number("stacks", 60, 1, 64);
+  c.share_stacks = checked("share_stacks", h[64], 0, 1);
+  c.causal = checked("causal", h[65], 0, 1);
+  c.mean_skip = checked("mean_skip", h[66], 0, 1);
+  c.cues = static_cast<Cues>(checked("cues", h[67], 0, 2));
+  c.lookahead_frames = number("lookahead_frames", 68, 0, c.causal ? kWide : 0);
+  c.voiceprint = read_voiceprint(h);
+  if (c.window % 2) throw FileError("window = " + text(c.window) + " samples: expected an even number.");
+  if (c.kernel % 2 == 0) throw FileError("kernel = " + text(c.kernel) + ": expected an odd number of frames.");
+  const double dropout = read_f64(h + 104);
+  if (!(dropout >= 0 && dropout <= 1) || !all_zero(h + 176, h + kHeaderBytes))
+    throw FileError("a dropout outside 0 to 1, or a reserved byte of the header that is not 0.");
+  c.name = read_name(h + 112);
+  return c;
+}
+
+}  // namespace tinywase

@@ -1,0 +1,132 @@
+// The arithmetic of the network, once per instruction set: a table of functions that dispatch.cpp chooses at run time.
+//
+// Letters: F frames (rows), C channels. Tensors are frame-major, [F, C] with the channels contiguous. Channel counts are padded
+// to a multiple of kLane, and whatever lies in the padding of weights, biases, gains and activations is zero, so no kernel has
+// a tail. Pointers to channels are aligned to 64 bytes unless said otherwise. Inputs and outputs may not overlap unless said.
+//
+// Every row's result is computed in one fixed order, whatever other rows are in the call: chunking never changes a bit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tinywase {
+
+constexpr int kLane = 32;       // channels are padded to a multiple of this
+constexpr int kTileFrames = 48;  // frames that the layers handle at a time
+
+constexpr int padded(int channels) { return (channels + kLane - 1) / kLane * kLane; }
+
+// What a matrix product does with the value v of row f, column c before it goes to memory.
+enum class Epilogue {
+  store,       // out[f, c] = v
+  prelu_sums,  // out[f, c] = p = max(v, 0) + slope * min(v, 0); row_sums[f] = sum of p and of p * p over c
+  store_sums,  // the same without PReLU
+  accumulate,  // out[f, c] += v for c < split, second[f, c - split] += v beyond
+  mask,        // out[f, c] = latent[f, c] / (1 + exp(-v))
+};
+
+// v from the accumulated product a: float32 v = a + bias[c], integers v = a * scale[c] + bias[c]. With row_gain (float32 only)
+// the product's input is a norm's input and the norm is applied here: v = row_gain[f] a + (bias[c] + row_shift[f] weight_sum[c]).
+struct GemmOutput {
+  Epilogue kind = Epilogue::store;
+  const float *bias = nullptr;        // [columns]
+  const float *scale = nullptr;       // [columns], integers only
+  const float *row_gain = nullptr;    // [rows] or null
+  const float *row_shift = nullptr;   // [rows]
+  const float *weight_sum = nullptr;  // [columns]
+  float slope = 0;
+  float *out = nullptr;  // row f at out + f * out_stride
+  size_t out_stride = 0;
+  float *second = nullptr;  // same stride
+  int split = 0;            // a multiple of kLane
+  const float *latent = nullptr;
+  size_t latent_stride = 0;
+  float *row_sums = nullptr;  // [rows, 2]: sum, sum of squares
+};
+
+// out[f, c] = epilogue(sum_k input[f, k] * weight[k, c]).
+// input: row f at input + f * input_stride, no alignment needed (the encoder's rows overlap).
+// panels: [columns / panel][depth][panel], see Kernels::panel. columns is a multiple of kLane.
+struct GemmF32 {
+  const float *input = nullptr;
+  size_t input_stride = 0;
+  const float *panels = nullptr;
+  int rows = 0, depth = 0, columns = 0;
+  GemmOutput output;
+};
+
+// The same on integers: the sum of code * level, exact in 32 bits, begins at start[c] (which holds -zero_point * sum of levels).
+// input: stored codes (quantize_row), rows padded to a multiple of kLane bytes; panels: [columns / panel][depth / 4][panel][4].
+// flush: how many products of four the 16-bit accumulators of AVX2 hold without overflow; 0 if not even one.
+struct GemmInt8 {
+  const uint8_t *input = nullptr;
+  size_t input_stride = 0;
+  const int8_t *panels = nullptr;
+  const int32_t *start = nullptr;  // [columns]
+  int rows = 0, depth = 0, columns = 0, flush = 0;
+  GemmOutput output;
+};
+
+// One frame of a depthwise convolution and its PReLU: out[c] = prelu(bias[c] + sum_k weights[k, c] * taps[k][c]), and its sums.
+struct DepthwiseF32 {
+  const float *const *taps = nullptr;  // [kernel]
+  const float *weights = nullptr;      // [kernel, channels]
+  const float *bias = nullptr;
+  int kernel = 0, channels = 0;
+  float slope = 0;
+  float *out = nullptr;
+  float *row_sums = nullptr;  // [2]
+};
+
+// On stored codes: out[c] = prelu(bias[c] + scale[c] * (start[c] + sum_k weights[k, c] * taps[k][c])).
+// weights: int16, taps in pairs: [(kernel + 1) / 2][channels][2], the odd one out paired with zero.
+struct DepthwiseInt8 {
+  const uint8_t *const *taps = nullptr;
+  const int16_t *weights = nullptr;
+  const int32_t *start = nullptr;
+  const float *scale = nullptr;
+  const float *bias = nullptr;
+  int kernel = 0, channels = 0;
+  float slope = 0;
+  float *out = nullptr;
+  float *row_sums = nullptr;
+};
+
+// A row through a norm whose statistics are known: n[c] = (x[c] * row_gain + row_shift) * gain[c] + bias[c].
+struct NormRow {
+  const float *input = nullptr;
+  float row_gain = 1, row_shift = 0;
+  const float *gain = nullptr;
+  const float *bias = nullptr;
+  int channels = 0;
+};
+
+struct Kernels {
+  const char *name;
+  int panel;  // columns of a weight panel; divides kLane
+  // Codes are stored minus this: 0 where the kernels multiply unsigned by signed bytes, 128 where both are signed.
+  int code_offset;
+
+  void (*gemm_f32)(const GemmF32 &);
+  void (*gemm_int8)(const GemmInt8 &);
+  void (*depthwise_f32)(const DepthwiseF32 &);
+  void (*depthwise_int8)(const DepthwiseInt8 &);
+  // out[c] = n[c]; may work in place.
+  void (*normalize_row)(const NormRow &, float *out);
+  // out[c] = clip(rint(n[c]), 0, top) - code_offset: gain and bias carry the step and the zero point. top <= 255.
+  void (*quantize_row)(const NormRow &, int top, uint8_t *out);
+  // x[c] = max(x[c], 0) + slope * min(x[c], 0)
+  void (*prelu_row)(float *x, int channels, float slope);
+  // x[c] *= factor[c] * gain; factor may be null (ones).
+  void (*scale_row)(float *x, int channels, const float *factor, float gain);
+  // One step of an LSTM: gates [4, padded hidden] in torch's order input, forget, cell, output -> cell, hidden [hidden].
+  void (*lstm_step)(const float *gates, int hidden, float *cell, float *out);
+};
+
+// The kernels named by TINYWASE_ISA, or the best that this processor runs. Throws FileError for a name it cannot run.
+const Kernels &choose_kernels();
+// By name; null if this build or processor lacks them.
+const Kernels *find_kernels(const char *name);
+
+}  // namespace tinywase

@@ -1,0 +1,58 @@
+#include "model.h"
+
+#include "frames.h"
+
+namespace tinywase {
+namespace {
+
+// Weight [filters, 1, window] of the transposed convolution: its rows are the decoder's inputs.
+Pointwise load_decoder(const ModelFile &file, const Kernels &kernels) {
+  const int filters = file.config().filters, window = file.config().window;
+  const auto weight = file.tensor("decoder.weight").values();
+  Columns columns;
+  columns.outputs = window;
+  columns.bias.assign(window, 0.0f);
+  columns.weight.resize(weight.size());
+  for (int n = 0; n < filters; n++)
+    for (int i = 0; i < window; i++) columns.weight[static_cast<size_t>(i) * filters + n] = weight[static_cast<size_t>(n) * window + i];
+  return Pointwise(kernels, {columns}, filters);
+}
+
+}  // namespace
+
+Model::Model(const ModelFile &file, const Kernels &kernels_in)
+    : config(file.config()), kernels(kernels_in),
+      encoder(load_filterbank(file, kernels, "encoder.weight", config.filters, config.window)), separator(file, kernels),
+      decoder(load_decoder(file, kernels)), voiceprint_encoder(VoiceprintEncoder::load(file, kernels)) {}
+
+void Model::encode(const float *samples, int rows, float *latent, float *row_sums) const {
+  GemmOutput output;
+  output.kind = row_sums ? Epilogue::store_sums : Epilogue::store;
+  output.out = latent;
+  output.out_stride = padded(config.filters);
+  output.row_sums = row_sums;
+  encoder.run(kernels, samples, config.hop(), rows, output, nullptr);
+}
+
+void Model::decode(const float *masked, int rows, float *wave, float *overlap, float *out) const {
+  const int stride = padded(config.window), hop = config.hop();
+  GemmOutput output;
+  output.out = wave;
+  output.out_stride = stride;
+  decoder.run(kernels, masked, padded(config.filters), rows, output, nullptr);
+  for (int row = 0; row < rows; row++, wave += stride, out += hop)
+    for (int i = 0; i < hop; i++) {
+      out[i] = overlap[i] + wave[i];
+      overlap[i] = wave[hop + i];
+    }
+}
+
+WeightCount Model::weights() const {
+  WeightCount count;
+  separator.count(count);
+  voiceprint_encoder->count(count);
+  count.bytes += encoder.bytes() + decoder.bytes();
+  return count;
+}
+
+}  // namespace tinywase

@@ -1,0 +1,68 @@
+// The .twase model file, parsed and validated: src/tinywase/format.py holds the specification.
+//
+// Every refusal throws FileError with its own message; nothing is trusted, least of all sizes and offsets.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tensor.h"
+
+namespace tinywase {
+
+enum class Cues : uint8_t { both, voiceprint, activity };
+enum class VoiceprintKind : uint32_t { lstm, tcn };
+
+struct VoiceprintConfig {
+  VoiceprintKind kind;
+  int dimensions, filters, window, hop, hidden, layers, bottleneck;
+};
+
+// Fields as in src/tinywase/config.py.
+struct Config {
+  int sample_rate_hz, filters, window, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames;
+  bool share_stacks, causal, mean_skip;
+  Cues cues;
+  VoiceprintConfig voiceprint;
+  std::string name;
+
+  // From the header's 256 bytes. Throws FileError for what makes no network.
+  static Config read(const uint8_t *header);
+  int hop() const { return window / 2; }
+  int block_count() const { return blocks * (share_stacks ? 1 : stacks); }
+  bool voiceprint_cue() const { return cues != Cues::activity; }
+  bool activity_cue() const { return cues != Cues::voiceprint; }
+};
+
+// Where activations are quantized: x becomes (clip(rint(x / scale) + zero_point, 0, 2^bits - 1) - zero_point) * scale.
+struct ActivationPoint {
+  bool present = false;
+  float scale = 1;
+  int zero_point = 0;
+  int bits = 0;
+  int top() const { return (1 << bits) - 1; }
+};
+
+class ModelFile {
+ public:
+  // Copies what it needs: `bytes` may go afterwards.
+  ModelFile(const uint8_t *bytes, size_t size);
+
+  const Config &config() const { return config_; }
+  const Tensor &tensor(const std::string &name) const { return tensors_.at(name); }
+  ActivationPoint point(const std::string &name) const;
+
+ private:
+  void check_names(const std::vector<Record> &records) const;
+
+  Config config_;
+  std::map<std::string, Tensor> tensors_;
+};
+
+// layout.cpp: which tensors a configuration has, and where its activations may be quantized.
+using Shapes = std::map<std::string, std::vector<uint32_t>>;
+Shapes expected_tensors(const Config &config);
+std::vector<std::string> activation_points(const Config &config);
+
+}  // namespace tinywase

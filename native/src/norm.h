@@ -1,0 +1,61 @@
+// Norms: their parameters, and the sums that mean and variance come from (models/layers.py, Norm).
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "buffer.h"
+#include "kernels.h"
+#include "model_file.h"
+
+namespace tinywase {
+
+// Gain and bias per channel, padded with zeros.
+struct Norm {
+  Buffer<float> gain, bias;
+
+  static Norm load(const ModelFile &file, const std::string &name, int channels);
+  static Norm identity(int channels);
+  Norm copy() const;
+  // The same followed by a quantizer: n / scale + zero_point, ready for Kernels::quantize_row.
+  Norm quantized(const ActivationPoint &point) const;
+};
+
+// What a norm does to a row, x * gain + shift, for up to kTileFrames rows.
+struct RowStatistics {
+  float gain[kTileFrames], shift[kTileFrames];
+
+  void set(int row, float gain_value, float shift_value) {
+    gain[row] = gain_value;
+    shift[row] = shift_value;
+  }
+  void fill(float gain_value, float shift_value) {
+    for (int row = 0; row < kTileFrames; row++) set(row, gain_value, shift_value);
+  }
+};
+
+// Sums over all rows so far, in float64 so that hours do not drift.
+struct NormSums {
+  double total = 0, squares = 0;
+  int64_t rows = 0;
+
+  void add(const float *row_sums) {
+    total += static_cast<double>(row_sums[0]);
+    squares += static_cast<double>(row_sums[1]);
+    rows++;
+  }
+  void statistics(int channels, float *gain, float *shift) const {
+    constexpr double epsilon = 1e-8;  // paper.md 7
+    const double count = static_cast<double>(rows) * channels, mean = total / count;
+    const double variance = std::fmax(squares / count - mean * mean, 0.0);
+    const double inverse = 1 / std::sqrt(variance + epsilon);
+    *gain = static_cast<float>(inverse);
+    *shift = static_cast<float>(-mean * inverse);
+  }
+};
+
+float load_scalar(const ModelFile &file, const std::string &name);
+Buffer<float> load_padded(const ModelFile &file, const std::string &name, int count);
+
+}  // namespace tinywase

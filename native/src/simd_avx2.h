@@ -1,0 +1,145 @@
+// Vectors of eight floats with AVX2 and FMA.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels.h"
+
+namespace tinywase {
+namespace avx2 {
+
+// 6 x 16 float accumulators, two weights and one input fill the 16 registers.
+constexpr int kPanel = 16, kRows = 6, kIntRows = 5, kCodeOffset = 0;
+
+struct F32 {
+  static constexpr int width = 8;
+  __m256 v;
+};
+
+inline F32 set(float x) { return {_mm256_set1_ps(x)}; }
+inline F32 load(const float *p) { return {_mm256_load_ps(p)}; }
+inline void store(float *p, F32 a) { _mm256_store_ps(p, a.v); }
+inline F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
+inline F32 div(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
+inline F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+inline F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
+inline F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
+inline F32 round(F32 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+inline F32 power_of_two(F32 a) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(a.v), _mm256_set1_epi32(127));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
+}
+inline F32 from_int(const int32_t *p) {
+  return {_mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i *>(p)))};
+}
+inline float sum(F32 a) {
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
+}
+
+// 32 integer-valued floats within 0..255 -> bytes. The packs work within halves, so their result is in the order 0 4 1 5 2 6 3 7
+// of four bytes each and is put right at the end.
+inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
+  const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0].v), _mm256_cvtps_epi32(v[1].v));
+  const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(v[2].v), _mm256_cvtps_epi32(v[3].v));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), order);
+  _mm256_store_si256(reinterpret_cast<__m256i *>(out), bytes);
+}
+
+inline __m128i load_8_bytes(const uint8_t *p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)); }
+
+inline __m256i pair_weights(const DepthwiseInt8 &d, int pair, int channel) {
+  const int16_t *at = d.weights + (static_cast<size_t>(pair) * d.channels + channel) * 2;
+  return _mm256_load_si256(reinterpret_cast<const __m256i *>(at));
+}
+
+// start + the sums over pairs of taps of eight channels: two bytes side by side, widened, times two int16 weights.
+inline void depthwise_sums(const DepthwiseInt8 &d, int channel, int32_t *out) {
+  __m256i total = _mm256_load_si256(reinterpret_cast<const __m256i *>(d.start + channel));
+  int k = 0;
+  for (; k + 1 < d.kernel; k += 2) {
+    const __m128i pair = _mm_unpacklo_epi8(load_8_bytes(d.taps[k] + channel), load_8_bytes(d.taps[k + 1] + channel));
+    total = _mm256_add_epi32(total, _mm256_madd_epi16(_mm256_cvtepu8_epi16(pair), pair_weights(d, k / 2, channel)));
+  }
+  const __m256i last = _mm256_cvtepu8_epi32(load_8_bytes(d.taps[k] + channel));  // kernels are odd
+  total = _mm256_add_epi32(total, _mm256_madd_epi16(last, pair_weights(d, k / 2, channel)));
+  _mm256_store_si256(reinterpret_cast<__m256i *>(out), total);
+}
+
+inline __m256i four_codes(const uint8_t *p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, 4);
+  return _mm256_set1_epi32(four);
+}
+
+inline __m256i load_weights(const int8_t *p) { return _mm256_load_si256(reinterpret_cast<const __m256i *>(p)); }
+
+// acc += the sums of pairs of products. Written as assembly because compilers otherwise keep two copies of every accumulator
+// and spill some of them, which costs more than half of the speed.
+inline void multiply_add(__m256i &acc, __m256i codes, __m256i weights) {
+  __m256i products;
+  __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
+}
+
+// maddubs gives two 16-bit sums of two products per column; `flush` of them add up in 16 bits without overflow, then they are
+// widened to 32. With 3-bit weights that is every 21 steps, which is what makes this path fast.
+template <int Rows>
+inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t (&out)[Rows][kPanel]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int k = 0; k < g.depth;) {
+    const int end = k + 4 * g.flush < g.depth ? k + 4 * g.flush : g.depth;
+    __m256i acc[Rows][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++) acc[r][0] = acc[r][1] = _mm256_setzero_si256();
+    for (; k < end; k += 4, panel += kPanel * 4) {
+      const __m256i w0 = load_weights(panel), w1 = load_weights(panel + 32);
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; r++) {
+        const __m256i codes = four_codes(input + r * g.input_stride + k);
+        multiply_add(acc[r][0], codes, w0);
+        multiply_add(acc[r][1], codes, w1);
+      }
+    }
+    __asm__("" : : "r"(out) : "memory");  // the 32-bit sums stay in memory: the registers belong to the loop above
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 2
+      for (int j = 0; j < 2; j++) {
+        __m256i *total = reinterpret_cast<__m256i *>(out[r] + 8 * j);
+        *total = _mm256_add_epi32(*total, _mm256_madd_epi16(acc[r][j], ones));
+      }
+  }
+}
+
+// 8-bit weights overflow 16 bits at once: widen both sides to 16 bits and multiply into 32.
+template <int Rows>
+inline void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t (&out)[Rows][kPanel]) {
+  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4)
+    for (int part = 0; part < 4; part++) {  // four columns of four weights
+      const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(panel + 16 * part)));
+      for (int r = 0; r < Rows; r++) {
+        const __m256i codes = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(four_codes(input + r * g.input_stride + k)));
+        const __m256i products = _mm256_madd_epi16(codes, w);  // two sums per column
+        const __m256i both = _mm256_add_epi32(products, _mm256_srli_epi64(products, 32));
+        const __m256i columns = _mm256_permutevar8x32_epi32(both, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
+        __m128i *total = reinterpret_cast<__m128i *>(out[r] + 4 * part);
+        *total = _mm_add_epi32(*total, _mm256_castsi256_si128(columns));
+      }
+    }
+}
+
+template <int Rows>
+inline void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
+                     int32_t (&out)[Rows][kPanel]) {
+  for (int r = 0; r < Rows; r++) __builtin_memcpy(out[r], start, sizeof out[r]);
+  g.flush ? narrow_tile<Rows>(g, input, panel, out) : wide_tile<Rows>(g, input, panel, out);
+}
+
+}  // namespace avx2
+}  // namespace tinywase

@@ -1,0 +1,79 @@
+// Vectors of eight floats in plain C++: what every processor runs, and what the other instruction sets are tested against.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels.h"
+
+namespace tinywase {
+namespace scalar {
+
+constexpr int kPanel = 16, kRows = 4, kIntRows = 4, kCodeOffset = 0;
+
+struct F32 {
+  static constexpr int width = 8;
+  float v[width];
+};
+
+template <class Function>
+inline F32 each(Function function) {
+  F32 result;
+  for (int i = 0; i < F32::width; i++) result.v[i] = function(i);
+  return result;
+}
+
+inline F32 set(float x) { return each([&](int) { return x; }); }
+inline F32 load(const float *p) { return each([&](int i) { return p[i]; }); }
+inline void store(float *p, F32 a) {
+  for (int i = 0; i < F32::width; i++) p[i] = a.v[i];
+}
+inline F32 add(F32 a, F32 b) { return each([&](int i) { return a.v[i] + b.v[i]; }); }
+inline F32 sub(F32 a, F32 b) { return each([&](int i) { return a.v[i] - b.v[i]; }); }
+inline F32 mul(F32 a, F32 b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
+inline F32 div(F32 a, F32 b) { return each([&](int i) { return a.v[i] / b.v[i]; }); }
+inline F32 fma(F32 a, F32 b, F32 c) { return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
+inline F32 min(F32 a, F32 b) { return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
+inline F32 max(F32 a, F32 b) { return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
+inline F32 round(F32 a) { return each([&](int i) { return std::nearbyint(a.v[i]); }); }
+inline F32 power_of_two(F32 a) { return each([&](int i) { return std::ldexp(1.0f, static_cast<int>(a.v[i])); }); }
+inline F32 from_int(const int32_t *p) { return each([&](int i) { return static_cast<float>(p[i]); }); }
+inline float sum(F32 a) {
+  float total = 0;
+  for (int i = 0; i < F32::width; i++) total += a.v[i];
+  return total;
+}
+
+// 32 integer-valued floats within 0..255 -> bytes.
+inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
+  for (int i = 0; i < kLane; i++) out[i] = static_cast<uint8_t>(v[i / F32::width].v[i % F32::width]);
+}
+
+// start + the sums over pairs of taps of eight channels.
+inline void depthwise_sums(const DepthwiseInt8 &d, int channel, int32_t *out) {
+  for (int i = 0; i < F32::width; i++) {
+    int32_t total = d.start[channel + i];
+    for (int k = 0; k < d.kernel; k++) {
+      const int16_t *pair = d.weights + (static_cast<size_t>(k / 2) * d.channels + channel + i) * 2;
+      total += pair[k % 2] * d.taps[k][channel + i];
+    }
+    out[i] = total;
+  }
+}
+
+template <int Rows>
+inline void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
+                     int32_t (&out)[Rows][kPanel]) {
+  for (int r = 0; r < Rows; r++)
+    for (int j = 0; j < kPanel; j++) out[r][j] = start[j];
+  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4)
+    for (int r = 0; r < Rows; r++) {
+      const uint8_t *codes = input + r * g.input_stride + k;
+      for (int j = 0; j < kPanel; j++)
+        out[r][j] += codes[0] * panel[j * 4] + codes[1] * panel[j * 4 + 1] + codes[2] * panel[j * 4 + 2] +
+                     codes[3] * panel[j * 4 + 3];
+    }
+}
+
+}  // namespace scalar
+}  // namespace tinywase
