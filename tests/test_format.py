@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tinywase.config import CUES, TINY, ModelConfig, VoiceprintConfig, named_config
 from tinywase.errors import FormatError, OutputError
-from tinywase.format import ModelFile, inspect, read_model, to_bytes, write_model
+from tinywase.format import ModelFile, inspect, read_config, read_model, to_bytes, write_model
 from tinywase.header import config_fields
 from tinywase.layout import ACTIVATION_FIELDS, activation_points, expected_tensors
 from tinywase.tensors import PackedTensor, float_tensor
@@ -101,6 +101,15 @@ def test_reading_gives_back_what_was_written(
     assert read.tensors.keys() == written.tensors.keys()
     for name, tensor in written.tensors.items():
         assert_same(read.tensors[name], tensor)
+
+
+def test_the_configuration_is_read_from_the_header_alone(tmp_path: Path) -> None:
+    path = tmp_path / "model.twase"
+    path.write_bytes(to_bytes(float_file())[:256])
+    assert read_config(path) == TINY
+    path.write_bytes(path.read_bytes()[:255])
+    with pytest.raises(FormatError, match="cut short: 255 bytes, less than its header of 256"):
+        read_config(path)
 
 
 def test_equal_models_have_equal_bytes_whatever_the_order_of_their_tensors() -> None:
