@@ -29,7 +29,7 @@ from .checkpoint import load_weights, save_weights
 from .dev import dev_scores, render_dev
 from .hardware import Hardware, prepare_hardware
 from .loader import batches
-from .objectives import TrainedSystem, build_objective
+from .objectives import Objective, TrainedSystem, build_objective
 from .recipe import Recipe
 from .schedule import learning_rate_factor
 from .source import open_bank
@@ -63,11 +63,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         with self._leader_first():  # who packs the bank if there is none
             bank = open_bank(recipe.data, recipe.model.sample_rate_hz)
-        mixer = Mixer(bank, recipe.mix)
-        self.objective = build_objective(recipe, mixer)
-        self.system = TrainedSystem(Wase(recipe.model), mixer.speaker_classes, margin=recipe.loss.speaker_margin)
-        for path in recipe.init:
-            self._begin_with(path)
+        self.system, self.objective = self._build(Mixer(bank, recipe.mix))
         self.system.to(self.hardware.device)
         self.averaged = {key: value.detach().clone() for key, value in self.system.model.state_dict().items()}
         self.optimizer = self._build_optimizer()
@@ -85,16 +81,13 @@ class Trainer:
         if self.hardware.world > 1 and self.hardware.leads:
             distributed.barrier()
 
-    def _begin_with(self, path: str) -> None:
-        """Weights of a checkpoint, or of another training's state.pt, which also knows the speaker classifier."""
-        if not path.endswith(".pt"):
-            load_weights(self.system.model, path)
-            return
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        averaged = {f"model.{key}": value for key, value in state["averaged"].items()}
-        own = self.system.state_dict()
-        known = {k: v for k, v in {**state["system"], **averaged}.items() if k in own and own[k].shape == v.shape}
-        self.system.load_state_dict(known, strict=False)
+    def _build(self, mixer: Mixer) -> tuple[TrainedSystem, Objective]:
+        """What is trained and how its loss comes about; a compression trains a student (compress.py)."""
+        recipe = self.recipe
+        system = TrainedSystem(Wase(recipe.model), mixer.speaker_classes, margin=recipe.loss.speaker_margin)
+        for path in recipe.init:
+            _begin_with(system, path)
+        return system, build_objective(recipe, mixer)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         config = self.recipe.optimizer
@@ -288,3 +281,15 @@ class Trainer:
             group["base_lr"] = base  # the recipe may have changed since
         self.progress = Progress(**state["progress"])
         log.info("going on at step %d (%.2f h of audio)", self.progress.step, self.progress.audio_s / 3600)
+
+
+def _begin_with(system: TrainedSystem, path: str) -> None:
+    """Weights of a checkpoint, or of another training's state.pt, which also knows the speaker classifier."""
+    if not path.endswith(".pt"):
+        load_weights(system.model, path)
+        return
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    averaged = {f"model.{key}": value for key, value in state["averaged"].items()}
+    own = system.state_dict()
+    known = {k: v for k, v in {**state["system"], **averaged}.items() if k in own and own[k].shape == v.shape}
+    system.load_state_dict(known, strict=False)

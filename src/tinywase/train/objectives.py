@@ -94,8 +94,11 @@ class ExtractionObjective:
         return arrays
 
     def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+        return self.losses(system(batch), batch, step)
+
+    def losses(self, result: dict[str, Any], batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Total and parts of the loss of one pass."""
         config = self.recipe.loss
-        result = system(batch)
         extraction = result["extraction"]
         ordered, permuted = self._signal_losses(extraction, batch)
         share = ordered_share(step, config)

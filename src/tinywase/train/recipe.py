@@ -105,6 +105,17 @@ def load_recipe(path: Path | str, changes: Iterable[str] = ()) -> Recipe:
     Raises:
         ConfigError: no such file, not TOML, an unknown key or a value of the wrong type.
     """
+    values = read_values(path, changes)
+    model = model_config(values.pop("model", {"name": "small"}))
+    return from_dict(Recipe, values, base=Recipe(model=model))
+
+
+def read_values(path: Path | str, changes: Iterable[str] = ()) -> dict[str, Any]:
+    """The plain values of a recipe, named like its file unless it says otherwise.
+
+    Raises:
+        ConfigError: no such file, or not TOML.
+    """
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text())
@@ -113,10 +124,14 @@ def load_recipe(path: Path | str, changes: Iterable[str] = ()) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}.") from error
     values.setdefault("name", path.stem)
+    apply_changes(values, changes)
+    return values
+
+
+def apply_changes(values: dict[str, Any], changes: Iterable[str]) -> None:
+    """Put every "table.key=value" into nested tables."""
     for change in changes:
         _apply(values, change)
-    model = model_config(values.pop("model", {"name": "small"}))
-    return from_dict(Recipe, values, base=Recipe(model=model))
 
 
 def _apply(values: dict[str, Any], change: str) -> None:
