@@ -214,6 +214,7 @@ def _described(
         "active_s": round(report.active_s, 3),
         "muted": report.muted,
         "attenuation_db": round(report.attenuation_db, 2),
+        "residual_attenuation_db": round(report.residual_attenuation_db, 2),
         "model": extractor.model.config.name,
         "runtime": extractor.model.runtime_name,
         "took_s": round(took_s, 3),

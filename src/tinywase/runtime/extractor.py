@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,14 +24,14 @@ from ..audio import AudioReader, Source, open_audio
 from ..errors import AudioError, ConfigError
 from .enrollment import enroll
 from .model import PackedModel
-from .passes import Heard, Progress, Separated, cell_s, cell_samples, listen, render, separate_channels
+from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
 from .presence import PresenceRule, confidence_of
 from .registry import find_model
 from .rendering import planned_outputs, write_outputs
 from .voiceprint import Voiceprint
 
 ABSENT = ("pass", "mute", "fail")
-LISTENING_SHARE, SEPARATING_SHARE = 0.05, 0.85  # of the progress; the rest is writing
+LISTENING_SHARE, SEPARATING_SHARE, WRITING_SHARE = 0.05, 0.85, 0.1  # of the progress
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Extractor:
             residual=residual,
             sample_rate_hz=reader.sample_rate_hz,
             activity=separated.activity,
-            activity_hop_s=cell_s(self.sample_rate_hz),
+            activity_hop_s=separated.activity_hop_s,
             presence=judged.presence,
             confidence=judged.confidence,
         )
@@ -173,32 +174,28 @@ class Extractor:
             muted = absent == "mute" and not judged.presence
             if muted:
                 separated = replace(separated, gain=0.0, estimate_power=0 * separated.estimate_power)
-            rate_hz = self.sample_rate_hz
 
             def rendered() -> Iterator[Sequence[np.ndarray]]:
+                pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
                 written = 0
-                for mixture, estimate in render(reader, heard, separated, rate_hz=rate_hz, keep_highband=keep_highband):
+                for mixture, estimate in pairs:
                     yield (estimate, mixture - estimate)[: len(outputs)]
                     written += len(mixture)
-                    progress(1.0 - (1.0 - LISTENING_SHARE - SEPARATING_SHARE) * (1.0 - written / heard.frames))
+                    progress(1.0 - WRITING_SHARE * (1.0 - written / heard.frames))
 
             attenuations = [*write_outputs(rendered, outputs), 0.0]
-        return ExtractionReport(
-            output=str(paths[0]),
-            residual=None if residual is None else str(residual),
-            duration_s=heard.frames / reader.sample_rate_hz,
-            sample_rate_hz=reader.sample_rate_hz,
-            channels=reader.channels,
-            band_hz=reader.sample_rate_hz / 2 if keep_highband else min(reader.sample_rate_hz, rate_hz) / 2,
-            presence=judged.presence,
-            confidence=judged.confidence,
-            active_s=judged.active_s,
-            muted=muted,
-            attenuation_db=attenuations[0],
-            residual_attenuation_db=attenuations[1],
-            activity=separated.activity,
-            activity_hop_s=cell_s(rate_hz),
-        )
+            return _report(
+                reader,
+                heard,
+                separated,
+                judged,
+                output=str(path_out),
+                residual=None if residual is None else str(residual),
+                band_hz=min(reader.sample_rate_hz, reader.sample_rate_hz if keep_highband else self.sample_rate_hz) / 2,
+                muted=muted,
+                attenuation_db=attenuations[0],
+                residual_attenuation_db=attenuations[1],
+            )
 
     def _separate(
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress
@@ -215,7 +212,7 @@ class Extractor:
 
     def _judge(self, separated: Separated, voiceprint: Voiceprint) -> _Judged:
         active = separated.activity >= self.rule.activity
-        active_s = float(np.count_nonzero(active)) * cell_s(self.sample_rate_hz)
+        active_s = float(np.count_nonzero(active)) * separated.activity_hop_s
         confidence = None
         if separated.gain:
             confidence = confidence_of(
@@ -227,6 +224,22 @@ class Extractor:
             )
         present = bool(separated.gain) and self.rule.present(active_s, confidence)
         return _Judged(present, confidence, active_s)
+
+
+def _report(
+    reader: AudioReader, heard: Heard, separated: Separated, judged: _Judged, **written: Any
+) -> ExtractionReport:
+    return ExtractionReport(
+        duration_s=heard.frames / reader.sample_rate_hz,
+        sample_rate_hz=reader.sample_rate_hz,
+        channels=reader.channels,
+        presence=judged.presence,
+        confidence=judged.confidence,
+        active_s=judged.active_s,
+        activity=separated.activity,
+        activity_hop_s=separated.activity_hop_s,
+        **written,
+    )
 
 
 def _absent(name: str, judged: _Judged, rule: PresenceRule) -> AudioError:

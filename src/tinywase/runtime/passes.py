@@ -48,6 +48,7 @@ class Separated:
     estimate: Spool  # at the model's rate, level not yet set
     gain: float  # sets the level
     activity: np.ndarray  # 0..1, the most active channel. Shape: float32 [cells]
+    activity_hop_s: float
     mixture_power: np.ndarray  # mean over channels. Shape: [cells]
     estimate_power: np.ndarray  # level set
 
@@ -55,11 +56,6 @@ class Separated:
 def cell_samples(rate_hz: int) -> int:
     """Length of a cell at the model's rate."""
     return max(1, round(CELL_S * rate_hz))
-
-
-def cell_s(rate_hz: int) -> float:
-    """The same in seconds: 0.01 but for rates it does not divide."""
-    return cell_samples(rate_hz) / rate_hz
 
 
 def listen(reader: AudioReader, rate_hz: int, folder: Path | None, progress: Progress) -> Heard:
@@ -99,7 +95,8 @@ def separate_channels(
     distinct = sorted(set(heard.same_as))
     column = [distinct.index(first) for first in heard.same_as]
     pieces = [separate(model, voiceprint, partial(_channel, mixture, c, scale), mixture.frames) for c in distinct]
-    cells, products = _Cells(cell_samples(model.config.sample_rate_hz), 3), np.zeros(2)
+    rate_hz = model.config.sample_rate_hz
+    cells, products = _Cells(cell_samples(rate_hz), 3), np.zeros(2)
     for pair in zip(*pieces, strict=True):
         both = np.stack(pair, axis=-1)  # [n, 2, distinct channels]
         found = both[:, 0, column] / scale
@@ -115,7 +112,14 @@ def separate_channels(
     activity, mixture_power, estimate_power = cells.means().T
     if model.config.cues == "voiceprint":
         activity = activity_from_power(estimate_power)
-    return Separated(estimate, gain, activity.astype(np.float32), mixture_power, estimate_power * gain**2)
+    return Separated(
+        estimate,
+        gain=gain,
+        activity=activity.astype(np.float32),
+        activity_hop_s=cell_samples(rate_hz) / rate_hz,
+        mixture_power=mixture_power,
+        estimate_power=estimate_power * gain**2,
+    )
 
 
 def render(
@@ -129,7 +133,7 @@ def render(
     for block in reader.blocks():
         found = np.float32(separated.gain) * estimate.take(len(block))
         if low is not None:
-            at_cell = (position + np.arange(len(block))) / reader.sample_rate_hz / cell_s(rate_hz) - 0.5
+            at_cell = (position + np.arange(len(block))) / reader.sample_rate_hz / separated.activity_hop_s - 0.5
             envelope = np.interp(at_cell, np.arange(len(gate)), gate).astype(np.float32)
             found += (block - low.take(len(block))) * envelope[:, None]
         position += len(block)
