@@ -193,7 +193,7 @@ def _inspect(paths: Sequence[Path], *, listen: bool, progress: Progress) -> dict
 
 def inspect_recording(path: Path, *, listen: bool = True) -> Recording:
     """Rate, length and what is wrong with one file."""
-    if not path.exists():
+    if not os.path.exists(path):
         return Recording(
             0, 0, f"no file {path}; expected a recording. Correct the path, or map its beginning: --remap OLD=NEW."
         )

@@ -7,6 +7,7 @@ it cannot understand becomes a `Problem` with its line, and the other rows are s
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from ...errors import DataError
 from ..trials import Problem, Trial
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif", ".sph", ".wv1")
+BEGINNING = 65_536  # characters in which a layout must show itself; a foreign file may be a single line of gigabytes
 SEARCHED_PARENTS = 4  # how far above a list the folder of its relative paths is looked for
 
 
@@ -133,7 +135,8 @@ def first_line(path: Path) -> str:
     """The first line that is not empty, for detection; "" if there is none or it is not text."""
     try:
         with path.open(encoding="utf-8-sig") as stream:
-            return next((text.strip() for text in stream if text.strip()), "")
+            beginning = stream.read(BEGINNING)
+        return next((text.strip() for text in beginning.splitlines() if text.strip()), "")
     except (OSError, UnicodeDecodeError):
         return ""
 
@@ -155,7 +158,8 @@ def number(text: str) -> float | None:
 def _folder_of_relative(list_path: Path, example: Path) -> Path | None:
     """The folder in which `example` exists: the list's, one above it, or the working one."""
     candidates = [*list_path.absolute().parents[: SEARCHED_PARENTS + 1], Path.cwd()]
-    return next((folder for folder in candidates if (folder / example).exists()), None)
+    # os.path.exists, because Path.exists raises on names that no file system takes
+    return next((folder for folder in candidates if os.path.exists(folder / example)), None)
 
 
 class EnrollmentPool:

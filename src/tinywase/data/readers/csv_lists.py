@@ -10,7 +10,9 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from ...errors import DataError
 from ..trials import Trial
 from .base import ListFile, Listing, Reader, ReadOptions, first_line, number, read_text
 
@@ -35,7 +37,7 @@ def csv_rows(source: ListFile) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and named fields of each row; a row with another number of fields becomes a problem."""
     reader = csv.reader(io.StringIO(read_text(source.path)))
     header: list[str] = []
-    for fields in reader:
+    for fields in _parsed(reader, source.path):
         if not any(value.strip() for value in fields):
             continue
         if not header:
@@ -48,6 +50,15 @@ def csv_rows(source: ListFile) -> Iterator[tuple[int, dict[str, str]]]:
             )
             continue
         yield reader.line_num, {name: value.strip() for name, value in zip(header, fields, strict=True)}
+
+
+def _parsed(reader: Any, path: Path) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}: {error}; expected fields separated by commas. Look for a quote that is not closed."
+        ) from error
 
 
 def filled(source: ListFile, line: int, row: dict[str, str], columns: tuple[str, ...]) -> bool:
