@@ -265,3 +265,12 @@ def test_shared_lists_are_read(speech_root: Path) -> None:
         trials = read_trials(speech_root / "lists" / f"{name}.csv")
         assert len(trials) == count
         assert all(path.is_file() for path in trials[0].recordings)
+
+
+def test_documentation_names_every_format() -> None:
+    from tinywase.data.speakers import ENGINES
+    from tinywase.data.utterances import UTTERANCE_READERS
+
+    page = (Path(__file__).resolve().parent.parent / "docs" / "data.md").read_text()
+    named = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert named == {reader.name for reader in (*READERS, *UTTERANCE_READERS)} | set(ENGINES)

@@ -57,7 +57,7 @@ def _parsed(reader: Any, path: Path) -> Iterator[list[str]]:
         yield from reader
     except csv.Error as error:
         raise DataError(
-            f"{path}:{reader.line_num}: {error}; expected fields separated by commas. Look for a quote that is not closed."
+            f"{path}:{reader.line_num}: {error}; expected comma-separated fields. Look for a quote that is not closed."
         ) from error
 
 
