@@ -147,7 +147,7 @@ def render_command(
 ) -> None:
     """Write the mixtures of a list as recordings, to listen to or to give to other tools.
 
-    Example: tinywase data render ../shared/speech/lists/test.csv rendered --limit 10
+    Example: tinywase data render mix_2_spk_tt.txt rendered --root /data/wsj0 --limit 10
     """
     from ..data.convert import render_list
     from ..data.lists import read_trials
@@ -217,7 +217,7 @@ def pack_command(
 ) -> None:
     """Decode training sources once into a bank that training maps into memory.
 
-    Example: tinywase data pack ../shared/speech/manifest.csv --split train,train-interference -o bank
+    Example: tinywase data pack LibriSpeech/train-clean-100 -o bank
     """
     from ..data.bank import build_bank
     from ..data.utterances import read_utterances

@@ -91,31 +91,33 @@ def render_list(
         )
     rows = []
     for done, trial in enumerate(trials, start=1):
-        rendered = render_trial(trial, sample_rate_hz)
-        # recipes without a peak guard may exceed full scale, which a file would clip: the parts keep their proportions
-        parts = [part for part in (rendered.mixture, rendered.target, rendered.interference) if part is not None]
-        scale = PEAK_LIMIT / max(PEAK_LIMIT, *(float(np.abs(part).max()) for part in parts))
-        files = {}
-        for part in PARTS:
-            samples = getattr(rendered, part)
-            if samples is not None:
-                factor = 1.0 if part == "enrollment" else scale
-                files[part] = _write(folder / part / f"{trial.mixture_id}.flac", samples * factor, sample_rate_hz)
-        others = (files["interference"],) if "interference" in files else ()
-        rows.append(
-            dataclasses.replace(
-                trial,
-                mixture=files["mixture"],
-                target=files["target"],
-                enrollment=files["enrollment"],
-                interference=others,
-                recipe="files",
-            )
-        )
+        rows.append(_render(trial, folder, sample_rate_hz))
         progress(done / len(trials))
     relative = to_csv(rows).replace(f"{folder.absolute()}/", "")  # so that the folder can be moved
     write_whole(listing, relative.encode(), force=force)
     return listing
+
+
+def _render(trial: Trial, folder: Path, sample_rate_hz: int) -> Trial:
+    """Write the parts of a trial; gives the trial that reads them."""
+    rendered = render_trial(trial, sample_rate_hz)
+    mixed = [part for part in (rendered.mixture, rendered.target, rendered.interference) if part is not None]
+    # recipes without a peak guard may exceed full scale, which a file would clip: the parts keep their proportions
+    scale = PEAK_LIMIT / max(PEAK_LIMIT, *(float(np.abs(part).max()) for part in mixed))
+    files = {}
+    for part in PARTS:
+        samples = getattr(rendered, part)
+        if samples is not None:
+            factor = 1.0 if part == "enrollment" else scale
+            files[part] = _write(folder / part / f"{trial.mixture_id}.flac", samples * factor, sample_rate_hz)
+    return dataclasses.replace(
+        trial,
+        mixture=files["mixture"],
+        target=files["target"],
+        enrollment=files["enrollment"],
+        interference=(files["interference"],) if "interference" in files else (),
+        recipe="files",
+    )
 
 
 def _write(path: Path, samples: np.ndarray, sample_rate_hz: int) -> Path:
