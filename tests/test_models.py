@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -17,7 +19,7 @@ from tinywase.models.gradients import DilatedDepthwise, SharedSlope  # noqa: E40
 TOLERANCE = 2e-5  # float32, sums in another order
 
 
-def build(name: str = "tiny", **changes: object) -> Wase:
+def build(name: str = "tiny", **changes: Any) -> Wase:
     torch.manual_seed(0)
     return Wase(named_config(name, **changes)).eval()
 
@@ -33,8 +35,10 @@ def test_paper_has_exactly_the_papers_parameters(share: bool, core: int) -> None
 
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 4000])
-@pytest.mark.parametrize("changes", [{}, {"causal": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}])
-def test_estimate_and_residual_are_as_long_as_the_mixture(length: int, changes: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"causal": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}]
+)
+def test_estimate_and_residual_are_as_long_as_the_mixture(length: int, changes: dict[str, Any]) -> None:
     model = build(**changes)
     with torch.no_grad():
         result = model(torch.randn(2, length), torch.randn(2, 16))
@@ -52,7 +56,7 @@ def test_estimate_and_residual_add_up_to_what_the_decoder_makes_of_the_whole_lat
     mixture, voiceprint = torch.randn(1, 800), torch.randn(1, 16)
     result = model(mixture, voiceprint)
     model.separator.mask.weight.data.zero_()
-    model.separator.mask.bias.data.fill_(50.0)  # mask 1: the estimate is everything
+    torch.nn.init.constant_(model.separator.mask.bias, 50.0)  # mask 1: the estimate is everything
     whole = model(mixture, voiceprint).estimate
     assert torch.allclose(result.estimate + result.residual, whole, atol=TOLERANCE)
 
@@ -112,7 +116,9 @@ def test_voiceprint_does_not_depend_on_batch_neighbours(kind: str) -> None:
         kind=kind, dimensions=8, filters=16, window=64, hop=32, hidden=12, layers=2, bottleneck=8, dropout=0.5
     )
     torch.manual_seed(0)
-    model = Wase(ModelConfig(name="tiny", filters=16, window=16, bottleneck=8, hidden=8, blocks=1, voiceprint=config)).eval()
+    model = Wase(
+        ModelConfig(name="tiny", filters=16, window=16, bottleneck=8, hidden=8, blocks=1, voiceprint=config)
+    ).eval()
     enrollments = torch.randn(3, 3000)
     with torch.no_grad():
         together = model.enroll(enrollments)

@@ -151,7 +151,7 @@ def test_kmeans_of_a_gaussian_is_the_known_optimum() -> None:
 
 
 def published_staircase(q: SoftSigmoid, weight: Tensor) -> Tensor:
-    """paper.md 4, term by term, for autograd."""
+    """The formula of [Huang22], term by term, for autograd."""
     gaps, total = q.levels.diff(), torch.zeros_like(weight)
     for threshold, gap in zip(q.thresholds, gaps, strict=True):
         total = total + gap * torch.sigmoid(q.temperature * (q.beta * weight - threshold))

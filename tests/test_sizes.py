@@ -1,4 +1,4 @@
-"""The paper's table of sizes, to its last digit (paper.md 5)."""
+"""The paper's table of sizes, to its last digit [Huang22]."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 
 namespace tinywase {
 
-// Zeros after a signal of `count` samples, so that hop + count + tail + hop samples are whole windows (paper.md 7).
+// Zeros after a signal of `count` samples, so that hop + count + tail + hop samples are whole windows (docs/model.md 1).
 inline size_t tail_samples(size_t count, size_t window, size_t hop) { return window - (hop + count % window) % window; }
 
 inline size_t frame_count(size_t count, size_t window, size_t hop) {

@@ -46,7 +46,7 @@ struct NormSums {
     rows++;
   }
   void statistics(int channels, float *gain, float *shift) const {
-    constexpr double epsilon = 1e-8;  // paper.md 7
+    constexpr double epsilon = 1e-8;  // docs/model.md
     const double count = static_cast<double>(rows) * channels, mean = total / count;
     const double variance = std::fmax(squares / count - mean * mean, 0.0);
     const double inverse = 1 / std::sqrt(variance + epsilon);

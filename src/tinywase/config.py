@@ -1,7 +1,7 @@
 """Model configurations: frozen dataclasses hold every default, TOML and model files hold the differences.
 
 Letters of Conv-TasNet [Luo19] and WASE [Hao21]: N encoder filters, L window, B bottleneck channels, H hidden channels,
-P kernel, X blocks per stack, R stacks. `PAPER` is exactly TinyWASE's network [Huang22]; `SMALL` trains on two CPU cores.
+P kernel, X blocks per stack, R stacks. `PAPER` is exactly TinyWASE's network [Huang22]; `SMALL` trains on two cores.
 """
 
 from __future__ import annotations

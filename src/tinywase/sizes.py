@@ -1,4 +1,4 @@
-"""How large a model is, counted two ways: as the paper counts, and as the bytes that are really stored (paper.md 5).
+"""How large a model is, counted two ways: as the paper counts, and as the bytes that are really stored [Huang22].
 
 The paper counts the core (speech encoder, separator, decoder) and leaves out the voiceprint encoder. Quantized are
 the weights of the separator's convolutions; everything else is float32, and each quantized tensor brings two numbers

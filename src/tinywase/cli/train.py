@@ -80,5 +80,6 @@ def _conclude(progress: Progress, folder: Path, steps: int, *, as_json: bool) ->
         return
     ended = "done" if progress.step >= steps else "interrupted; the same command goes on"
     say(
-        f"{folder}: step {progress.step} of {steps}, {facts['audio_h']} h of audio at {facts['audio_per_s']} s/s, {ended}."
+        f"{folder}: step {progress.step} of {steps}, {facts['audio_h']} h of audio at {facts['audio_per_s']} s/s, "
+        f"{ended}."
     )

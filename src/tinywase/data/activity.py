@@ -1,4 +1,4 @@
-"""When somebody speaks: onset/offset labels from clean speech, and the one way an enrollment is prepared (paper.md 2, 3).
+"""When somebody speaks: onset/offset labels from clean speech, and the one way an enrollment is prepared.
 
 Rule: a frame of 32 ms is active if its level is within 20 dB of the loudest frame. Letters: T samples.
 """
@@ -68,7 +68,8 @@ def prepare_enrollment(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     active = trim_to_active(samples - samples.mean(), sample_rate_hz) if len(samples) else samples
     if len(active) < SHORTEST_ENROLLMENT_S * sample_rate_hz:
         raise AudioError(
-            f"enrollment holds {len(active) / sample_rate_hz:.2f} s of speech (frames within {ACTIVE_BELOW_PEAK_DB:.0f} dB "
-            f"of the loudest), expected at least {SHORTEST_ENROLLMENT_S} s. Record a few seconds of the speaker alone."
+            f"enrollment holds {len(active) / sample_rate_hz:.2f} s of speech (frames within "
+            f"{ACTIVE_BELOW_PEAK_DB:.0f} dB of the loudest), expected at least {SHORTEST_ENROLLMENT_S} s. "
+            "Record a few seconds of the speaker alone."
         )
     return scale_to_rms(active, ENROLLMENT_RMS)

@@ -1,4 +1,4 @@
-"""What happens to a voice on its way to a microphone: equalizer, room, band limit, noise. numpy only; [T] float32 in and out.
+"""What happens to a voice on its way to a microphone: equalizer, room, band limit, noise. [T] float32 in and out.
 
 Every function takes its randomness from a passed generator and keeps the length.
 """
@@ -13,7 +13,9 @@ SPEED_OF_SOUND_M_S = 343.0
 
 def change_speed(samples: np.ndarray, speed: float, sample_rate_hz: int) -> np.ndarray:
     """Played `speed` times faster, pitch and formants included: another voice. Shape: [T] -> [T / speed]."""
-    return samples if speed == 1.0 else soxr.resample(samples, sample_rate_hz * speed, sample_rate_hz).astype(np.float32)
+    if speed == 1.0:
+        return samples
+    return soxr.resample(samples, sample_rate_hz * speed, sample_rate_hz).astype(np.float32)
 
 
 def _filtered(samples: np.ndarray, gain: np.ndarray) -> np.ndarray:
@@ -27,7 +29,9 @@ def _spectrum_hz(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     return np.fft.rfftfreq(size, 1 / sample_rate_hz)
 
 
-def equalize(samples: np.ndarray, sample_rate_hz: int, rng: np.random.Generator, *, range_db: float = 6.0) -> np.ndarray:
+def equalize(
+    samples: np.ndarray, sample_rate_hz: int, rng: np.random.Generator, *, range_db: float = 6.0
+) -> np.ndarray:
     """A smooth random response: gains within +-range_db at octave points, interpolated over log frequency."""
     frequency_hz = _spectrum_hz(samples, sample_rate_hz)
     points_hz = np.geomspace(60, sample_rate_hz / 2, 7)
@@ -37,7 +41,7 @@ def equalize(samples: np.ndarray, sample_rate_hz: int, rng: np.random.Generator,
 
 
 def limit_band(samples: np.ndarray, sample_rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A telephone or a cheap microphone: nothing below 50..300 Hz, nothing above 2.5..3.8 kHz, edges an octave/4 wide."""
+    """A telephone or a cheap microphone: nothing below 50..300 Hz, nothing above 2.5..3.8 kHz, edges of octave/4."""
     frequency_hz = np.maximum(_spectrum_hz(samples, sample_rate_hz), 1.0)
     low_hz, high_hz = rng.uniform(50, 300), rng.uniform(2500, 3800)
     octaves_inside = np.minimum(np.log2(frequency_hz / low_hz), np.log2(high_hz / frequency_hz))

@@ -1,6 +1,6 @@
-"""A speech bank: every utterance of a corpus at the model's rate in one memory-mapped file, so that training never decodes.
+"""A speech bank: a corpus at the model's rate in one memory-mapped file, so that training never decodes.
 
-A bank is a folder with `samples.npy` (int16 [total samples]) and `utterances.csv` (speaker, source, use, start, length).
+A bank is a folder with `samples.npy` (int16 [total samples]) and `utterances.csv` (speaker, source, start, length).
 Ten hours at 8 kHz take 580 MB on disk and almost no memory. Letters: T samples.
 """
 
@@ -57,7 +57,8 @@ class SpeechBank:
         except (OSError, ValueError) as error:
             raise DataError(f"{folder}: not a speech bank ({error}). Make one with 'tinywase data pack'.") from error
         utterances = tuple(
-            BankUtterance(r["speaker"], r["source"], r["target"] == "1", int(r["start"]), int(r["length"])) for r in table
+            BankUtterance(row["speaker"], row["source"], row["target"] == "1", int(row["start"]), int(row["length"]))
+            for row in table
         )
         if not utterances or max(u.start + u.length for u in utterances) > len(samples):
             raise DataError(f"{folder}: the bank is empty or cut short. Make it again with 'tinywase data pack'.")
@@ -65,7 +66,8 @@ class SpeechBank:
         for index, utterance in enumerate(utterances):
             by_speaker.setdefault(utterance.speaker, []).append(index)
         targets = sorted(s for s, own in by_speaker.items() if len(own) > 1 and utterances[own[0]].target)
-        return cls(samples, utterances, int(table[0]["rate_hz"]), tuple(targets), {s: tuple(i) for s, i in by_speaker.items()})
+        rate_hz = int(table[0]["rate_hz"])
+        return cls(samples, utterances, rate_hz, tuple(targets), {s: tuple(i) for s, i in by_speaker.items()})
 
     def audio(self, index: int, first: int = 0, count: int | None = None) -> np.ndarray:
         """Samples of utterance `index`. Shape: -> float32 [T]."""

@@ -1,4 +1,4 @@
-"""Mixtures drawn on the fly: first a recipe is drawn (a few numbers, seeded), then it is rendered from a bank (paper.md 3).
+"""Mixtures drawn on the fly: first a recipe is drawn (a few numbers, seeded), then it is rendered from a bank.
 
 A recipe says who speaks, from where, how fast, how loud and through what; the same recipe always gives the same audio.
 Letters: T samples of a segment, E samples of an enrollment, S segments of a batch.
@@ -44,7 +44,8 @@ class MixConfig:
     def __post_init__(self) -> None:
         if self.segment_s < 0.1 or self.enrollment_s < 0.5:
             raise ConfigError(
-                f"mix.segment_s = {self.segment_s}, mix.enrollment_s = {self.enrollment_s}: expected at least 0.1 and 0.5."
+                f"mix.segment_s = {self.segment_s}, mix.enrollment_s = {self.enrollment_s}: "
+                "expected at least 0.1 and 0.5."
             )
         for name in ("from_start", "single", "absent", "third", "pause", "equalizer", "band", "room", "noise"):
             if not 0 <= getattr(self, name) <= 1:
@@ -101,8 +102,8 @@ class Mixer:
     def __post_init__(self) -> None:
         if len(self.bank.target_speakers) < 2:
             raise ConfigError(
-                f"the bank has {len(self.bank.target_speakers)} speakers with two recordings or more, expected at least 2: "
-                "one recording to extract and another to enroll, and somebody else to mix with."
+                f"the bank has {len(self.bank.target_speakers)} speakers with two recordings or more, "
+                "expected at least 2: one recording to extract and another to enroll, and somebody else to mix with."
             )
         self._speakers = list(self.bank.by_speaker)
         self._class_of = {speaker: index for index, speaker in enumerate(self.bank.target_speakers)}
@@ -164,7 +165,7 @@ class Mixer:
 
         An absent target is not among the sounds: its row is zeros.
         """
-        config, rate_hz = self.config, self.bank.sample_rate_hz
+        rate_hz = self.bank.sample_rate_hz
         rng = np.random.default_rng(recipe.seed)
         voices = np.stack([self._voice(voice, recipe.t60_s) for voice in recipe.voices])
         if recipe.absent:
@@ -261,4 +262,5 @@ class Mixer:
             classes.append(self.speaker_class(voice))
             if len(audio) == count:
                 return np.stack(audio), np.array(classes, np.int64)
-        raise AudioError(f"the bank has too few enrollments with half a second of speech: {len(audio)} of {count} found.")
+        found = f"{len(audio)} of {count} found"
+        raise AudioError(f"the bank has too few enrollments with half a second of speech: {found}.")

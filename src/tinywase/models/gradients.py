@@ -19,13 +19,13 @@ class SharedSlope(Function):
     """PReLU with one slope a: y = x where x > 0, else a x."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, slope: Tensor) -> Tensor:
         ctx.save_for_backward(x, slope)
         return functional.prelu(x, slope.to(x.dtype))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
         upper = torch.ops.aten.threshold_backward(grad, x, 0.0)  # grad where x > 0, else 0
         flat_x = x.reshape(-1)
@@ -37,7 +37,7 @@ class DilatedDepthwise(Function):
     """Depthwise convolution without padding: y[f] = b + sum_k w[k] x[f + k d], as P shifted multiply-adds."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
         """Shape: x [B, C, F + (P-1) d], weight [C, 1, P], bias [C] -> [B, C, F]."""
         ctx.save_for_backward(x, weight)
         ctx.dilation, ctx.bias_dtype = dilation, bias.dtype
@@ -51,7 +51,7 @@ class DilatedDepthwise(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight = ctx.saved_tensors
         dilation, frames = ctx.dilation, grad.shape[-1]
         taps = weight.to(grad.dtype)

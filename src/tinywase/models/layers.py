@@ -1,6 +1,6 @@
 """The separator's building blocks: PReLU, norms, depthwise convolution, and the convolution block of Conv-TasNet.
 
-Letters: B batch, C channels, H hidden channels, F frames, P kernel. Every layer that remembers the past takes an explicit
+Letters: B batch, C channels, H hidden channels, F frames, P kernel. Every layer that remembers the past takes a
 `state`; without one it starts from silence, so an offline pass and a stream run the same code and agree.
 """
 
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from .gradients import DilatedDepthwise, SharedSlope
 
-EPSILON = 1e-8  # paper.md 7
+EPSILON = 1e-8  # docs/model.md
 
 
 class PReLU(nn.Module):
@@ -87,7 +87,7 @@ class DepthwiseConv(nn.Conv1d):
         """Past frames a causal convolution needs: (P-1) * dilation."""
         return (self.kernel_size[0] - 1) * self.dilation[0]
 
-    def forward(self, x: Tensor, past: Tensor | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, past: Tensor | None = None) -> Tensor:
         """Shape: [B, H, F] -> [B, H, F]; `past` [B, H, memory_frames] stands before x (zeros if it is left out)."""
         if self.causal:
             past = past if past is not None else x.new_zeros(x.shape[0], x.shape[1], self.memory_frames)
@@ -107,7 +107,7 @@ class BlockState:
 
 
 class ConvBlock(nn.Module):
-    """1x1 expand, PReLU, norm, depthwise, PReLU, norm, then two 1x1: residual (added to x) and skip (paper.md 2.3).
+    """1x1 expand, PReLU, norm, depthwise, PReLU, norm, then two 1x1: residual (added to x) and skip (docs/model.md 3).
 
     The `*_input` identities name the activations that a quantizer may attach to.
     """

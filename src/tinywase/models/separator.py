@@ -1,6 +1,7 @@
-"""The separator: stacks of convolution blocks that turn a latent and a voiceprint into a mask (paper.md 2.3).
+"""The separator: stacks of convolution blocks that turn a latent and a voiceprint into a mask (docs/model.md 3).
 
-Letters: B batch, N encoder filters, C bottleneck channels, F frames, D voiceprint dimensions, X blocks per stack, R stacks.
+Letters: B batch, N encoder filters, C bottleneck channels, F frames, D voiceprint dimensions, X blocks per stack,
+R stacks.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Separator(nn.Module):
         x = self.bottleneck(self.bottleneck_input(self.norm(latent, state.norm)))  # [B, C, F]
         v = None if voiceprint is None or config.cues == "activity" else self.voiceprint_input(voiceprint)
         skips: Tensor | None = None
-        logits = []
+        logits: list[Tensor] = []
         for stack in range(config.stacks):
             x = self._cue(x, v, stack, logits)
             for i in range(config.blocks):

@@ -1,7 +1,7 @@
-"""From an enrollment to a voiceprint: the paper's LSTM encoder and our cheaper convolutional one (paper.md 2.1).
+"""From an enrollment to a voiceprint: the paper's LSTM encoder and our cheaper convolutional one (docs/model.md 1).
 
-Letters: B batch, T samples, F frames, C channels, D dimensions of the voiceprint. The caller trims the enrollment to its
-active parts and brings it to a fixed level first (`tinywase.data.activity.prepare_enrollment`), in training and use alike.
+Letters: B batch, T samples, F frames, C channels, D dimensions of the voiceprint. The caller trims the enrollment to
+its active parts and brings it to a fixed level first (`data.activity.prepare_enrollment`), in training and use alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOG_FLOOR = 1e-5  # power below which the filterbank is silent; enrollments come
 
 
 def pad_to_frames(signal: Tensor, window: int, hop: int) -> Tensor:
-    """Zeros around a signal so that frames cover it: hop on both sides, and a tail to whole windows (paper.md 7).
+    """Zeros around a signal so that frames cover it: hop on both sides, and a tail to whole windows (docs/model.md 1).
 
     Shape: [B, T] -> [B, 1, T + tail + 2 hop]
     """

@@ -1,4 +1,4 @@
-"""WASE, the whole network: audio in, frames, cues, mask, audio out [Hao21; paper.md 2].
+"""WASE, the whole network: audio in, frames, cues, mask, audio out [Hao21; docs/model.md].
 
     enrollment [B, T_e] -> voiceprint_encoder -> voiceprint [B, D]
     mixture [B, T] -> encoder -> latent [B, N, F] -> separator(voiceprint) -> mask [B, N, F]
@@ -62,7 +62,8 @@ class Wase(nn.Module):
         latent = self.encoder(pad_to_frames(mixture, self.config.window, self.config.hop))  # [B, N, F]
         mask, activity = self._masks(latent, voiceprint)
         length = mixture.shape[-1]
-        return Extraction(self._decode(latent * mask, length), self._decode(latent * (1 - mask), length), activity, mask)
+        estimate, residual = self._decode(latent * mask, length), self._decode(latent * (1 - mask), length)
+        return Extraction(estimate, residual, activity, mask)
 
     def enroll(self, enrollment: Tensor) -> Tensor:
         """The voiceprint of a prepared enrollment. Shape: [B, T] -> [B, D]."""

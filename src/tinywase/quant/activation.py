@@ -1,4 +1,4 @@
-"""Activations on 2^bits steps with an integer zero point, straight-through [paper.md 4, 6].
+"""Activations on 2^bits steps with an integer zero point, straight-through [Huang22].
 
     q = clip(rint(x / scale) + zero_point, 0, 2^bits - 1);   x' = (q - zero_point) * scale
 

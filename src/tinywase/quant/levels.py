@@ -75,7 +75,7 @@ def kmeans_centres(values: np.ndarray, count: int, *, iterations: int = 300) -> 
 
 
 def kmeans_thresholds(values: np.ndarray, count: int) -> np.ndarray:
-    """Midpoints between neighbouring k-means centres (paper.md 4). Shape: [any] -> [count - 1]."""
+    """Midpoints between neighbouring k-means centres [Huang22]. Shape: [any] -> [count - 1]."""
     centres = kmeans_centres(values, count)
     return ((centres[1:] + centres[:-1]) / 2).astype(np.float32)
 

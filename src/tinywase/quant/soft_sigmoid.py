@@ -1,4 +1,4 @@
-"""Weights as a sum of sigmoids: the paper's quantizer [Quantization Networks, Yang et al. 2019; paper.md 4].
+"""Weights as a sum of sigmoids: the paper's quantizer [Quantization Networks, Yang et al. 2019; Huang22].
 
     Q(w) = alpha * (sum_i gap_i * s(T (beta w - threshold_i)) - offset)
 

@@ -1,4 +1,4 @@
-"""Samples to frames and back: padding, strided convolution, overlap-add (paper.md 7).
+"""Samples to frames and back: padding, strided convolution, overlap-add (docs/model.md 1).
 
 Letters: T samples, F frames, N filters, L window.
 """
@@ -12,7 +12,7 @@ Array = NDArray[np.float32]
 
 
 def tail_samples(length: int, window: int, hop: int) -> int:
-    """Zeros after a signal, besides one hop on both sides, that complete its last window (paper.md 7)."""
+    """Zeros after a signal, besides one hop on both sides, that complete its last window (docs/model.md 1)."""
     return window - (hop + length % window) % window
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..tensors import PackedTensor
 
 Array = NDArray[np.float32]
-EPSILON = np.float32(1e-8)  # paper.md 7
+EPSILON = np.float32(1e-8)  # docs/model.md
 EXACT_FLOAT32 = 1 << 24  # whole numbers up to here are exact in float32, up to 2^53 in float64
 
 
@@ -163,7 +163,7 @@ class BlockState:
 
 @dataclass(frozen=True)
 class ConvBlock:
-    """1x1 expand, PReLU, norm, depthwise, PReLU, norm, then two 1x1: residual and skip (paper.md 2.3)."""
+    """1x1 expand, PReLU, norm, depthwise, PReLU, norm, then two 1x1: residual and skip (docs/model.md 3)."""
 
     weights: Weights
     name: str

@@ -4,7 +4,7 @@
     mixture [T] -> encoder -> latent [N, F] -> separator(voiceprint) -> mask [N, F]
     latent * mask -> decoder -> estimate [T]
 
-It reads like `models/wase.py` and computes the same, without batches and without gradients (paper.md 2). Letters: T
+It reads like `models/wase.py` and computes the same, without batches and without gradients (docs/model.md). Letters: T
 samples, N encoder filters, C bottleneck channels, F frames, D voiceprint dimensions, L window, R stacks, X blocks.
 """
 

@@ -1,4 +1,4 @@
-"""From an enrollment to a voiceprint in plain numpy: what `models/voiceprint.py` is to training (paper.md 2.1).
+"""From an enrollment to a voiceprint in plain numpy: what `models/voiceprint.py` is to training (docs/model.md 1).
 
 Letters: T samples, F frames, C channels, H hidden units, K inputs, D dimensions of the voiceprint.
 """

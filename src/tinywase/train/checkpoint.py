@@ -43,7 +43,8 @@ def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor]
             metadata: dict[str, Any] = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError) as error:
-        raise FormatError(f"{path}: not a safetensors checkpoint ({error}). Train one with 'tinywase train'.") from error
+        message = f"{path}: not a safetensors checkpoint ({error}). Train one with 'tinywase train'."
+        raise FormatError(message) from error
     if "config" not in metadata:
         raise FormatError(f"{path}: no model configuration in its metadata, expected a checkpoint of 'tinywase train'.")
     return model_config(json.loads(metadata.pop("config"))), tensors, metadata

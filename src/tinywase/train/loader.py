@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ AHEAD = 3  # batches
 
 def batches(
     draw: Callable[[np.random.Generator], dict[str, np.ndarray]], *, seed: int, rank: int, first_step: int
-) -> Iterator[dict[str, Tensor]]:
-    """Endless batches; the one of a step depends only on (seed, rank, step), so a resumed training goes on as if nothing was."""
+) -> Generator[dict[str, Tensor], None, None]:
+    """Endless batches; that of a step depends only on (seed, rank, step), so that a training resumes unnoticed."""
     ready: queue.Queue[dict[str, np.ndarray] | BaseException] = queue.Queue(AHEAD)
     stopped = threading.Event()
 

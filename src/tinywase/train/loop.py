@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -189,7 +188,8 @@ class Trainer:
         if score > self.progress.best_score:
             self.progress.best_score = score
             self._save_weights("best.safetensors")
-        log.info("dev at step %d: %s", self.progress.step, json.dumps({k: round(v, 3) for k, v in sorted(scores.items())}))
+        shown = json.dumps({name: round(value, 3) for name, value in sorted(scores.items())})
+        log.info("dev at step %d: %s", self.progress.step, shown)
         return {f"dev/{key}": value for key, value in scores.items()}
 
     @contextlib.contextmanager

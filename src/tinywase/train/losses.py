@@ -1,4 +1,4 @@
-"""Training losses: signal, permutation-free, activity, speaker (paper.md 3 and what docs/experiments.md added).
+"""Training losses: signal, permutation-free, activity, speaker ([Hao21] and what docs/experiments.md added).
 
 Letters: B batch, T samples, F frames, R stacks, D voiceprint dimensions, K voices the classifier knows.
 """
@@ -15,7 +15,7 @@ FLOOR = 1e-8
 
 
 def si_snr(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Scale-invariant signal-to-noise ratio in dB, means removed (paper.md 3). Shape: [B, T], [B, T] -> [B]."""
+    """Scale-invariant signal-to-noise ratio in dB, means removed [Hao21]. Shape: [B, T], [B, T] -> [B]."""
     estimate = estimate - estimate.mean(-1, keepdim=True)
     reference = reference - reference.mean(-1, keepdim=True)
     energy = reference.square().sum(-1, keepdim=True) + FLOOR
@@ -43,7 +43,7 @@ def signal_loss(kind: str, estimate: Tensor, reference: Tensor, mixture: Tensor)
 
 
 def activity_loss(logits: Tensor, label: Tensor) -> Tensor:
-    """Binary cross-entropy of the R+1 activity estimates, averaged. Shape: logits [B, R+1, F], label [B, F] -> scalar."""
+    """Mean binary cross-entropy of the R+1 activity estimates. Shape: logits [B, R+1, F], label [B, F] -> scalar."""
     return functional.binary_cross_entropy_with_logits(logits.float(), label[:, None].expand_as(logits))
 
 
@@ -58,7 +58,8 @@ class SpeakerClassifier(nn.Module):
     def forward(self, voiceprint: Tensor, speaker: Tensor, *, margin: float | None = None) -> Tensor:
         """Shape: [B, D], int64 [B] -> scalar loss."""
         margin = self.margin if margin is None else margin
-        cosine = functional.linear(functional.normalize(voiceprint.float()), functional.normalize(self.weight))  # [B, K]
+        weight = functional.normalize(self.weight)
+        cosine = functional.linear(functional.normalize(voiceprint.float()), weight)  # [B, K]
         sine = (1 - cosine.square()).clamp_min(1e-6).sqrt()
         harder = cosine * math.cos(margin) - sine * math.sin(margin)  # cos(angle + margin)
         own = functional.one_hot(speaker, cosine.shape[1]).bool()

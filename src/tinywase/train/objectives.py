@@ -1,4 +1,4 @@
-"""The two objectives of training: extract the enrolled voice, or know voices apart (paper.md 3).
+"""The two objectives of training: extract the enrolled voice, or know voices apart [Hao21].
 
 Letters: S segments, T samples, E samples of an enrollment, F frames, R stacks.
 """
@@ -106,7 +106,11 @@ class ExtractionObjective:
             share * ordered + (1 - share) * torch.minimum(ordered, permuted)
         ).mean()
         total = signal
-        logs = {"signal": float(signal.detach()), "ordered": float(ordered.mean().detach()), "swapped": float((permuted < ordered).float().mean())}
+        logs = {
+            "signal": float(signal.detach()),
+            "ordered": float(ordered.mean().detach()),
+            "swapped": float((permuted < ordered).float().mean()),
+        }
         if extraction.activity is not None and config.activity:
             frames = batch["activity"].shape[-1]
             activity = activity_loss(extraction.activity[..., :frames], batch["activity"])
@@ -118,7 +122,7 @@ class ExtractionObjective:
         return total, logs
 
     def _signal_losses(self, extraction: Any, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """Loss of every segment with the outputs as they are, and with the two outputs exchanged. Shape: -> [S], [S]."""
+        """Loss of every segment with the outputs as they are, and with the two exchanged. Shape: -> [S], [S]."""
         config, mixture = self.recipe.loss, batch["mixture"]
         estimate, residual = extraction.estimate.float(), extraction.residual.float()
 

@@ -1,4 +1,4 @@
-"""Checkpoints in the key layout of the published WASE and TinyWASE code (paper.md 7), as networks of ours.
+"""Checkpoints in the key layout of the published WASE and TinyWASE code, as networks of ours.
 
 Their file is torch.save of {"model": state_dict, "config": ..., "updates": n}. It is unpickled with weights_only, so
 that opening it runs nothing. The configuration follows from keys and shapes:

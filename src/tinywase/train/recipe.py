@@ -120,7 +120,8 @@ def read_values(path: Path | str, changes: Iterable[str] = ()) -> dict[str, Any]
     try:
         values = tomllib.loads(path.read_text())
     except OSError as error:
-        raise ConfigError(f"{path}: cannot read the recipe ({error.strerror}). Recipes are in recipes/*.toml.") from error
+        message = f"{path}: cannot read the recipe ({error.strerror}). Recipes are in recipes/*.toml."
+        raise ConfigError(message) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}.") from error
     values.setdefault("name", path.stem)
