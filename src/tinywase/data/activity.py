@@ -13,6 +13,7 @@ FRAME_S = 0.032
 ACTIVE_BELOW_PEAK_DB = 20.0
 ENROLLMENT_RMS = 0.05
 SHORTEST_ENROLLMENT_S = 0.5  # of active speech
+LONGEST_PAUSE_S = 0.3  # that still counts as speaking
 
 
 def frame_levels(samples: np.ndarray, frame_samples: int) -> np.ndarray:
@@ -31,17 +32,21 @@ def active_frames(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     return (power > loudest * 10 ** (-ACTIVE_BELOW_PEAK_DB / 10)) & (power > 0)
 
 
-def activity_label(target: np.ndarray, sample_rate_hz: int, hop: int, frames: int) -> np.ndarray:
-    """The paper's label: 1 from the first to the last active sample of the clean target, else 0.
+def activity_label(
+    target: np.ndarray, sample_rate_hz: int, hop: int, frames: int, *, longest_pause_s: float = LONGEST_PAUSE_S
+) -> np.ndarray:
+    """1 while the clean target speaks, pauses up to `longest_pause_s` included, else 0.
 
-    Frame f of the network is centred on sample f * hop. Shape: [T] -> float32 [frames].
+    The paper's label goes from the first to the last active sample: `longest_pause_s=math.inf`. Frame f of the network is
+    centred on sample f * hop. Shape: [T] -> float32 [frames].
     """
     label = np.zeros(frames, np.float32)
     active = np.flatnonzero(active_frames(target, sample_rate_hz))
     if len(active):
-        frame_samples = round(FRAME_S * sample_rate_hz)
-        first, last = active[0] * frame_samples, (active[-1] + 1) * frame_samples
-        label[-(-first // hop) : -(-last // hop)] = 1.0
+        longest = longest_pause_s / FRAME_S
+        for run in np.split(active, np.flatnonzero(np.diff(active) - 1 > longest) + 1):
+            first, last = (edge * round(FRAME_S * sample_rate_hz) for edge in (run[0], run[-1] + 1))
+            label[-(-first // hop) : -(-last // hop)] = 1.0
     return label
 
 
