@@ -12,7 +12,7 @@ quantizer takes their place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -147,10 +147,16 @@ def freeze(model: nn.Module) -> None:
             model.set_submodule(name, FrozenRange(int(point.bits), positive(point.scale), point.zero_point))
 
 
-def load_quantized(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load the state of an attached network by name, whatever stage its ranges had reached (dynamic, or frozen)."""
+def match_ranges(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give `model` the stage of ranges that `state` was saved at: dynamic points become frozen where it has
+    constants."""
     for name, point in activation_quantizers(model).items():
         if f"{name}.zero_point" in state and isinstance(point, DynamicRange):
             one = torch.ones_like(point.bits)
             model.set_submodule(name, FrozenRange(int(point.bits), one, one))
+
+
+def load_quantized(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load the state of an attached network by name, whatever stage its ranges had reached."""
+    match_ranges(model, state)
     model.load_state_dict(state)

@@ -1,0 +1,174 @@
+"""From a teacher to a student of few bits: `loop.Trainer` with a student in it.
+
+Whatever the strategy (compress_recipe.py), activation ranges end up frozen: calibrated over some batches and then
+trained on with, so that the packed student computes what was trained. A stopped compression goes on by the same
+command.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import to_dict
+from ..data.mixing import Mixer
+from ..errors import ConfigError, TinyWaseError
+from ..files import write_whole
+from ..models import Wase
+from ..quant.activation import FrozenRange
+from ..quant.attach import activation_quantizers, attach, freeze, learn_ranges, set_temperature
+from ..quant.rules import FLOAT_BITS
+from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
+from .checkpoint import save_weights
+from .compress_recipe import CompressRecipe
+from .distill import DistilledExtraction, Student
+from .loop import Progress, Trainer
+from .objectives import ExtractionObjective, Objective, TrainedSystem
+from .student import begin_student, calibrate
+
+log = logging.getLogger(__name__)
+CALIBRATION_SEED = 0xCA11B
+SETTINGS = "compression.json"
+
+
+class Compressor(Trainer):
+    """A compression that can be stopped at any moment and goes on from its last state."""
+
+    recipe: CompressRecipe
+    system: Student
+
+    def __init__(
+        self,
+        recipe: CompressRecipe,
+        teacher: Wase,
+        *,
+        on_step: Callable[[Progress, dict[str, float]], None] | None = None,
+    ) -> None:
+        recipe.distill.check_pair(teacher.config, recipe.model)
+        self.teacher = teacher
+        self.guard = DivergenceGuard()
+        super().__init__(recipe, on_step=on_step)
+        self.averaged = {}
+
+    def _build(self, mixer: Mixer) -> tuple[TrainedSystem, Objective]:
+        recipe = self.recipe
+        base = ExtractionObjective(mixer, recipe)
+        student, fresh = begin_student(recipe.model, self.teacher)
+        if fresh:
+            log.info("%d tensors of the student begin at random, such as %s", len(fresh), fresh[0])
+        attach(student, recipe.quant)
+        if recipe.ranges == "learned":
+            calibrate(student, self._calibration(base))
+            learn_ranges(student)
+        self.teacher.to(self.hardware.device)
+        system = Student(
+            student,
+            frozen_voiceprint=recipe.quant.voiceprint_bits == FLOAT_BITS,
+            watch_features=recipe.distill.features > 0,
+        )
+        return system, DistilledExtraction(base, self.teacher, recipe.distill)
+
+    def run(self) -> Progress:
+        """Train to the last step, or until interrupted; see `finished` for the student."""
+        self._keep_settings()
+        return super().run() if self.recipe.optimizer.steps else self.progress
+
+    def finished(self) -> Wase:
+        """The student as it will be packed: every range frozen."""
+        self._freeze()
+        return self.averaged_model()
+
+    def averaged_model(self) -> Wase:
+        """A copy of the student as it is: quantized weights are not averaged."""
+        return copy.deepcopy(self.system.model).eval()
+
+    def _average(self) -> None:
+        """Nothing: an average of weights on either side of a threshold lies on neither."""
+
+    def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> dict[str, float]:
+        recipe, step = self.recipe, self.progress.step
+        steps = max(1, recipe.optimizer.steps)
+        sharp = max(1.0, recipe.sharp_from * steps)
+        set_temperature(self.system.model, 1 + step / sharp * TEMPERATURE_CAP / TEMPERATURE_STEP)
+        if step >= recipe.freeze_from * steps:
+            self._freeze()
+        logs = super()._step(wrapped, batch)
+        self.guard.see(logs["signal"], step, str(recipe.folder))
+        return logs
+
+    def _freeze(self) -> None:
+        """Calibrate and freeze whatever is not frozen yet."""
+        student = self.system.model
+        if all(isinstance(point, FrozenRange) for point in activation_quantizers(student).values()):
+            return
+        calibrate(student, self._calibration(self.objective))
+        freeze(student)
+
+    def _calibration(self, objective: Objective) -> Iterator[dict[str, Tensor]]:
+        """The same few batches on every process and at every call."""
+        for index in range(self.recipe.calibration_batches):
+            arrays = objective.draw(np.random.default_rng((self.recipe.seed, CALIBRATION_SEED, index)))
+            yield {key: torch.from_numpy(value) for key, value in arrays.items()}
+
+    def _save_weights(self, name: str) -> None:
+        facts = {"step": self.progress.step, "dev": self.progress.scores}
+        metadata = {"training": json.dumps(facts), "quant": json.dumps(to_dict(self.recipe.quant))}
+        save_weights(self.averaged_model(), self.recipe.folder / name, metadata, dtype=torch.float32)
+
+    def _keep_settings(self) -> None:
+        """Write down what is compressed how, and refuse to go on with something else.
+
+        Raises:
+            ConfigError: the folder holds another compression.
+        """
+        recipe, path = self.recipe, self.recipe.folder / SETTINGS
+        settings = {
+            "strategy": recipe.strategy,
+            "ranges": recipe.ranges,
+            "quant": to_dict(recipe.quant),
+            "teacher": to_dict(self.teacher.config),
+            "student": to_dict(recipe.model),
+        }
+        text = json.dumps(settings, indent=2)
+        if path.exists() and (recipe.folder / "state.pt").exists() and path.read_text() != text:
+            raise ConfigError(
+                f"{recipe.folder} holds a compression with other settings (see {SETTINGS} there). Give this one "
+                "another folder with --work, or remove that one."
+            )
+        recipe.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode(), force=True)
+
+
+class DivergenceGuard:
+    """Stops a student that only gets worse: its mean loss over some steps far above the best so far."""
+
+    def __init__(self, *, steps: int = 50, margin_db: float = 6.0) -> None:
+        self.margin_db = margin_db
+        self._best: float | None = None
+        self._recent: deque[float] = deque(maxlen=steps)
+
+    def see(self, signal_db: float, step: int, folder: str) -> None:
+        """Take note of the signal loss (minus dB) of a step.
+
+        Raises:
+            TinyWaseError: the student has diverged.
+        """
+        self._recent.append(signal_db)
+        if len(self._recent) < (self._recent.maxlen or 1):
+            return
+        mean = float(np.mean(self._recent))
+        self._best = mean if self._best is None else min(self._best, mean)
+        if mean > self._best + self.margin_db:
+            raise TinyWaseError(
+                f"the student has diverged at step {step}: its signal loss is {mean:.1f} dB, "
+                f"it was {self._best:.1f} dB. "
+                f"Lower optimizer.learning_rate or take more bits, remove {folder} and run the same command."
+            )

@@ -1,0 +1,163 @@
+"""Distillation: a student learns what its teacher hears, beside or instead of the true target (paper.md 4).
+
+    loss = task * (the teacher's own training loss) + estimate * (-SI-SNR between the estimates of teacher and student)
+         + features * (distance of the features at the end of each stack) + mask * (distance of the masks)
+
+The teacher may be another network, so long as both work at one rate and on one voiceprint encoder: estimates are
+compared sample by sample. Features are compared per channel where the widths agree, else by their energy per frame;
+masks need the same filters and window. Letters: S segments, T samples, C bottleneck channels, F frames, N encoder
+filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+
+from ..config import ModelConfig
+from ..errors import ConfigError
+from ..models import Wase
+from ..quant.attach import match_ranges
+from .losses import si_snr
+from .objectives import Arrays, ExtractionObjective, Tensors, TrainedSystem
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Weights of the losses, and when the teacher begins to speak."""
+
+    task: float = 1.0  # the loss the teacher was trained with; 0 leaves only the teacher
+    estimate: float = 0.2  # the paper's
+    features: float = 0.0
+    mask: float = 0.0
+    voiceprint: float = 1.0  # cosine distance of the voiceprints, where the student's encoder is quantized
+    begin: float = 0.0  # part of the steps before which the teacher is silent; 1: it never speaks
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.begin <= 1:
+            raise ConfigError(f"distill.begin = {self.begin}: expected a part of the steps between 0 and 1.")
+        for name in ("task", "estimate", "features", "mask", "voiceprint"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"distill.{name} = {getattr(self, name)}: expected a weight of 0 or more.")
+
+    def check_pair(self, teacher: ModelConfig, student: ModelConfig) -> None:
+        """Refuse a teacher that this student cannot learn from.
+
+        Raises:
+            ConfigError: another rate, another voiceprint encoder, or masks that cannot be compared.
+        """
+        same = ["sample_rate_hz", "voiceprint"] + (["filters", "window"] if self.mask else [])
+        for name in same:
+            theirs, ours = getattr(teacher, name), getattr(student, name)
+            if theirs != ours:
+                raise ConfigError(
+                    f"the teacher '{teacher.name}' has {name} = {theirs}, the student {ours}: expected the same. "
+                    "Take a teacher of this configuration, or leave the student's [model] out of the recipe."
+                )
+
+
+class StackFeatures:
+    """Outputs of the last block of each stack, from the network's latest pass. Shape of each: [S, C, F]."""
+
+    def __init__(self, model: Wase) -> None:
+        self._seen: list[Tensor] = []
+        config = model.config
+        last = [config.blocks - 1 if config.share_stacks else (i + 1) * config.blocks - 1 for i in range(config.stacks)]
+        for index in sorted(set(last)):  # a shared block is passed once per stack
+            model.separator.blocks[index].register_forward_hook(self._see)
+
+    def _see(self, _: nn.Module, __: object, outputs: tuple[Tensor, Tensor]) -> None:
+        self._seen.append(outputs[0])
+
+    def take(self) -> list[Tensor]:
+        """What was seen since the last call."""
+        seen, self._seen = self._seen, []
+        return seen
+
+
+class Student(TrainedSystem):
+    """A network in training whose weights may be quantized; its voiceprint encoder stays as it is unless quantized."""
+
+    def __init__(self, model: Wase, *, frozen_voiceprint: bool, watch_features: bool) -> None:
+        super().__init__(model, 1, margin=0.0)
+        self.frozen_voiceprint = frozen_voiceprint
+        self.features = StackFeatures(model) if watch_features else None
+        if frozen_voiceprint:
+            model.voiceprint_encoder.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Student:
+        super().train(mode)
+        if self.frozen_voiceprint:
+            self.model.voiceprint_encoder.eval()  # no dropout in what does not learn
+        return self
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Also of a student whose ranges were frozen when it was saved."""
+        match_ranges(self.model, {key.removeprefix("model."): value for key, value in state_dict.items()})
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def forward(self, batch: Tensors) -> dict[str, Any]:
+        with parametrize.cached():  # a shared weight is quantized once a pass, not once a use
+            result = super().forward(batch)
+        return result | {"features": self.features.take() if self.features else []}
+
+
+class DistilledExtraction:
+    """The extraction objective with a teacher beside the truth."""
+
+    def __init__(self, base: ExtractionObjective, teacher: Wase, config: DistillConfig) -> None:
+        config.check_pair(teacher.config, base.recipe.model)
+        self.base, self.config = base, config
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.features = StackFeatures(teacher) if config.features else None
+        self.begin_step = round(config.begin * base.recipe.optimizer.steps)
+
+    def draw(self, rng: np.random.Generator) -> Arrays:
+        """Arrays for a step."""
+        return self.base.draw(rng)
+
+    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Total and parts of the loss of a step."""
+        result = system(batch)
+        total, logs = self.base.losses(result, batch, step)
+        total = self.config.task * total
+        if self.config.begin < 1 and step >= self.begin_step:
+            for name, weight, value in self._distances(result, batch):
+                total = total + weight * value
+                logs[f"teacher_{name}"] = float(value.detach())
+        return total, logs
+
+    def _distances(self, result: dict[str, Any], batch: Tensors) -> Iterator[tuple[str, float, Tensor]]:
+        """Name, weight and value of each distance from the teacher."""
+        config, ours = self.config, result["extraction"]
+        with torch.no_grad():
+            voiceprint = self.teacher.enroll(batch["enrollment"])
+            theirs = self.teacher(batch["mixture"], voiceprint)
+        if config.estimate:
+            yield "estimate", config.estimate, -si_snr(ours.estimate.float(), theirs.estimate.float()).mean()
+        if self.features:
+            pairs = list(zip(reversed(result["features"]), reversed(self.features.take()), strict=False))
+            yield "features", config.features, torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
+        if config.mask:
+            yield "mask", config.mask, functional.mse_loss(ours.mask.float(), theirs.mask.float())
+        if config.voiceprint and result["voiceprints"].requires_grad:
+            ours_v = result["voiceprints"][: len(voiceprint)].float()
+            yield "voiceprint", config.voiceprint, (1 - functional.cosine_similarity(ours_v, voiceprint.float())).mean()
+
+
+def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Squared distance over the teacher's power: of the features, or of their energies per frame where widths differ.
+
+    Shape: [S, C, F], [S, C', F] -> scalar
+    """
+    student, teacher = student.float(), teacher.float()
+    if student.shape[1] != teacher.shape[1]:
+        student, teacher = (functional.normalize(x.square().mean(1), dim=-1) for x in (student, teacher))  # [S, F]
+    return (student - teacher).square().sum() / teacher.square().sum().clamp_min(1e-12)

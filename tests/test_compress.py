@@ -1,0 +1,241 @@
+"""Compression: every strategy ends in a student that can be packed; it resumes; nonsense is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+pytest.importorskip("tensorboard")
+
+from tinywase.config import TINY, named_config  # noqa: E402
+from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
+from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
+from tinywase.models import Wase  # noqa: E402
+from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
+from tinywase.quant.attach import activation_quantizers, float_state, weight_quantizers  # noqa: E402
+from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
+from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
+from tinywase.train.distill import DistillConfig, StackFeatures, feature_distance  # noqa: E402
+from tinywase.train.export import packed_model  # noqa: E402
+from tinywase.train.student import begin_student  # noqa: E402
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few synthetic speakers."""
+    folder = tmp_path_factory.mktemp("compression")
+    voices = make_speakers("source-filter", 3, 1)
+    write_corpus(folder / "speech", voices, utterances=2, seconds=(1.5, 2.0), seed=1, sample_rate_hz=8000)
+    return folder
+
+
+def teacher() -> Wase:
+    torch.manual_seed(3)
+    return Wase(TINY).eval()
+
+
+def recipe(workplace: Path, name: str, **options: Any) -> CompressRecipe:
+    values: dict[str, Any] = {
+        "name": name,
+        "out": str(workplace / name),
+        "calibration_batches": 2,
+        "data": {"bank": str(workplace / "bank"), "sources": [str(workplace / "speech")]},
+        "mix": {"segment_s": 0.5, "enrollment_s": 0.8},
+        "optimizer": {"steps": 4, "batch": 2, "warmup": 1, "decay": 1},
+    }
+    return compress_recipe(TINY, **(values | options))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("share", [False, True])
+def test_every_strategy_ends_in_a_student_that_can_be_packed(workplace: Path, strategy: str, share: bool) -> None:
+    quant = {"bits": 2, "method": "lsq"}
+    settings = recipe(workplace, f"{strategy}-{share}", strategy=strategy, quant=quant, model={"share_stacks": share})
+    compressor = Compressor(settings, teacher())
+    progress = compressor.run()
+    student = compressor.finished()
+    assert progress.step == (0 if strategy == "ptq" else 4)
+    points = activation_quantizers(student)
+    assert all(isinstance(point, FrozenRange) for point in points.values())
+    assert bool(points) == bool(weight_quantizers(student)) == (strategy != "kd")
+    file = packed_model(student, card={})
+    assert file.config.share_stacks is share
+    assert file.tensors["separator.blocks.0.skip.weight"].bits == (32 if strategy == "kd" else 2)
+
+
+def test_what_each_strategy_means() -> None:
+    steps = {strategy: compress_recipe(TINY, strategy=strategy) for strategy in STRATEGIES}
+    assert steps["ptq"].optimizer.steps == 0
+    assert {name: r.distill.begin for name, r in steps.items() if r.optimizer.steps} == {
+        "qat": 1.0,
+        "kd": 0.0,
+        "qat-then-kd": 0.5,
+        "daq": 0.0,
+    }
+    assert (steps["kd"].quant.bits, steps["daq"].quant.bits, steps["daq"].quant.activation_bits) == (32, 3, 8)
+
+
+def test_the_teacher_speaks_only_from_its_step_on(workplace: Path) -> None:
+    seen: list[bool] = []
+    settings = recipe(workplace, "handover", strategy="qat-then-kd")
+    Compressor(settings, teacher(), on_step=lambda progress, logs: seen.append("teacher_estimate" in logs)).run()
+    assert seen == [False, False, True, True]
+
+
+def test_frozen_voiceprint_encoder_does_not_change_and_everything_else_learns(workplace: Path) -> None:
+    before = teacher().state_dict()
+    compressor = Compressor(recipe(workplace, "frozen", quant={"bits": 3}), teacher())
+    compressor.run()
+    after = float_state(compressor.finished())
+    for name, value in after.items():
+        same = torch.equal(value.cpu(), before[name])
+        idle = name.startswith("voiceprint_encoder.") or name.startswith(
+            f"separator.blocks.{len(compressor.system.model.separator.blocks) - 1}.residual"
+        )
+        assert same == idle, name
+
+
+def test_quantized_voiceprint_encoder_learns_from_the_teachers_voiceprints(workplace: Path) -> None:
+    logged: list[dict[str, float]] = []
+    quant = {"bits": 3, "method": "lsq", "voiceprint_bits": 4}
+    settings = recipe(workplace, "voiceprint", quant=quant, distill={"features": 0.1, "mask": 0.1})
+    compressor = Compressor(settings, teacher(), on_step=lambda progress, logs: logged.append(logs))
+    compressor.run()
+    assert {"teacher_estimate", "teacher_voiceprint", "teacher_features", "teacher_mask"} <= set(logged[-1])
+    assert any(name.startswith("voiceprint_encoder.") for name in weight_quantizers(compressor.finished()))
+
+
+@pytest.mark.parametrize("ranges", ["dynamic", "learned"])
+@pytest.mark.parametrize("stop", [2, 4])  # before and after the ranges are frozen
+def test_a_stopped_compression_goes_on_as_if_nothing_was(workplace: Path, ranges: str, stop: int) -> None:
+    quant = {"bits": 3, "method": "soft-sigmoid" if ranges == "dynamic" else "lsq"}
+    optimizer = {"steps": 5, "batch": 2, "warmup": 1, "decay": 1}
+    common: dict[str, Any] = {"quant": quant, "ranges": ranges, "freeze_from": 0.5, "optimizer": optimizer}
+    whole = Compressor(recipe(workplace, f"whole-{ranges}-{stop}", **common), teacher())
+    whole.run()
+    name = f"parts-{ranges}-{stop}"
+    first = Compressor(recipe(workplace, name, **common), teacher(), on_step=lambda p, _: _stop(first, p.step == stop))
+    assert first.run().step == stop
+    kind = FrozenRange if stop == 4 else DynamicRange if ranges == "dynamic" else LearnedRange
+    assert {type(point) for point in activation_quantizers(first.system.model).values()} == {kind}
+    second = Compressor(recipe(workplace, name, **common), teacher())
+    assert second.run().step == 5
+    states = [c.finished().state_dict() for c in (whole, second)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def _stop(trainer: Compressor, now: bool) -> None:
+    trainer._stop = now
+
+
+def test_a_folder_of_another_compression_is_refused(workplace: Path) -> None:
+    Compressor(recipe(workplace, "same"), teacher()).run()
+    with pytest.raises(ConfigError, match=r"holds a compression with other settings.*--work"):
+        Compressor(recipe(workplace, "same", quant={"bits": 2}), teacher()).run()
+
+
+def test_a_student_that_only_gets_worse_is_stopped_with_step_and_remedy() -> None:
+    guard = DivergenceGuard(steps=5, margin_db=6.0)
+    for step in range(20):
+        guard.see(-8.0 - step / 20, step, "runs/x")
+    for step in range(20, 22):
+        guard.see(5.0, step, "runs/x")
+    with pytest.raises(TinyWaseError, match=r"diverged at step 22: .*Lower optimizer\.learning_rate.*remove runs/x"):
+        guard.see(5.0, 22, "runs/x")
+
+
+def test_a_student_whose_loss_is_not_finite_is_stopped(workplace: Path) -> None:
+    compressor = Compressor(recipe(workplace, "nan"), teacher())
+    with torch.no_grad():
+        compressor.system.model.separator.output_slope.weight.fill_(float("nan"))
+    with pytest.raises(TinyWaseError, match=r"the loss became nan at step 0"):
+        compressor.run()
+
+
+@pytest.mark.parametrize(
+    ("student", "message"),
+    [
+        (dataclasses.replace(TINY, sample_rate_hz=16000), "sample_rate_hz = 8000, the student 16000"),
+        (named_config("small"), "has voiceprint = "),
+    ],
+)
+def test_a_teacher_of_another_kind_is_refused(student: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        DistillConfig().check_pair(TINY, student)
+
+
+def test_masks_of_other_filters_cannot_be_compared() -> None:
+    student = dataclasses.replace(TINY, filters=16)
+    DistillConfig().check_pair(TINY, student)
+    with pytest.raises(ConfigError, match="filters = 32, the student 16"):
+        DistillConfig(mask=0.1).check_pair(TINY, student)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "magic"}, "strategy = 'magic': expected one of ptq, qat"),
+        ({"quant": {"bits": 0}}, "bits = 0: expected 1 to 8"),
+        ({"quant": {"bits": 9}}, "bits = 9: expected 1 to 8"),
+        ({"quant": {"bit": 3}}, "unknown key 'quant.bit'. Did you mean 'bits'"),
+        ({"ranges": "guessed"}, "ranges = 'guessed'"),
+        ({"freeze_from": 2.0}, "freeze_from = 2.0"),
+        ({"calibration_batches": 0}, "calibration_batches = 0"),
+        ({"distill": {"begin": -1.0}}, "distill.begin = -1.0"),
+        ({"distill": {"mask": -1.0}}, "distill.mask = -1.0"),
+        ({"loss": {"speaker": 0.5}}, "loss.speaker at 0"),
+    ],
+)
+def test_impossible_recipes_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compress_recipe(TINY, **options)
+
+
+def test_a_shared_student_begins_as_the_teachers_first_stack() -> None:
+    theirs = teacher()
+    student, fresh = begin_student(dataclasses.replace(TINY, share_stacks=True), theirs)
+    assert not fresh
+    first = "separator.blocks.1.skip.weight"
+    assert torch.equal(student.state_dict()[first], theirs.state_dict()[first])
+    wider, fresh = begin_student(dataclasses.replace(TINY, hidden=30), theirs)
+    assert "separator.blocks.0.expand.weight" in fresh
+    assert torch.equal(wider.encoder.weight, theirs.encoder.weight)
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_features_are_the_ends_of_the_stacks(share: bool) -> None:
+    model = Wase(dataclasses.replace(TINY, share_stacks=share))
+    features = StackFeatures(model)
+    model(torch.randn(2, 800), torch.randn(2, TINY.voiceprint.dimensions))
+    taken = features.take()
+    assert len(taken) == TINY.stacks
+    assert all(value.shape[:2] == (2, TINY.bottleneck) for value in taken)
+    assert features.take() == []
+
+
+def test_feature_distance_is_zero_for_equals_and_works_across_widths() -> None:
+    a = torch.randn(2, 6, 30)
+    assert float(feature_distance(a, a)) == 0.0
+    assert float(feature_distance(torch.zeros_like(a), a)) == pytest.approx(1.0)
+    assert float(feature_distance(torch.cat([a, a], 1), a)) == pytest.approx(0.0, abs=1e-6)
+    assert float(feature_distance(torch.randn(2, 4, 30), a)) > 0.01
+
+
+def test_every_shipped_compression_loads() -> None:
+    found = {path.stem: compress_recipe(TINY, path=path) for path in RECIPES.glob("compress-*.toml")}
+    assert {r.strategy for r in found.values()} >= set(STRATEGIES)
+
+
+def test_calibration_batches_are_the_same_at_every_call(workplace: Path) -> None:
+    compressor = Compressor(recipe(workplace, "calibration"), teacher())
+    first, second = ([b["mixture"].numpy() for b in compressor._calibration(compressor.objective)] for _ in range(2))
+    assert len(first) == 2
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
