@@ -1,14 +1,11 @@
-"""One default, wherever it can be given: command line, Python, configuration, recipe."""
+"""One default, wherever it can be given: on the command line or in Python."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +14,6 @@ from tinywase.cli.main import COMMANDS
 from tinywase.evaluate.run import evaluate as evaluate_run
 from tinywase.runtime.extractor import ABSENT, Extractor
 from tinywase.runtime.model import RUNTIMES, open_model
-
-RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
 
 
 def command(name: str) -> Callable[..., Any]:
@@ -56,27 +51,3 @@ def test_choices_of_the_command_line_are_those_of_python() -> None:
 
     assert {choice.value for choice in Absent} == set(ABSENT)
     assert {choice.value for choice in Runtime} == set(RUNTIMES)
-
-
-def differences(values: dict[str, Any], defaults: dict[str, Any], where: str = "") -> Iterator[str]:
-    """Keys of `values` that say what is the default anyway."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from differences(value, defaults[key], f"{where}{key}.")
-        elif value == defaults[key] or (isinstance(value, list) and tuple(value) == defaults[key]):
-            yield f"{where}{key}"
-
-
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_recipes_load_and_name_only_what_differs(path: Path) -> None:
-    pytest.importorskip("torch")
-    from tinywase.config import CONFIGS
-    from tinywase.train.recipe import Recipe, load_recipe
-
-    recipe = load_recipe(path)
-    values = tomllib.loads(path.read_text())
-    model = values.pop("model", {})
-    repeated = list(differences(values, dataclasses.asdict(Recipe())))
-    repeated += list(differences({**model, "name": ""}, dataclasses.asdict(CONFIGS[recipe.model.name]), "model."))
-    repeated.remove("data.bank") if "data.bank" in repeated else None  # said because every recipe shares it
-    assert not repeated, f"{path.name} repeats defaults: {', '.join(repeated)}"
