@@ -41,6 +41,10 @@ class QuantConfig:
             if getattr(self, label) not in allowed:
                 raise ConfigError(f"{label} = {getattr(self, label)!r}: expected one of {', '.join(allowed)}.")
 
+    def plan(self, bits: int) -> WeightPlan:
+        """A weight of that width; beyond 7 bits there is only the symmetric table."""
+        return WeightPlan(bits, self.method, "symmetric" if bits == MAX_BITS else self.levels, self.per_channel)
+
 
 @dataclass(frozen=True)
 class WeightPlan:
@@ -67,8 +71,7 @@ def plan_weights(shapes: Mapping[str, tuple[int, ...]], config: QuantConfig) -> 
             if fnmatchcase(name, pattern):
                 bits = width
         if bits != FLOAT_BITS:
-            table = "symmetric" if bits == MAX_BITS else config.levels
-            plans[name] = WeightPlan(bits, config.method, table, config.per_channel)
+            plans[name] = config.plan(bits)
     return plans
 
 
