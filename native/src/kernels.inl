@@ -5,11 +5,6 @@
 constexpr int kVectors = kPanel / F32::width;
 constexpr int kRowBlock = 48;  // rows whose inputs stay in the first-level cache while a panel of weights passes over them
 
-template <int Rows>
-struct Tile {
-  F32 v[Rows][kVectors];
-};
-
 struct RowSums {
   F32 total[kRowBlock], squares[kRowBlock];
 };
@@ -34,9 +29,9 @@ inline F32 exponential(F32 x) {
 
 inline F32 sigmoid(F32 x) { return div(set(1), add(set(1), exponential(sub(set(0), x)))); }
 
-// Values of row `row`, columns `column` and on, to where the epilogue wants them.
+// Where the epilogue wants the values of one row, columns `column` and on; returns them as the sums need them.
 template <Epilogue kind>
-inline void emit(const GemmOutput &o, int row, int column, F32 v, RowSums &sums, int row_in_block) {
+inline F32 emit(const GemmOutput &o, int row, int column, F32 v) {
   float *out = o.out + row * o.out_stride + column;
   if (kind == Epilogue::accumulate) {
     if (column >= o.split) out = o.second + row * o.out_stride + (column - o.split);
@@ -44,21 +39,20 @@ inline void emit(const GemmOutput &o, int row, int column, F32 v, RowSums &sums,
   }
   if (kind == Epilogue::mask) v = mul(sigmoid(v), load(o.latent + row * o.latent_stride + column));
   if (kind == Epilogue::prelu_sums) v = prelu(v, set(o.slope));
-  if (kind == Epilogue::prelu_sums || kind == Epilogue::store_sums) {
-    sums.total[row_in_block] = add(sums.total[row_in_block], v);
-    sums.squares[row_in_block] = fma(v, v, sums.squares[row_in_block]);
-  }
   store(out, v);
+  return v;
 }
 
-// Rows x kPanel products in registers, step k by step k.
+constexpr int kMostRows = kRows > kIntRows ? kRows : kIntRows;
+
+// Rows x kPanel sums: accumulated in registers step k by step k, then put into `out` [Rows, kPanel].
 template <int Rows>
-inline Tile<Rows> multiply(const GemmF32 &g, const float *input, const float *panel) {
-  Tile<Rows> acc;
+void multiply(const GemmF32 &g, const float *input, const float *panel, float *out) {
+  F32 acc[Rows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++)
 #pragma GCC unroll 16
-    for (int j = 0; j < kVectors; j++) acc.v[r][j] = set(0);
+    for (int j = 0; j < kVectors; j++) acc[r][j] = set(0);
   for (int k = 0; k < g.depth; k++, panel += kPanel) {
     F32 w[kVectors];
 #pragma GCC unroll 16
@@ -67,67 +61,98 @@ inline Tile<Rows> multiply(const GemmF32 &g, const float *input, const float *pa
     for (int r = 0; r < Rows; r++) {
       const F32 x = set(input[r * g.input_stride + k]);
 #pragma GCC unroll 16
-      for (int j = 0; j < kVectors; j++) acc.v[r][j] = fma(x, w[j], acc.v[r][j]);
+      for (int j = 0; j < kVectors; j++) acc[r][j] = fma(x, w[j], acc[r][j]);
     }
   }
-  return acc;
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; j++) store(out + r * kPanel + j * F32::width, acc[r][j]);
+}
+
+// Calls the instance of a tile that is unrolled for `rows` <= Most rows.
+template <int Most>
+inline void float_rows(const GemmF32 &g, int rows, const float *input, const float *panel, float *out) {
+  if (rows == Most)
+    multiply<Most>(g, input, panel, out);
+  else if constexpr (Most > 1)
+    float_rows<Most - 1>(g, rows, input, panel, out);
+}
+
+template <int Most>
+inline void int_rows(const GemmInt8 &g, int rows, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
+  if (rows == Most)
+    int_tile<Most>(g, input, panel, start, out);
+  else if constexpr (Most > 1)
+    int_rows<Most - 1>(g, rows, input, panel, start, out);
 }
 
 struct FloatProduct {
   using Gemm = GemmF32;
+  using Sum = float;
   static constexpr int rows = kRows;
 
-  template <int Rows, Epilogue kind>
-  static inline void tile(const GemmF32 &g, int row, int column, RowSums &sums, int row_in_block) {
-    const GemmOutput &o = g.output;
-    const Tile<Rows> acc = multiply<Rows>(g, g.input + row * g.input_stride, g.panels + static_cast<size_t>(column) * g.depth);
-    for (int j = 0; j < kVectors; j++) {
-      const int c = column + j * F32::width;
-      const F32 bias = load(o.bias + c);
-      const F32 weight_sum = o.row_gain ? load(o.weight_sum + c) : set(0);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; r++) {
-        F32 v = acc.v[r][j];
-        if (o.row_gain)
-          v = fma(set(o.row_gain[row + r]), v, fma(set(o.row_shift[row + r]), weight_sum, bias));
-        else
-          v = add(v, bias);
-        emit<kind>(o, row + r, c, v, sums, row_in_block + r);
-      }
-    }
+  static void sums(const GemmF32 &g, int count, int row, int column, float *out) {
+    float_rows<kRows>(g, count, g.input + row * g.input_stride, g.panels + static_cast<size_t>(column) * g.depth, out);
   }
+
+  // What one vector of columns needs for every row.
+  struct Columns {
+    F32 bias, weight_sum;
+    void fetch(const GemmOutput &o, int column) {
+      bias = load(o.bias + column);
+      weight_sum = o.row_gain ? load(o.weight_sum + column) : set(0);
+    }
+    F32 value(const GemmOutput &o, const float *sum, int row) const {
+      if (!o.row_gain) return add(load(sum), bias);
+      return fma(set(o.row_gain[row]), load(sum), fma(set(o.row_shift[row]), weight_sum, bias));
+    }
+  };
 };
 
 struct IntProduct {
   using Gemm = GemmInt8;
+  using Sum = int32_t;
   static constexpr int rows = kIntRows;
 
-  template <int Rows, Epilogue kind>
-  static inline void tile(const GemmInt8 &g, int row, int column, RowSums &sums, int row_in_block) {
-    alignas(64) int32_t acc[Rows][kPanel];
+  static void sums(const GemmInt8 &g, int count, int row, int column, int32_t *out) {
     const int8_t *panel = g.panels + static_cast<size_t>(column) * g.depth;
-    int_tile<Rows>(g, g.input + row * g.input_stride, panel, g.start + column, acc);
-    for (int j = 0; j < kVectors; j++) {
-      const int c = column + j * F32::width;
-      const F32 scale = load(g.output.scale + c), bias = load(g.output.bias + c);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; r++)
-        emit<kind>(g.output, row + r, c, fma(from_int(acc[r] + j * F32::width), scale, bias), sums, row_in_block + r);
-    }
+    int_rows<kIntRows>(g, count, g.input + row * g.input_stride, panel, g.start + column, out);
   }
-};
 
-// A tile of `rows` <= Most rows: finds the instance that is unrolled for this number.
-template <class Product, Epilogue kind, int Most>
-inline void some_rows(const typename Product::Gemm &g, int rows, int row, int column, RowSums &sums, int row_in_block) {
-  if (rows == Most)
-    Product::template tile<Most, kind>(g, row, column, sums, row_in_block);
-  else if constexpr (Most > 1)
-    some_rows<Product, kind, Most - 1>(g, rows, row, column, sums, row_in_block);
-}
+  struct Columns {
+    F32 bias, scale;
+    void fetch(const GemmOutput &o, int column) {
+      bias = load(o.bias + column);
+      scale = load(o.scale + column);
+    }
+    F32 value(const GemmOutput &, const int32_t *sum, int) const { return fma(from_int(sum), scale, bias); }
+  };
+};
 
 // The next tile's rows when `left` are to do: full tiles, and the last two of about equal size.
 inline int tile_rows(int left, int most) { return left >= 2 * most || left <= most ? (left < most ? left : most) : (left + 1) / 2; }
+
+// The epilogue of `rows` rows from `row` on, one panel wide; `place` is the first row's in the sums.
+template <class Product, Epilogue kind>
+inline void emit_tile(const GemmOutput &o, const typename Product::Sum *products, int row, int rows, int column, RowSums &sums,
+                      int place) {
+  constexpr bool with_sums = kind == Epilogue::prelu_sums || kind == Epilogue::store_sums;
+  typename Product::Columns columns[kVectors];
+#pragma GCC unroll 16
+  for (int j = 0; j < kVectors; j++) columns[j].fetch(o, column + j * F32::width);
+  for (int r = 0; r < rows; r++, products += kPanel) {
+    F32 total = set(0), squares = set(0);
+    if (with_sums) total = sums.total[place + r], squares = sums.squares[place + r];
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; j++) {
+      const F32 v = emit<kind>(o, row + r, column + j * F32::width, columns[j].value(o, products + j * F32::width, row + r));
+      total = add(total, v);
+      squares = fma(v, v, squares);
+    }
+    if (with_sums) sums.total[place + r] = total, sums.squares[place + r] = squares;
+  }
+}
 
 template <class Product, Epilogue kind>
 void gemm_blocks(const typename Product::Gemm &g) {
@@ -137,10 +162,12 @@ void gemm_blocks(const typename Product::Gemm &g) {
     if (kind == Epilogue::prelu_sums || kind == Epilogue::store_sums)
       for (int r = 0; r < count; r++) sums.total[r] = sums.squares[r] = set(0);
     for (int column = 0; column < g.columns; column += kPanel)
-      for (int r = 0; r < count;) {
-        const int rows = tile_rows(count - r, Product::rows);
-        some_rows<Product, kind, Product::rows>(g, rows, block + r, column, sums, r);
-        r += rows;
+      for (int first = 0; first < count;) {
+        const int rows = tile_rows(count - first, Product::rows);
+        alignas(64) typename Product::Sum products[kMostRows * kPanel];
+        Product::sums(g, rows, block + first, column, products);
+        emit_tile<Product, kind>(g.output, products, block + first, rows, column, sums, first);
+        first += rows;
       }
     if (kind == Epilogue::prelu_sums || kind == Epilogue::store_sums)
       for (int r = 0; r < count; r++) {

@@ -90,7 +90,7 @@ inline void multiply_add(__m256i &acc, __m256i codes, __m256i weights) {
 // maddubs gives two 16-bit sums of two products per column; `flush` of them add up in 16 bits without overflow, then they are
 // widened to 32. With 3-bit weights that is every 21 steps, which is what makes this path fast.
 template <int Rows>
-inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t (&out)[Rows][kPanel]) {
+inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
   const __m256i ones = _mm256_set1_epi16(1);
   for (int k = 0; k < g.depth;) {
     const int end = k + 4 * g.flush < g.depth ? k + 4 * g.flush : g.depth;
@@ -111,7 +111,7 @@ inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *p
     for (int r = 0; r < Rows; r++)
 #pragma GCC unroll 2
       for (int j = 0; j < 2; j++) {
-        __m256i *total = reinterpret_cast<__m256i *>(out[r] + 8 * j);
+        __m256i *total = reinterpret_cast<__m256i *>(out + r * kPanel + 8 * j);
         *total = _mm256_add_epi32(*total, _mm256_madd_epi16(acc[r][j], ones));
       }
   }
@@ -119,7 +119,7 @@ inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *p
 
 // 8-bit weights overflow 16 bits at once: widen both sides to 16 bits and multiply into 32.
 template <int Rows>
-inline void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t (&out)[Rows][kPanel]) {
+inline void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
   for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4)
     for (int part = 0; part < 4; part++) {  // four columns of four weights
       const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(panel + 16 * part)));
@@ -128,16 +128,16 @@ inline void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *pan
         const __m256i products = _mm256_madd_epi16(codes, w);  // two sums per column
         const __m256i both = _mm256_add_epi32(products, _mm256_srli_epi64(products, 32));
         const __m256i columns = _mm256_permutevar8x32_epi32(both, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
-        __m128i *total = reinterpret_cast<__m128i *>(out[r] + 4 * part);
+        __m128i *total = reinterpret_cast<__m128i *>(out + r * kPanel + 4 * part);
         *total = _mm_add_epi32(*total, _mm256_castsi256_si128(columns));
       }
     }
 }
 
 template <int Rows>
-inline void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
-                     int32_t (&out)[Rows][kPanel]) {
-  for (int r = 0; r < Rows; r++) __builtin_memcpy(out[r], start, sizeof out[r]);
+void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
+                     int32_t *out) {
+  for (int r = 0; r < Rows; r++) __builtin_memcpy(out + r * kPanel, start, kPanel * sizeof *start);
   g.flush ? narrow_tile<Rows>(g, input, panel, out) : wide_tile<Rows>(g, input, panel, out);
 }
 

@@ -9,7 +9,7 @@
 namespace tinywase {
 namespace scalar {
 
-constexpr int kPanel = 16, kRows = 4, kIntRows = 4, kCodeOffset = 0;
+constexpr int kPanel = 16, kRows = 2, kIntRows = 2, kCodeOffset = 0;
 
 struct F32 {
   static constexpr int width = 8;
@@ -62,16 +62,14 @@ inline void depthwise_sums(const DepthwiseInt8 &d, int channel, int32_t *out) {
 }
 
 template <int Rows>
-inline void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
-                     int32_t (&out)[Rows][kPanel]) {
+void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
   for (int r = 0; r < Rows; r++)
-    for (int j = 0; j < kPanel; j++) out[r][j] = start[j];
+    for (int j = 0; j < kPanel; j++) out[r * kPanel + j] = start[j];
   for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4)
     for (int r = 0; r < Rows; r++) {
       const uint8_t *codes = input + r * g.input_stride + k;
       for (int j = 0; j < kPanel; j++)
-        out[r][j] += codes[0] * panel[j * 4] + codes[1] * panel[j * 4 + 1] + codes[2] * panel[j * 4 + 2] +
-                     codes[3] * panel[j * 4 + 3];
+        for (int i = 0; i < 4; i++) out[r * kPanel + j] += codes[i] * panel[j * 4 + i];
     }
 }
 
