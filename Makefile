@@ -33,8 +33,9 @@ lint: $(VENV)/.dev  ## ruff and mypy
 bench: $(VENV)/.dev  ## Measure speed and sizes on this machine
 	@$(BIN)/python bench/speed.py
 
-docs: $(VENV)/.dev  ## Rewrite what is generated: docs/cli.md, the README's table
+docs: $(VENV)/.dev  ## Rewrite what is generated: docs/cli.md, format.md, model.md, demo.png, the README's table
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/tinywase demo -o out/demo --force >/dev/null && cp out/demo/picture.png docs/demo.png
 
 install: $(VENV)/.core  ## Only install, with the five core dependencies
 	@echo "Installed: $(BIN)/tinywase"

@@ -149,7 +149,7 @@ def results_table(results: list[dict[str, Any]]) -> str:
     if not results:
         return "*(not measured yet)*"
     first = results[0]
-    head = ["", "file", *(LISTS[list_of(result)] for result in results), "PESQ", "ESTOI", "wrong voice", "RTF"]
+    head = ["system", "file", *(LISTS[list_of(result)] for result in results), "PESQ", "ESTOI", "wrong voice", "RTF"]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *(row(system, results) for system in first["systems"])]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{legend(results)}"
@@ -163,7 +163,8 @@ def row(system: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     ]
     gains = [number(s, "si_sdr_improvement_mean", 2, unit=" dB") for s in found]
     cells = [number(system, "pesq_mean", 2), number(system, "estoi_mean", 3), percent(system, "confusion_rate")]
-    return [NAMES.get(name, f"**{name}**"), file_size(name), *gains, *cells, number(system, "rtf", 3)]
+    speed = "–" if name in NAMES else number(system, "rtf", 3)
+    return [NAMES.get(name, f"**{name}**"), file_size(name), *gains, *cells, speed]
 
 
 def legend(results: list[dict[str, Any]]) -> str:
