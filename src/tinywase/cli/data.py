@@ -215,10 +215,11 @@ def pack_command(
     split: Split = "",
     force: Force = False,
 ) -> None:
-    """Decode training sources once into a bank that training maps into memory.
+    """Decode training sources once into a bank that training maps into memory; one archive is a source too.
 
     Example: tinywase data pack LibriSpeech/train-clean-100 -o bank
     """
+    from ..data.archive import is_archive, unpack_archive
     from ..data.bank import build_bank
     from ..data.utterances import read_utterances
     from ..errors import OutputError
@@ -228,17 +229,38 @@ def pack_command(
             f"'{out}' is a bank already: nothing was written. Choose another folder or replace it (--force)."
         )
     rules = remap_rules(remap)
-    rows = [
-        row
-        for path in sources
-        for row in read_utterances(path, root=root, remap=rules, split=split if path.is_file() else "")
-    ]
     with progress_bar("packing") as progress:
-        bank = build_bank(rows, out, rate, progress=lambda done: progress(done / len(rows)))
+        if len(sources) == 1 and is_archive(sources[0]):
+            bank = unpack_archive(sources[0], out, progress=progress)
+        else:
+            rows = [
+                row
+                for path in sources
+                for row in read_utterances(path, root=root, remap=rules, split=split if path.is_file() else "")
+            ]
+            bank = build_bank(rows, out, rate, progress=lambda done: progress(done / len(rows)))
     note(
-        f"{out}: {len(bank.utterances)} utterances, {bank.seconds / 3600:.2f} h at {rate} Hz, "
+        f"{out}: {len(bank.utterances)} utterances, {bank.seconds / 3600:.2f} h at {bank.sample_rate_hz} Hz, "
         f"{len(bank.by_speaker)} speakers, {len(bank.target_speakers)} of them with two recordings or more."
     )
+
+
+@app.command("archive")
+def archive_command(
+    bank: Annotated[Path, typer.Argument(metavar="BANK", help="Folder that `data pack` made.")],
+    out: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The archive to write.")],
+    kbit: Annotated[float, typer.Option(min=6, max=256, help="Bit rate in kbit/s; 13 is 5.9 MB an hour.")] = 13.0,
+    force: Force = False,
+) -> None:
+    """Write a bank as one small lossy file (Opus), to carry it to another machine; `data pack FILE.zip` unpacks it.
+
+    Example: tinywase data archive runs/bank speech.zip
+    """
+    from ..data.archive import write_archive
+
+    with progress_bar("encoding") as progress:
+        write_archive(bank, out, kbit_per_s=kbit, force=force, progress=progress)
+    note(f"{out}: {out.stat().st_size / 1e6:.1f} MB.")
 
 
 def _options(

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from ..data.archive import is_archive, unpack_archive
 from ..data.bank import SpeechBank, build_bank
 from ..data.utterances import Utterance, read_utterances
 from ..errors import ConfigError
 from .recipe import DataConfig
 
 
-def open_bank(
-    config: DataConfig, sample_rate_hz: int, *, progress: Callable[[int], None] = lambda done: None
-) -> SpeechBank:
+def open_bank(config: DataConfig, sample_rate_hz: int) -> SpeechBank:
     """The recipe's bank, made from its sources if it is not there yet.
 
     Raises:
         ConfigError: no bank and no sources, or a bank of another rate.
     """
     folder = Path(config.bank)
-    if not (folder / "utterances.csv").exists():
-        if not config.sources:
-            raise ConfigError(f"data.bank = '{folder}' does not exist: give data.sources to make it from.")
-        utterances: list[Utterance] = []
-        for source in config.sources:
-            splits = config.split if Path(source).is_file() else ""  # folders name no splits
-            utterances += read_utterances(source, split=splits)
-        return build_bank(utterances, folder, sample_rate_hz, progress=progress)
-    bank = SpeechBank.load(folder)
+    bank = SpeechBank.load(folder) if (folder / "utterances.csv").exists() else _pack(config, folder, sample_rate_hz)
     if bank.sample_rate_hz != sample_rate_hz:
         raise ConfigError(
             f"bank '{folder}' holds speech at {bank.sample_rate_hz} Hz, the model works at {sample_rate_hz} Hz. "
             "Give data.bank another folder."
         )
     return bank
+
+
+def _pack(config: DataConfig, folder: Path, sample_rate_hz: int) -> SpeechBank:
+    if not config.sources:
+        raise ConfigError(f"data.bank = '{folder}' does not exist: give data.sources to make it from.")
+    if len(config.sources) == 1 and is_archive(config.sources[0]):
+        return unpack_archive(config.sources[0], folder)
+    utterances: list[Utterance] = []
+    for source in config.sources:
+        splits = config.split if Path(source).is_file() else ""  # folders name no splits
+        utterances += read_utterances(source, split=splits)
+    return build_bank(utterances, folder, sample_rate_hz)

@@ -1,0 +1,112 @@
+"""The speech archive: small, complete, the same sounds in the same places; damaged ones are refused."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinywase.cli.main import main
+from tinywase.data import archive
+from tinywase.data.archive import is_archive, unpack_archive, write_archive
+from tinywase.data.bank import SpeechBank, build_bank
+from tinywase.data.speakers import make_speakers, write_corpus
+from tinywase.data.utterances import read_utterances
+from tinywase.errors import DataError, OutputError
+
+RATE_HZ = 8000
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve utterances of three synthetic speakers, about half a minute."""
+    folder = tmp_path_factory.mktemp("archive")
+    voices = make_speakers("source-filter", 3, 1)
+    write_corpus(folder / "speech", voices, utterances=4, seconds=(2.0, 3.0), seed=1, sample_rate_hz=RATE_HZ)
+    build_bank(read_utterances(folder / "speech"), folder / "bank", RATE_HZ)
+    return folder / "bank"
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several pieces also of a short bank."""
+    monkeypatch.setattr(archive, "PIECE_S", 4)
+
+
+def band_levels_db(samples: np.ndarray) -> np.ndarray:
+    """Mean power in four bands of 1 kHz."""
+    frames = samples[: len(samples) // 256 * 256].astype(np.float64).reshape(-1, 256) * np.hanning(256)
+    power = (np.abs(np.fft.rfft(frames)) ** 2).mean(0)
+    return 10 * np.log10(power[:128].reshape(4, 32).mean(1))
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_an_archive_becomes_the_bank_again_with_levels_spectra_and_places_kept(bank: Path, tmp_path: Path) -> None:
+    write_archive(bank, tmp_path / "speech.zip")
+    assert is_archive(tmp_path / "speech.zip") and len(zipfile.ZipFile(tmp_path / "speech.zip").namelist()) > 5
+    before, after = SpeechBank.load(bank), unpack_archive(tmp_path / "speech.zip", tmp_path / "bank")
+    assert after.utterances == before.utterances and after.target_speakers == before.target_speakers
+    for index in range(len(before.utterances)):
+        original, decoded = before.audio(index), after.audio(index)
+        assert np.abs(band_levels_db(decoded) - band_levels_db(original))[:3].max() < 2.0
+        lags = [float(np.dot(original[40:-40], decoded[40 + lag : len(decoded) - 40 + lag])) for lag in range(-20, 21)]
+        assert int(np.argmax(lags)) == 20  # nothing is moved
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_an_archive_holds_the_bit_rate_that_was_asked_for(bank: Path, tmp_path: Path) -> None:
+    seconds, sizes = SpeechBank.load(bank).seconds, []
+    for kbit in (9.0, 16.0):
+        write_archive(bank, tmp_path / "speech.zip", kbit_per_s=kbit, force=True)
+        sizes.append((tmp_path / "speech.zip").stat().st_size)
+        assert sizes[-1] < 1.35 * kbit * 125 * seconds + 5000  # Ogg's headers weigh more in short pieces
+    assert sizes[1] > 1.4 * sizes[0]
+
+
+def test_archive_and_pack_commands_are_each_others_inverse(bank: Path, tmp_path: Path) -> None:
+    for words in (["archive", bank, tmp_path / "speech.zip"], ["pack", tmp_path / "speech.zip", "-o", tmp_path / "bank"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(["data", *map(str, words)])
+    assert SpeechBank.load(tmp_path / "bank").utterances == SpeechBank.load(bank).utterances
+
+
+def test_an_archive_is_never_overwritten_unasked(bank: Path, tmp_path: Path) -> None:
+    (tmp_path / "speech.zip").write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists already"):
+        write_archive(bank, tmp_path / "speech.zip")
+    assert (tmp_path / "speech.zip").read_bytes() == b"precious"
+
+
+def test_a_rate_that_opus_does_not_know_is_explained(bank: Path, tmp_path: Path) -> None:
+    table = (bank / "utterances.csv").read_text().replace(",8000\n", ",11025\n").replace(",8000\r\n", ",11025\r\n")
+    (tmp_path / "utterances.csv").write_text(table)
+    (tmp_path / "samples.npy").write_bytes((bank / "samples.npy").read_bytes())
+    with pytest.raises(DataError, match="speech at 11025 Hz, Opus knows 8000, 12000, 16000, 24000, 48000. Pack it"):
+        write_archive(tmp_path, tmp_path / "speech.zip")
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("damage", ["cut", "no table", "piece missing", "piece of another length", "piece of noise"])
+def test_damaged_archives_are_refused_and_leave_no_bank(bank: Path, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "speech.zip"
+    write_archive(bank, path)
+    with zipfile.ZipFile(path) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    if damage == "no table":
+        del parts["utterances.csv"]
+    elif damage == "piece missing":
+        del parts["0001.opus"]
+    elif damage == "piece of another length":
+        parts["0000.opus"] = parts[max(parts)]
+    elif damage == "piece of noise":
+        parts["0001.opus"] = bytes(1000)
+    with zipfile.ZipFile(path, "w") as damaged:
+        for name, data in parts.items():
+            damaged.writestr(name, data)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="not a whole speech archive .*Make it again with 'tinywase data archive'"):
+        unpack_archive(path, tmp_path / "bank")
+    assert not (tmp_path / "bank" / "utterances.csv").exists()
