@@ -25,6 +25,7 @@ COMMANDS = {  # name: (module, function or sub-application, help)
     "live": ("live", "live", "Microphone in, one voice out."),
     "serve": ("serve", "serve", "Extraction over HTTP and WebSocket, with a page in the browser."),
     "evaluate": ("evaluate", "evaluate", "Measure models on a list of trials."),
+    "behaviour": ("behaviour", "behaviour", "How a model stands noise, rooms, more voices, nobody there."),
     "train": ("train", "train", "Train a model, or go on training it."),
     "compress": ("compress", "compress", "Fewer bits and shared weights, by distillation."),
     "convert-checkpoint": ("convert_checkpoint", "convert_checkpoint", "A published WASE checkpoint to ours."),

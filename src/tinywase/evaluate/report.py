@@ -101,12 +101,13 @@ def _cell(value: float | None) -> str:
 def _system_fields(summary: SystemSummary, runtime: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"system": summary.name, "failures": summary.failures}
     fields |= {"rtf": _defined(summary.rtf), "runtime": runtime}
-    fields |= _group_fields(summary.overall)
-    split = {name: _group_fields(group) for name, group in summary.groups.items() if name != "all"}
+    fields |= group_fields(summary.overall)
+    split = {name: group_fields(group) for name, group in summary.groups.items() if name != "all"}
     return {**fields, "by_sexes": split}
 
 
-def _group_fields(group: Group) -> dict[str, Any]:
+def group_fields(group: Group) -> dict[str, Any]:
+    """Means, rates and their intervals under the names of the summary; undefined ones are null."""
     fields: dict[str, Any] = {"trials": group.trials}
     for name, mean in group.means.items():
         key = RATES.get(name)

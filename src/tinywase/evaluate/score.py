@@ -146,14 +146,14 @@ def _score_system(
     values: dict[str, float] = {}
     for name, value in outputs.items():
         values |= {f"input_{name}": inputs[name], name: value, f"{name}_improvement": value - inputs[name]}
-    values |= _speaker_values(audio, output.estimate, si_sdr_improvement=values["si_sdr_improvement"])
+    values |= speaker_values(audio, output.estimate, si_sdr_improvement=values["si_sdr_improvement"])
     if ACTIVITY in metrics:
         values[ACTIVITY] = _activity_value(audio, output)
     values["rtf"] = processing_s / duration_s
     return Row(position, trial.mixture_id, trial.sexes, system.name, duration_s, processing_s, values)
 
 
-def _speaker_values(audio: RenderedTrial, estimate: np.ndarray, *, si_sdr_improvement: float) -> dict[str, float]:
+def speaker_values(audio: RenderedTrial, estimate: np.ndarray, *, si_sdr_improvement: float) -> dict[str, float]:
     """Did the right speaker come out? Lists that do not name the interference are judged by the rest of the mixture."""
     interference = audio.mixture - audio.target if audio.interference is None else audio.interference
     to_target = limited(si_sdr(reference=audio.target, estimate=estimate))

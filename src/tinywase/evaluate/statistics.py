@@ -87,7 +87,7 @@ def bootstrap_mean(
 def summarize(rows: Sequence[Row], *, system: str, failures: int = 0) -> SystemSummary:
     """The figures of `system`, whose rows are among `rows`."""
     own = [row for row in rows if row.system == system]
-    groups = {name: _group(members) for name, members in _by_sexes(own).items()}
+    groups = {name: group_of(members) for name, members in _by_sexes(own).items()}
     rtf = float(np.median([row.values["rtf"] for row in own])) if own else math.nan
     return SystemSummary(system, groups, rtf, failures)
 
@@ -104,7 +104,8 @@ def compare(rows: Sequence[Row], *, system: str, against: str, value: str) -> Pa
     return PairedDifference(system, against, value, bootstrap_mean(defined, np.random.default_rng(SEED)), better_rate)
 
 
-def _group(rows: Sequence[Row]) -> Group:
+def group_of(rows: Sequence[Row]) -> Group:
+    """The means of every value of `rows`, without their speed."""
     names = rows[0].values if rows else {}
     means = {
         name: bootstrap_mean([row.values[name] for row in rows], np.random.default_rng(SEED))

@@ -59,12 +59,12 @@ def _main_row(summary: SystemSummary, measured: Sequence[str]) -> list[str]:
         decimals = SIGNAL_METRICS[name].decimals
         gain = _mean(group, f"{name}_improvement")
         if SIGNAL_METRICS[name].unit:
-            cells.append(_with_interval(gain, decimals))
+            cells.append(with_interval(gain, decimals))
         else:
-            cells.append(f"{_number(_mean(group, name).value, decimals)} ({_number(gain.value, decimals, sign=True)})")
-    cells.append(_number(_mean(group, ACTIVITY).value, 3))
-    cells += [_percent(_mean(group, name).value) for name in RATES]
-    return [*cells, _number(summary.rtf, 4)]
+            cells.append(f"{number(_mean(group, name).value, decimals)} ({number(gain.value, decimals, sign=True)})")
+    cells.append(number(_mean(group, ACTIVITY).value, 3))
+    cells += [percent(_mean(group, name).value) for name in RATES]
+    return [*cells, number(summary.rtf, 4)]
 
 
 def _sexes_table(summaries: Sequence[SystemSummary]) -> str:
@@ -76,7 +76,7 @@ def _sexes_table(summaries: Sequence[SystemSummary]) -> str:
     rows = []
     for summary in summaries:
         groups = [summary.groups.get(pair, Group(0, {})) for pair in pairs]
-        rows.append([summary.name, *(_with_interval(_mean(group, "si_sdr_improvement"), 2) for group in groups)])
+        rows.append([summary.name, *(with_interval(_mean(group, "si_sdr_improvement"), 2) for group in groups)])
     return text_table(header, rows)
 
 
@@ -86,9 +86,9 @@ def _comparison_table(comparisons: Sequence[PairedDifference]) -> str:
     header = ["system", "against", "figure", "difference", "ahead in", "trials"]
     rows = []
     for item in comparisons:
-        difference = _with_interval(item.difference, 3, sign=True)
+        difference = with_interval(item.difference, 3, sign=True)
         rows.append(
-            [item.system, item.against, item.value, difference, _percent(item.better_rate), str(item.difference.count)]
+            [item.system, item.against, item.value, difference, percent(item.better_rate), str(item.difference.count)]
         )
     return text_table(header, rows)
 
@@ -97,19 +97,22 @@ def _mean(group: Group, name: str) -> Mean:
     return group.means.get(name, Mean(math.nan, math.nan, math.nan, 0))
 
 
-def _number(value: float, decimals: int, *, sign: bool = False) -> str:
+def number(value: float, decimals: int, *, sign: bool = False) -> str:
+    """Rounded; a dash where there is none."""
     return NOT_MEASURED if math.isnan(value) else f"{value:{'+' if sign else ''}.{decimals}f}"
 
 
-def _percent(rate: float) -> str:
+def percent(rate: float) -> str:
+    """0.125 as 12.5 %."""
     return NOT_MEASURED if math.isnan(rate) else f"{100 * rate:.1f} %"
 
 
-def _with_interval(mean: Mean, decimals: int, *, sign: bool = False) -> str:
-    value = _number(mean.value, decimals, sign=sign)
+def with_interval(mean: Mean, decimals: int, *, sign: bool = False) -> str:
+    """The mean, and its interval where there is one."""
+    value = number(mean.value, decimals, sign=sign)
     if math.isnan(mean.low):
         return value
-    return f"{value} [{_number(mean.low, decimals, sign=sign)}, {_number(mean.high, decimals, sign=sign)}]"
+    return f"{value} [{number(mean.low, decimals, sign=sign)}, {number(mean.high, decimals, sign=sign)}]"
 
 
 def _speed_text(report: Report) -> str:
