@@ -23,7 +23,7 @@ from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, StackFeatures, feature_distance  # noqa: E402
 from tinywase.train.export import packed_model  # noqa: E402
-from tinywase.train.student import begin_student  # noqa: E402
+from tinywase.train.student import begin_student, calibration_batches  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -192,6 +192,7 @@ def test_masks_of_other_filters_cannot_be_compared() -> None:
         ({"distill": {"begin": -1.0}}, "distill.begin = -1.0"),
         ({"distill": {"mask": -1.0}}, "distill.mask = -1.0"),
         ({"loss": {"speaker": 0.5}}, "loss.speaker at 0"),
+        ({"max_size_bytes": 1, "max_drop_db": 1.0}, "a largest size or a largest drop"),
     ],
 )
 def test_impossible_recipes_are_refused(options: dict[str, Any], message: str) -> None:
@@ -236,6 +237,8 @@ def test_every_shipped_compression_loads() -> None:
 
 def test_calibration_batches_are_the_same_at_every_call(workplace: Path) -> None:
     compressor = Compressor(recipe(workplace, "calibration"), teacher())
-    first, second = ([b["mixture"].numpy() for b in compressor._calibration(compressor.objective)] for _ in range(2))
+    first, second = (
+        [b["mixture"].numpy() for b in calibration_batches(compressor.objective, compressor.recipe)] for _ in range(2)
+    )
     assert len(first) == 2
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))

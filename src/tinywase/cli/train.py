@@ -39,13 +39,13 @@ def train(
 
     recipe = load_recipe(recipe_path, changes or ())
     with progress_bar(f"training {recipe.name}", quiet=quiet) as bar:
-        trainer = Trainer(recipe, on_step=_reporter(recipe.optimizer.steps, bar, quiet=quiet))
+        trainer = Trainer(recipe, on_step=reporter(recipe.optimizer.steps, bar, quiet=quiet))
         progress = trainer.run()
     if trainer.hardware.leads:
         _conclude(progress, recipe.folder, recipe.optimizer.steps, as_json=as_json)
 
 
-def _reporter(steps: int, bar: Callable[[float], None], *, quiet: bool) -> Callable[[Progress, dict[str, float]], None]:
+def reporter(steps: int, bar: Callable[[float], None], *, quiet: bool) -> Callable[[Progress, dict[str, float]], None]:
     """Moves the bar, and says a line now and then where there is none."""
     last = time.monotonic()
 

@@ -11,7 +11,7 @@ import copy
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,9 @@ from .compress_recipe import CompressRecipe
 from .distill import DistilledExtraction, Student
 from .loop import Progress, Trainer
 from .objectives import ExtractionObjective, Objective, TrainedSystem
-from .student import begin_student, calibrate
+from .student import begin_student, calibrate, calibration_batches
 
 log = logging.getLogger(__name__)
-CALIBRATION_SEED = 0xCA11B
 SETTINGS = "compression.json"
 
 
@@ -66,7 +65,7 @@ class Compressor(Trainer):
             log.info("%d tensors of the student begin at random, such as %s", len(fresh), fresh[0])
         attach(student, recipe.quant)
         if recipe.ranges == "learned":
-            calibrate(student, self._calibration(base))
+            calibrate(student, calibration_batches(base, recipe))
             learn_ranges(student)
         self.teacher.to(self.hardware.device)
         system = Student(
@@ -109,14 +108,8 @@ class Compressor(Trainer):
         student = self.system.model
         if all(isinstance(point, FrozenRange) for point in activation_quantizers(student).values()):
             return
-        calibrate(student, self._calibration(self.objective))
+        calibrate(student, calibration_batches(self.objective, self.recipe))
         freeze(student)
-
-    def _calibration(self, objective: Objective) -> Iterator[dict[str, Tensor]]:
-        """The same few batches on every process and at every call."""
-        for index in range(self.recipe.calibration_batches):
-            arrays = objective.draw(np.random.default_rng((self.recipe.seed, CALIBRATION_SEED, index)))
-            yield {key: torch.from_numpy(value) for key, value in arrays.items()}
 
     def _save_weights(self, name: str) -> None:
         facts = {"step": self.progress.step, "dev": self.progress.scores}
@@ -133,6 +126,7 @@ class Compressor(Trainer):
         settings = {
             "strategy": recipe.strategy,
             "ranges": recipe.ranges,
+            "budget": [recipe.max_size_bytes, recipe.max_drop_db],
             "quant": to_dict(recipe.quant),
             "teacher": to_dict(self.teacher.config),
             "student": to_dict(recipe.model),

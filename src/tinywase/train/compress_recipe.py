@@ -44,6 +44,8 @@ class CompressRecipe(Recipe):
     freeze_from: float = 0.8  # part of the steps after which activation ranges are constants
     sharp_from: float = 0.8  # part of the steps after which soft staircases have their last temperature
     calibration_batches: int = 8
+    max_size_bytes: int = 0  # of the file; chooses bits per tensor by sensitivity (0: quant.bits for all)
+    max_drop_db: float = 0.0  # of SI-SDR before training; the same the other way round
     quant: QuantConfig = field(default_factory=QuantConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
     loss: LossConfig = field(default_factory=lambda: LossConfig(speaker=0.0))
@@ -62,6 +64,8 @@ class CompressRecipe(Recipe):
                 raise ConfigError(f"{name} = {getattr(self, name)}: expected a part of the steps between 0 and 1.")
         if self.calibration_batches < 1:
             raise ConfigError(f"calibration_batches = {self.calibration_batches}: expected 1 or more.")
+        if self.max_size_bytes < 0 or self.max_drop_db < 0 or (self.max_size_bytes and self.max_drop_db):
+            raise ConfigError("a budget is a largest size or a largest drop of SI-SDR, above 0: give one of the two.")
         if self.objective != "extraction" or self.loss.speaker:
             raise ConfigError(
                 "a compression trains extraction only: leave objective at 'extraction' and loss.speaker at 0."

@@ -5,14 +5,19 @@ Letters: S segments, T samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import ModelConfig
 from ..models import Wase
 from ..quant.attach import recording
+from .compress_recipe import CompressRecipe
+from .objectives import Objective
+
+CALIBRATION_SEED = 0xCA11B
 
 
 def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
@@ -27,6 +32,13 @@ def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
     return student, sorted(set(own) - set(known))
 
 
+def calibration_batches(objective: Objective, recipe: CompressRecipe) -> Iterator[dict[str, Tensor]]:
+    """The same few batches on every process and at every call."""
+    for index in range(recipe.calibration_batches):
+        arrays = objective.draw(np.random.default_rng((recipe.seed, CALIBRATION_SEED, index)))
+        yield {key: torch.from_numpy(value) for key, value in arrays.items()}
+
+
 @torch.no_grad()
 def calibrate(student: Wase, batches: Iterable[dict[str, Tensor]]) -> None:
     """Record the range of every dynamic activation point over some batches, as the packed student will compute."""
@@ -37,3 +49,14 @@ def calibrate(student: Wase, batches: Iterable[dict[str, Tensor]]) -> None:
         for batch in batches:
             student(batch["mixture"].to(device), student.enroll(batch["enrollment"].to(device)))
     student.train(was_training)
+
+
+def random_network(config: ModelConfig, *, seed: int = 0) -> Wase:
+    """A network with random weights of the bell shape that trained ones have, so that its packed size is realistic."""
+    generator = torch.Generator().manual_seed(seed)
+    model = Wase(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(std=weight[0].numel() ** -0.5, generator=generator)
+    return model
