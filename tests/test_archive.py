@@ -66,7 +66,8 @@ def test_an_archive_holds_the_bit_rate_that_was_asked_for(bank: Path, tmp_path: 
 
 
 def test_archive_and_pack_commands_are_each_others_inverse(bank: Path, tmp_path: Path) -> None:
-    for words in (["archive", bank, tmp_path / "speech.zip"], ["pack", tmp_path / "speech.zip", "-o", tmp_path / "bank"]):
+    archive = tmp_path / "speech.zip"
+    for words in (["archive", bank, archive], ["pack", archive, "-o", tmp_path / "bank"]):
         with pytest.raises(SystemExit, match="0"):
             main(["data", *map(str, words)])
     assert SpeechBank.load(tmp_path / "bank").utterances == SpeechBank.load(bank).utterances

@@ -273,4 +273,5 @@ def test_documentation_names_every_format() -> None:
 
     page = (Path(__file__).resolve().parent.parent / "docs" / "data.md").read_text()
     named = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
-    assert named == {reader.name for reader in (*READERS, *UTTERANCE_READERS)} | set(ENGINES)
+    readers = {reader.name for reader in READERS} | {reader.name for reader in UTTERANCE_READERS}
+    assert named == readers | set(ENGINES)

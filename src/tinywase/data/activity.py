@@ -37,7 +37,7 @@ def activity_label(
 ) -> np.ndarray:
     """1 while the clean target speaks, pauses up to `longest_pause_s` included, else 0.
 
-    The paper's label goes from the first to the last active sample: `longest_pause_s=math.inf`. Frame f of the network is
+    The paper's label goes from the first to the last active sample: `longest_pause_s=math.inf`. Frame f of a network is
     centred on sample f * hop. Shape: [T] -> float32 [frames].
     """
     label = np.zeros(frames, np.float32)
