@@ -26,11 +26,13 @@ COMMANDS = {  # name: (module, function or sub-application, help)
     "serve": ("serve", "serve", "Extraction over HTTP and WebSocket, with a page in the browser."),
     "evaluate": ("evaluate", "evaluate", "Measure models on a list of trials."),
     "behaviour": ("behaviour", "behaviour", "How a model stands noise, rooms, more voices, nobody there."),
+    "calibrate": ("calibrate", "calibrate", "When a model may say that a voice is there."),
     "train": ("train", "train", "Train a model, or go on training it."),
     "compress": ("compress", "compress", "Fewer bits and shared weights, by distillation."),
     "convert-checkpoint": ("convert_checkpoint", "convert_checkpoint", "A published WASE checkpoint to ours."),
     "export": ("export", "export", "A checkpoint to a model file."),
     "info": ("info", "info", "What is in a model file, or how large a configuration is."),
+    "models": ("models", "models", "The models in the package."),
     "bench": ("bench", "bench", "Speed and memory on this machine."),
     "data": ("data", "app", "Check lists and build data."),
 }

@@ -25,7 +25,7 @@ from ..errors import AudioError, ConfigError
 from .enrollment import enroll
 from .model import PackedModel
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
-from .presence import PresenceRule, confidence_of
+from .presence import LOWEST_LEVEL_DB, Evidence, PresenceRule, gather
 from .registry import find_model
 from .rendering import planned_outputs, write_outputs
 from .voiceprint import Voiceprint
@@ -45,6 +45,7 @@ class Extraction:
     activity_hop_s: float
     presence: bool  # is the target there at all
     confidence: float | None  # cosine of the estimate's voiceprint with the enrolled one; None: too little speech
+    evidence: Evidence  # what `presence` was judged by
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,6 @@ class ExtractionReport:
     residual_attenuation_db: float
     activity: np.ndarray  # 0..1. float32 [cells]
     activity_hop_s: float
-
-
-@dataclass(frozen=True)
-class _Judged:
-    presence: bool
-    confidence: float | None
-    active_s: float
 
 
 class Extractor:
@@ -121,7 +115,7 @@ class Extractor:
         flat = mixture.ndim == 1 if isinstance(mixture, np.ndarray) else None
         with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
             heard, separated = self._separate(reader, voiceprint, None, stack, _nobody)
-            judged = self._judge(separated, voiceprint)
+            evidence = self._gather(heard, separated, voiceprint)
             pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
             estimate, residual = (np.concatenate(parts) for parts in zip(*((e, m - e) for m, e in pairs), strict=True))
         if flat or (flat is None and reader.channels == 1):
@@ -132,8 +126,9 @@ class Extractor:
             sample_rate_hz=reader.sample_rate_hz,
             activity=separated.activity,
             activity_hop_s=separated.activity_hop_s,
-            presence=judged.presence,
-            confidence=judged.confidence,
+            presence=self.rule.present(evidence),
+            confidence=evidence.confidence,
+            evidence=evidence,
         )
 
     def extract_file(
@@ -168,10 +163,11 @@ class Extractor:
         with ExitStack() as stack, open_audio(path_in) as reader:
             outputs = planned_outputs(reader, paths, force=force)
             heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress)
-            judged = self._judge(separated, voiceprint)
-            if absent == "fail" and not judged.presence:
-                raise _absent(reader.name, judged, self.rule)
-            muted = absent == "mute" and not judged.presence
+            evidence = self._gather(heard, separated, voiceprint)
+            presence = self.rule.present(evidence)
+            if absent == "fail" and not presence:
+                raise _absent(reader.name, evidence, self.rule)
+            muted = absent == "mute" and not presence
             if muted:
                 separated = replace(separated, gain=0.0, estimate_power=0 * separated.estimate_power)
 
@@ -188,7 +184,8 @@ class Extractor:
                 reader,
                 heard,
                 separated,
-                judged,
+                evidence,
+                presence=presence,
                 output=str(path_out),
                 residual=None if residual is None else str(residual),
                 band_hz=min(reader.sample_rate_hz, reader.sample_rate_hz if keep_highband else self.sample_rate_hz) / 2,
@@ -210,43 +207,48 @@ class Extractor:
         stack.callback(separated.estimate.close)
         return heard, separated
 
-    def _judge(self, separated: Separated, voiceprint: Voiceprint) -> _Judged:
+    def _gather(self, heard: Heard, separated: Separated, voiceprint: Voiceprint) -> Evidence:
+        """What speaks for the target's presence, from the cells where it is active."""
         active = separated.activity >= self.rule.activity
-        active_s = float(np.count_nonzero(active)) * separated.activity_hop_s
-        confidence = None
-        if separated.gain:
-            confidence = confidence_of(
-                self.model,
-                separated.estimate,
-                active,
-                cell_samples=cell_samples(self.sample_rate_hz),
-                voiceprint=voiceprint.vector,
-            )
-        present = bool(separated.gain) and self.rule.present(active_s, confidence)
-        return _Judged(present, confidence, active_s)
+        powers = [power[active].sum() for power in (separated.estimate_power, separated.mixture_power)]
+        if min(powers) <= 0:  # silence in or out: nobody
+            return Evidence(0.0, LOWEST_LEVEL_DB, None, None)
+        return gather(
+            self.model,
+            voiceprint.vector,
+            mixture=heard.mixture,
+            estimate=separated.estimate,
+            active=active,
+            cell_samples=cell_samples(self.sample_rate_hz),
+            level_db=float(10 * np.log10(powers[0] / powers[1])),
+        )
 
 
 def _report(
-    reader: AudioReader, heard: Heard, separated: Separated, judged: _Judged, **written: Any
+    reader: AudioReader, heard: Heard, separated: Separated, evidence: Evidence, **written: Any
 ) -> ExtractionReport:
     return ExtractionReport(
         duration_s=heard.frames / reader.sample_rate_hz,
         sample_rate_hz=reader.sample_rate_hz,
         channels=reader.channels,
-        presence=judged.presence,
-        confidence=judged.confidence,
-        active_s=judged.active_s,
+        confidence=evidence.confidence,
+        active_s=evidence.active_s,
         activity=separated.activity,
         activity_hop_s=separated.activity_hop_s,
         **written,
     )
 
 
-def _absent(name: str, judged: _Judged, rule: PresenceRule) -> AudioError:
-    confidence = "too short to compare" if judged.confidence is None else f"{judged.confidence:.2f}"
+def _absent(name: str, evidence: Evidence, rule: PresenceRule) -> AudioError:
+    score = rule.score(evidence)
+    judged = (
+        "too short to compare"
+        if score is None
+        else f"confidence {evidence.confidence:.2f}, score {score:.2f}, expected 0 or more"
+    )
     return AudioError(
-        f"{name}: the enrolled voice was not found: active for {judged.active_s:.1f} s with confidence {confidence}, "
-        f"expected {rule.active_s:g} s and {rule.confidence:g}. Check the enrollment, or choose --absent pass or mute."
+        f"{name}: the enrolled voice was not found: active for {evidence.active_s:.1f} s, expected {rule.active_s:g} "
+        f"s; {judged}. Check the enrollment, or choose --absent pass or mute."
     )
 
 

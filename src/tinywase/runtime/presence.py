@@ -1,10 +1,14 @@
-"""Is the target there at all, and is it the right one? Two numbers decide, both shown to the user.
+"""Is the target there at all? Three pieces of evidence, taken where the model hears the target speak, make one score.
 
-- active_s: seconds in which the model hears the target speak (activity at or above a threshold);
-- confidence: cosine of the estimate's voiceprint with the enrolled one, taken where the target is active.
+- confidence: cosine of the estimate's voiceprint with the enrolled one. It is what people are shown; but a network
+  pulls any voice towards the one it is asked for, so that strangers come out with much of it too;
+- likeness: the same cosine for the mixture there, untouched by the network: low where many speak, but honest;
+- level_db: of the estimate against the mixture there: a network that has learned of absent targets falls silent.
 
-The target is present if both reach the rule's values. A model's card may carry its own, found on a development list
-(`card["presence"] = {"activity": ..., "active_s": ..., "confidence": ...}`); these here are only a fallback.
+    score = confidence weight * confidence + likeness weight * likeness + level weight * max(level_db, -30) + bias
+
+The target is present if the score reaches 0 and its activity some seconds. Weights and bias belong to a model: its card
+carries what `tinywase calibrate` found on a development list (`card["presence"]`); those here are only a fallback.
 """
 
 from __future__ import annotations
@@ -23,15 +27,29 @@ from .spool import Spool
 JUDGED_S = 20.0  # this much active estimate is enough for a confidence
 JUDGED_PIECE_S = 1.0
 QUIET_CELL_DB = 20.0  # models without an activity cue: cells this far below the loudest are pauses
+LOWEST_LEVEL_DB = -30.0  # lower is as good as silent
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for and against the target's presence."""
+
+    active_s: float  # seconds in which the model hears the target
+    level_db: float  # of the estimate against the mixture there
+    confidence: float | None  # None: too little speech to tell
+    likeness: float | None
 
 
 @dataclass(frozen=True)
 class PresenceRule:
     """When a target counts as present."""
 
-    activity: float = 0.5
+    activity: float = 0.5  # a cell is active from here on
     active_s: float = 0.2
-    confidence: float = 0.3
+    confidence_weight: float = 4.5
+    likeness_weight: float = 4.5
+    level_weight: float = 0.0  # per dB
+    bias: float = -4.0
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> PresenceRule:
@@ -39,9 +57,41 @@ class PresenceRule:
         known = {field.name for field in fields(cls)}
         return cls(**{key: float(value) for key, value in card.get("presence", {}).items() if key in known})
 
-    def present(self, active_s: float, confidence: float | None) -> bool:
-        """The verdict; a target too short for a confidence is judged by its activity alone."""
-        return active_s >= self.active_s and (confidence is None or confidence >= self.confidence)
+    def score(self, evidence: Evidence) -> float | None:
+        """0 and above speaks for presence; None where there is too little speech."""
+        if evidence.confidence is None or evidence.likeness is None:
+            return None
+        return (
+            self.confidence_weight * evidence.confidence
+            + self.likeness_weight * evidence.likeness
+            + self.level_weight * max(evidence.level_db, LOWEST_LEVEL_DB)
+            + self.bias
+        )
+
+    def present(self, evidence: Evidence) -> bool:
+        """The verdict; a target too short for a score is judged by its activity alone."""
+        score = self.score(evidence)
+        return evidence.active_s >= self.active_s and (score is None or score >= 0.0)
+
+
+def gather(
+    model: RuntimeModel,
+    voiceprint: np.ndarray,
+    *,
+    mixture: Spool,
+    estimate: Spool,
+    active: np.ndarray,
+    cell_samples: int,
+    level_db: float,
+) -> Evidence:
+    """The evidence in the cells of `cell_samples` that are `active`. Shape: voiceprint [D], active bool [cells]."""
+    ranges = _judged_ranges(active, cell_samples, model.config.sample_rate_hz)
+    cosines = []
+    for spool in (estimate, mixture):
+        vector = _voiceprint_of(model, spool, ranges)
+        cosines.append(None if vector is None else cosine(vector, voiceprint))
+    active_s = np.count_nonzero(active) * cell_samples / model.config.sample_rate_hz
+    return Evidence(active_s, level_db, *cosines)
 
 
 def activity_from_power(power: np.ndarray) -> np.ndarray:
@@ -50,21 +100,14 @@ def activity_from_power(power: np.ndarray) -> np.ndarray:
     return ((power > 0) & (power > loudest * 10 ** (-QUIET_CELL_DB / 10))).astype(np.float32)
 
 
-def confidence_of(
-    model: RuntimeModel, estimate: Spool, active: np.ndarray, *, cell_samples: int, voiceprint: np.ndarray
-) -> float | None:
-    """Cosine of the estimate's voiceprint with `voiceprint`; None where there is too little speech to tell.
-
-    Args:
-        active: which cells of `cell_samples` to listen to. Shape: bool [cells]
-    """
-    rate_hz = model.config.sample_rate_hz
-    parts = [estimate.read(a, b).mean(axis=1) for a, b in _judged_ranges(active, cell_samples, rate_hz)]
+def _voiceprint_of(model: RuntimeModel, spool: Spool, ranges: list[tuple[int, int]]) -> np.ndarray | None:
+    """The voiceprint of what is heard in `ranges`; None where that is too little speech."""
+    parts = [spool.read(start, stop).mean(axis=1) for start, stop in ranges]
+    heard = np.concatenate([np.zeros(0, np.float32), *parts])
     try:
-        prepared = prepare_enrollment(np.concatenate([np.zeros(0, np.float32), *parts]), rate_hz)
+        return model.enroll(prepare_enrollment(heard, model.config.sample_rate_hz))
     except AudioError:
         return None
-    return cosine(model.enroll(prepared), voiceprint)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

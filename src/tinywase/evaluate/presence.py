@@ -1,0 +1,132 @@
+"""When may a model say that a voice is there? The presence rule of a model, found on a development list.
+
+Evidence (runtime/presence.py) is gathered from trials whose target speaks and from the same ones with somebody enrolled
+who does not, each among others and alone. A logistic regression weighs it; the bias is set so that of every kind of
+absent target at most the allowed share is reported present. The rates told are those of a rule found on the other half
+of the trials, twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..data.trials import Trial
+from ..errors import DataError
+from ..runtime.extractor import Extractor
+from ..runtime.presence import LOWEST_LEVEL_DB, Evidence, PresenceRule
+from .behaviour import SEED
+from .conditions import CONDITIONS, render_condition
+
+PRESENT, ABSENT = ("clean", "lone_target"), ("absent", "absent_lone")
+GATHERED = (*PRESENT, *ABSENT, "absent")  # a second stranger for every mixture: false alarms are counted in its tail
+FALSE_ALARM_RATE = 0.01
+RIDGE = 1.0  # keeps the weights finite where the evidence is perfect
+NEWTON_STEPS = 30
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A rule and how well such a rule does on trials that it has not seen."""
+
+    rule: PresenceRule
+    trials: int
+    rates: Mapping[str, float]  # condition -> share reported present
+
+
+def gather_evidence(
+    extractor: Extractor,
+    trials: Sequence[Trial],
+    *,
+    progress: Callable[[float], None] = lambda done: None,
+) -> dict[str, list[Evidence]]:
+    """The evidence of every trial under every condition of PRESENT and ABSENT."""
+    rate_hz = extractor.sample_rate_hz
+    conditions = {condition.name: condition for condition in CONDITIONS}
+    found: dict[str, list[Evidence]] = {name: [] for name in GATHERED}
+    for position in range(len(trials)):
+        for turn, name in enumerate(GATHERED):
+            audio = render_condition(conditions[name], trials, position, rate_hz=rate_hz, seed=SEED + turn)
+            voiceprint = extractor.enroll(audio.enrollment, sample_rate_hz=rate_hz)
+            found[name].append(extractor.extract(audio.mixture, voiceprint, sample_rate_hz=rate_hz).evidence)
+        progress((position + 1) / len(trials))
+    return found
+
+
+def calibrate(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: float = FALSE_ALARM_RATE) -> Calibration:
+    """The rule for `evidence` by condition, and its rates on the half of the trials that it was not found on.
+
+    Raises:
+        DataError: fewer than four trials.
+    """
+    trials = min(len(of) for of in evidence.values())
+    if trials < 4:
+        raise DataError(f"{trials} trials: expected 4 at the very least, better 100. Give a longer list.")
+    heard: dict[str, list[bool]] = {name: [] for name in evidence}
+    halves = [{name: half(of) for name, of in evidence.items()} for half in (_first_half, _second_half)]
+    for seen, unseen in (halves, halves[::-1]):
+        rule = find_rule(seen, false_alarm_rate=false_alarm_rate)
+        for name, of in unseen.items():
+            heard[name] += [rule.present(one) for one in of]
+    rates = {name: float(np.mean(verdicts)) for name, verdicts in heard.items()}
+    return Calibration(find_rule(evidence, false_alarm_rate=false_alarm_rate), trials, rates)
+
+
+def find_rule(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: float) -> PresenceRule:
+    """Weights by logistic regression, the bias by the allowed share of false alarms under each condition of ABSENT."""
+    rows = {name: np.array([_features(one) for one in of if one.confidence is not None]).reshape(-1, 3)
+            for name, of in evidence.items()}  # fmt: skip
+    present, absent = (np.concatenate([rows[name] for name in names]) for names in (PRESENT, ABSENT))
+    weights = _logistic(np.concatenate([present, absent]), np.repeat([1.0, 0.0], [len(present), len(absent)]))
+    limits = [_limit(rows[name] @ weights, false_alarm_rate) for name in ABSENT if len(rows[name])]
+    confidence, likeness, level = (float(weight) for weight in weights)
+    return dataclasses.replace(
+        PresenceRule(),
+        confidence_weight=confidence,
+        likeness_weight=likeness,
+        level_weight=level,
+        bias=-max(limits, default=0.0),
+    )
+
+
+def card_fields(calibration: Calibration) -> dict[str, Any]:
+    """`card["presence"]`: the rule, and what it was found to do."""
+    rule = {name: round(value, 4) for name, value in dataclasses.asdict(calibration.rule).items()}
+    rates = {f"{name}_heard_rate": round(rate, 4) for name, rate in calibration.rates.items()}
+    return {**rule, "trials": calibration.trials, **rates}
+
+
+def _first_half(of: Sequence[Evidence]) -> Sequence[Evidence]:
+    return of[: len(of) // 2]
+
+
+def _second_half(of: Sequence[Evidence]) -> Sequence[Evidence]:
+    return of[len(of) // 2 :]
+
+
+def _features(evidence: Evidence) -> tuple[float, float, float]:
+    assert evidence.confidence is not None and evidence.likeness is not None
+    return evidence.confidence, evidence.likeness, max(evidence.level_db, LOWEST_LEVEL_DB)
+
+
+def _limit(scores: np.ndarray, false_alarm_rate: float) -> float:
+    """Just above the highest scores but the allowed share of them."""
+    allowed = int(false_alarm_rate * len(scores))
+    return float(np.nextafter(np.sort(scores)[len(scores) - 1 - allowed], np.inf))
+
+
+def _logistic(features: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Weights of a ridge logistic regression with a free bias, by Newton's method. Shape: [n, k], [n] -> [k]."""
+    columns = np.column_stack([features, np.ones(len(features))])
+    ridge = np.diag([*[RIDGE] * features.shape[1], 1e-6])
+    weights = np.zeros(columns.shape[1])
+    for _ in range(NEWTON_STEPS):
+        chance = 1 / (1 + np.exp(-columns @ weights))
+        gradient = columns.T @ (chance - label) + ridge @ weights
+        curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns + ridge
+        weights = weights - np.linalg.solve(curvature, gradient)
+    return weights[:-1]

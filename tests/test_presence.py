@@ -1,0 +1,125 @@
+"""The presence rule: what counts, what a card says, and that calibration keeps its promise of few false alarms."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stand_in import Command, stand_in
+from voices import trials_of_voices
+
+from tinywase.data.convert import to_csv
+from tinywase.errors import DataError
+from tinywase.evaluate.cards import with_card
+from tinywase.evaluate.presence import ABSENT, PRESENT, calibrate, card_fields, find_rule, gather_evidence
+from tinywase.format import read_model, to_bytes
+from tinywase.runtime.presence import Evidence, PresenceRule
+
+SURE = Evidence(active_s=2.0, level_db=-3.0, confidence=0.9, likeness=0.8)
+
+
+def drawn(rng: np.random.Generator, count: int, confidence: float, likeness: float) -> list[Evidence]:
+    """Evidence scattered around two means."""
+    return [
+        Evidence(2.0, rng.normal(-3, 1), rng.normal(confidence, 0.15), rng.normal(likeness, 0.15)) for _ in range(count)
+    ]
+
+
+def scattered(seed: int = 0, count: int = 400) -> dict[str, list[Evidence]]:
+    rng = np.random.default_rng(seed)
+    means = {"clean": (0.75, 0.6), "lone_target": (0.85, 0.8), "absent": (0.4, 0.1), "absent_lone": (0.35, 0.1)}
+    return {name: drawn(rng, count, *pair) for name, pair in means.items()}
+
+
+@pytest.mark.parametrize(
+    "missing", [{"active_s": 0.1}, {"confidence": 0.0}, {"likeness": -0.2}], ids=["active", "confidence", "likeness"]
+)
+def test_every_piece_of_evidence_counts(missing: dict[str, float]) -> None:
+    rule = dataclasses.replace(PresenceRule(), bias=-4.5)
+    assert rule.present(SURE)
+    assert not rule.present(dataclasses.replace(SURE, **missing))
+
+
+def test_a_level_below_30_db_is_as_good_as_silence() -> None:
+    rule = dataclasses.replace(PresenceRule(), level_weight=0.1)
+    loud, quiet, silent = (rule.score(dataclasses.replace(SURE, level_db=level)) for level in (-3.0, -30.0, -60.0))
+    assert loud is not None and quiet is not None
+    assert quiet == silent
+    assert quiet < loud
+
+
+def test_too_little_speech_for_a_score_leaves_the_activity() -> None:
+    short = Evidence(active_s=0.3, level_db=-3.0, confidence=None, likeness=None)
+    assert PresenceRule().score(short) is None
+    assert PresenceRule().present(short)
+    assert not PresenceRule(active_s=0.5).present(short)
+
+
+def test_a_card_fills_the_rule_and_may_tell_more() -> None:
+    rule = PresenceRule.from_card({"presence": {"bias": -6, "trials": 240, "clean_heard_rate": 0.9}})
+    assert rule == dataclasses.replace(PresenceRule(), bias=-6.0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])
+def test_no_kind_of_absent_target_raises_more_false_alarms_than_allowed(rate: float) -> None:
+    evidence = scattered()
+    rule = find_rule(evidence, false_alarm_rate=rate)
+    alarms = {name: np.mean([rule.present(one) for one in evidence[name]]) for name in ABSENT}
+    assert max(alarms.values()) <= rate
+    assert rate == 0.0 or max(alarms.values()) > 0.5 * rate  # and no stricter than needed
+
+
+def test_the_rates_of_a_calibration_hold_for_unseen_trials() -> None:
+    calibration = calibrate(scattered(), false_alarm_rate=0.05)
+    fresh = scattered(seed=1)
+    for name in (*PRESENT, *ABSENT):
+        rate = np.mean([calibration.rule.present(one) for one in fresh[name]])
+        assert calibration.rates[name] == pytest.approx(rate, abs=0.06), name
+    assert calibration.rates["clean"] > 0.8
+
+
+def test_the_card_gets_the_rule_that_was_found() -> None:
+    calibration = calibrate(scattered())
+    fields = card_fields(calibration)
+    assert PresenceRule.from_card({"presence": fields}).bias == pytest.approx(calibration.rule.bias, abs=1e-4)
+    assert fields["trials"] == 400
+    assert json.dumps(fields, allow_nan=False)
+
+
+def test_evidence_tells_present_from_absent_voices(tmp_path: Path) -> None:
+    evidence = gather_evidence(stand_in(), trials_of_voices(tmp_path, seconds=3.0))
+    confidence = {name: np.mean([one.confidence or 0.0 for one in of]) for name, of in evidence.items()}
+    assert confidence["lone_target"] > confidence["clean"] > confidence["absent"]
+    assert len(evidence["absent"]) == 2 * len(evidence["clean"])  # two strangers each
+
+
+def test_a_handful_of_trials_is_refused() -> None:
+    with pytest.raises(DataError, match="3 trials: expected 4 at the very least, better 100"):
+        calibrate(scattered(count=3))
+
+
+def test_the_command_writes_the_model_with_its_rule(tmp_path: Path, tiny_model_path: Path, tinywase: Command) -> None:
+    (tmp_path / "list.csv").write_text(to_csv(trials_of_voices(tmp_path, seconds=3.0)))
+    out = tmp_path / "out.twase"
+    done = tinywase("calibrate", tiny_model_path, "--list", tmp_path / "list.csv", "-o", out, "--json")
+    assert done.code == 0, done.err
+    before, after = read_model(tiny_model_path), read_model(out)
+    assert after.card == before.card | {"presence": json.loads(done.out)}
+    np.testing.assert_array_equal(
+        after.tensors["encoder.weight"].dequantize(), before.tensors["encoder.weight"].dequantize()
+    )
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_another_card_changes_nothing_else(tmp_path: Path, compact: bool) -> None:
+    golden = Path(__file__).parent / "golden" / "offline.twase"
+    stored = tmp_path / "stored.twase"
+    stored.write_bytes(to_bytes(read_model(golden), compact=compact))
+    with_card(stored, tmp_path / "other.twase", {"name": "other"})
+    model_file = read_model(tmp_path / "other.twase")
+    assert model_file.card == {"name": "other"}
+    with_card(tmp_path / "other.twase", tmp_path / "again.twase", read_model(golden).card)
+    assert (tmp_path / "again.twase").read_bytes() == stored.read_bytes()
