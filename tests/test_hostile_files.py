@@ -19,7 +19,7 @@ from tinywase.format import read_model, to_bytes
 
 # Positions as the specification in format.py gives them.
 FILE_BYTES, COUNT, PAYLOAD_AT, PAYLOAD_BYTES, CARD_BYTES, CRC = 8, 12, 16, 20, 24, 28
-WINDOW, BLOCKS, STACKS, CAUSAL, CUES, LOOKAHEAD, KIND, DROPOUT, NAME, RESERVED = (
+WINDOW, BLOCKS, STACKS, CAUSAL, CUES, LOOKAHEAD, KIND, DROPOUT, NAME, FEATURES, RESERVED = (
     40,
     56,
     60,
@@ -30,6 +30,7 @@ WINDOW, BLOCKS, STACKS, CAUSAL, CUES, LOOKAHEAD, KIND, DROPOUT, NAME, RESERVED =
     104,
     112,
     176,
+    177,
 )
 TABLE, ROW = 256, 96
 ROW_KIND, ROW_BITS, ROW_ENCODING, ROW_DIMENSIONS, ROW_SHAPE, ROW_LEVELS, ROW_SCALES, ROW_OFFSET, ROW_LENGTH = (
@@ -147,6 +148,7 @@ def test_wrong_header_is_refused(data: bytes, expected: str, tmp_path: Path) -> 
         (KIND, "I", 2, "voiceprint.kind = 2: expected 0 to 1"),
         (DROPOUT, "d", float("nan"), "dropout = nan"),
         (NAME, "4s", b"\xff\xfe\0\0", "is not 1 to 63 bytes of UTF-8"),
+        (FEATURES, "B", 2, "features = 2: expected 0 to 1"),
         (RESERVED, "B", 1, "a reserved byte is not 0"),
         (STACKS, "I", 2, "separator.blocks.1.expand.weight'"),
     ],

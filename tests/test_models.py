@@ -36,7 +36,7 @@ def test_paper_has_exactly_the_papers_parameters(share: bool, core: int) -> None
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 4000])
 @pytest.mark.parametrize(
-    "changes", [{}, {"causal": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}]
+    "changes", [{}, {"causal": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}, {"features": "log_power"}]
 )
 def test_estimate_and_residual_are_as_long_as_the_mixture(length: int, changes: dict[str, Any]) -> None:
     model = build(**changes)
@@ -139,3 +139,18 @@ def test_shifted_depthwise_is_the_grouped_convolution() -> None:
     x, weight, bias = torch.randn(2, 5, 30), torch.randn(5, 1, 3), torch.randn(5)
     expected = torch.nn.functional.conv1d(x, weight, bias, dilation=7, groups=5)
     assert torch.allclose(DilatedDepthwise.apply(x, weight, bias, 7), expected, atol=1e-5)
+
+
+def test_a_compiled_network_is_one_graph_with_the_same_values_and_gradients() -> None:
+    model, mixture, enrollment = build(blocks=1, stacks=1).train(), torch.randn(2, 800), torch.randn(2, 1000)
+    compiled = torch.compile(lambda m, e: model(m, model.enroll(e)).estimate, backend="aot_eager", fullgraph=True)
+    results = []
+    for estimate in (model(mixture, model.enroll(enrollment)).estimate, compiled(mixture, enrollment)):
+        model.zero_grad()
+        estimate.square().sum().backward()
+        results.append((estimate, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
+    (expected, gradients), (estimate, compiled_gradients) = results
+    assert torch.allclose(estimate, expected, atol=1e-5)
+    assert gradients.keys() == compiled_gradients.keys()
+    for name, gradient in gradients.items():
+        assert torch.allclose(compiled_gradients[name], gradient, rtol=1e-3, atol=1e-4 * float(gradient.norm())), name

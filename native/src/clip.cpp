@@ -67,15 +67,15 @@ class Clip {
   void enter() {
     NormSums sums;
     each_tile([&](size_t first, int rows) {
-      model_.encode(samples_at(first), rows, latent_, work_.row_sums);
+      model_.hear(samples_at(first), rows, latent_, work_.row_sums);
       for (int row = 0; row < rows; row++) sums.add(work_.row_sums + 2 * row);
     });
     float gain, shift;
-    sums.statistics(config_.filters, &gain, &shift);
+    sums.statistics(config_.feature_channels(), &gain, &shift);
     RowStatistics statistics;
     statistics.fill(gain, shift);
     each_tile([&](size_t first, int rows) {
-      model_.encode(samples_at(first), rows, latent_);
+      model_.hear(samples_at(first), rows, latent_);
       model_.separator.enter(model_.kernels, latent_, rows, statistics, x_ + first * padded(config_.bottleneck), work_.scratch);
     });
   }

@@ -30,6 +30,12 @@ inline Buffer<float> framed(const float *samples, size_t count, size_t window, s
   return result;
 }
 
+// log(1 + power / floor) of cosine and sine filters, which `out` may overwrite (models/filterbank.py).
+inline void log_power(const float *real, const float *imaginary, int pairs, float *out) {
+  constexpr float floor = 1e-5f;
+  for (int i = 0; i < pairs; i++) out[i] = std::log(1 + (real[i] * real[i] + imaginary[i] * imaginary[i]) / floor);
+}
+
 // A convolution over samples as a product: one row of `window` samples per frame, weight [filters, window] as in the file.
 // The filters are split into `parts` of equal size, each padded on its own.
 inline Pointwise load_filterbank(const ModelFile &file, const Kernels &kernels, const std::string &name, int filters, int window,

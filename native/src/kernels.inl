@@ -9,7 +9,7 @@ struct RowSums {
   F32 total[kRowBlock], squares[kRowBlock];
 };
 
-inline F32 prelu(F32 x, F32 slope) { return fma(slope, min(x, set(0)), max(x, set(0))); }
+inline F32 prelu(F32 x, F32 slope) { return where_negative(x, mul(x, slope), x); }
 
 // exp by 2^n * exp(r), |r| <= ln 2 / 2, the latter by its series to r^7 (the next term is below 5e-9).
 inline F32 exponential(F32 x) {
@@ -222,9 +222,7 @@ void depthwise_f32(const DepthwiseF32 &d) { d.kernel == 3 ? depthwise_taps<3>(d)
 void depthwise_int8(const DepthwiseInt8 &d) {
   DepthwiseTail tail{set(d.slope)};
   for (int c = 0; c < d.channels; c += F32::width) {
-    alignas(64) int32_t acc[F32::width];
-    depthwise_sums(d, c, acc);
-    tail.emit(fma(from_int(acc), load(d.scale + c), load(d.bias + c)), d.out + c);
+    tail.emit(fma(depthwise_sums(d, c), load(d.scale + c), load(d.bias + c)), d.out + c);
   }
   tail.finish(d.row_sums);
 }
@@ -239,13 +237,13 @@ void normalize_row(const NormRow &n, float *out) {
 }
 
 void quantize_row(const NormRow &n, int top, uint8_t *out) {
-  const F32 row_gain = set(n.row_gain), row_shift = set(n.row_shift);
+  const F32 row_gain = set(n.row_gain), row_shift = set(n.row_shift), limit = set(static_cast<float>(top));
   for (int c = 0; c < n.channels; c += kLane) {
     F32 v[kLane / F32::width];
 #pragma GCC unroll 16
     for (int j = 0; j < kLane / F32::width; j++) {
-      const F32 x = normalized(n, c + j * F32::width, row_gain, row_shift);
-      v[j] = round(min(max(x, set(0)), set(static_cast<float>(top))));  // the limits are integers: clip, then round, is the same
+      // The limits are integers, so clipping before rounding is the same. A NaN stays one.
+      v[j] = min(limit, normalized(n, c + j * F32::width, row_gain, row_shift));
     }
     store_codes(v, out + c);
   }

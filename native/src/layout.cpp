@@ -33,8 +33,8 @@ void add_block(Shapes &shapes, const std::string &name, int bottleneck, int hidd
 
 void add_separator(Shapes &shapes, const Config &c) {
   const uint32_t n = u32(c.filters), b = u32(c.bottleneck);
-  add_norm(shapes, "separator.norm", c.filters);
-  add_conv(shapes, "separator.bottleneck", {b, n, 1});
+  add_norm(shapes, "separator.norm", c.feature_channels());
+  add_conv(shapes, "separator.bottleneck", {b, u32(c.feature_channels()), 1});
   for (int i = 0; i < c.block_count(); i++)
     add_block(shapes, "separator.blocks." + std::to_string(i) + ".", c.bottleneck, c.hidden, c.kernel);
   if (c.voiceprint_cue())

@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include <algorithm>
+
 #include "frames.h"
 
 namespace tinywase {
@@ -32,6 +34,23 @@ void Model::encode(const float *samples, int rows, float *latent, float *row_sum
   output.out_stride = padded(config.filters);
   output.row_sums = row_sums;
   encoder.run(kernels, samples, config.hop(), rows, output, nullptr);
+}
+
+void Model::hear(const float *samples, int rows, float *features, float *row_sums) const {
+  encode(samples, rows, features, config.log_power ? nullptr : row_sums);
+  if (!config.log_power) return;
+  const int stride = padded(config.filters), pairs = config.feature_channels();
+  for (int row = 0; row < rows; row++, features += stride) {
+    log_power(features, features + pairs, pairs, features);
+    std::fill(features + pairs, features + stride, 0.0f);
+    if (!row_sums) continue;
+    float *sums = row_sums + 2 * row;
+    sums[0] = sums[1] = 0;
+    for (int pair = 0; pair < pairs; pair++) {
+      sums[0] += features[pair];
+      sums[1] += features[pair] * features[pair];
+    }
+  }
 }
 
 void Model::decode(const float *masked, int rows, float *wave, float *overlap, float *out) const {

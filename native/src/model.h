@@ -21,6 +21,8 @@ struct Model {
 
   // Samples at frame 0 -> latent [rows, padded(filters)], with sums for the norm if row_sums is given.
   void encode(const float *samples, int rows, float *latent, float *row_sums = nullptr) const;
+  // The same as the separator hears it, in place: the latent, or its log power in the first half of each row.
+  void hear(const float *samples, int rows, float *features, float *row_sums = nullptr) const;
   // Masked latent -> rows * hop samples; `overlap` [hop] carries the second half of the last frame on.
   void decode(const float *masked, int rows, float *wave, float *overlap, float *out) const;
   WeightCount weights() const;

@@ -24,12 +24,14 @@ struct Config {
   int sample_rate_hz, filters, window, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames;
   bool share_stacks, causal, mean_skip;
   Cues cues;
+  bool log_power;  // what the separator hears: the log power of the latent's filter pairs, else the latent
   VoiceprintConfig voiceprint;
   std::string name;
 
   // From the header's 256 bytes. Throws FileError for what makes no network.
   static Config read(const uint8_t *header);
   int hop() const { return window / 2; }
+  int feature_channels() const { return log_power ? filters / 2 : filters; }
   int block_count() const { return blocks * (share_stacks ? 1 : stacks); }
   bool voiceprint_cue() const { return cues != Cues::activity; }
   bool activity_cue() const { return cues != Cues::voiceprint; }

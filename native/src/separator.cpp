@@ -6,8 +6,8 @@ namespace tinywase {
 namespace {
 
 Pointwise load_bottleneck(const ModelFile &file, const Kernels &kernels, const Config &c) {
-  const Norm norm = Norm::load(file, "separator.norm", c.filters);
-  return {kernels, {Columns::load(file, "separator.bottleneck", c.bottleneck)}, c.filters,
+  const Norm norm = Norm::load(file, "separator.norm", c.feature_channels());
+  return {kernels, {Columns::load(file, "separator.bottleneck", c.bottleneck)}, c.feature_channels(),
           file.point("separator.bottleneck_input"), &norm};
 }
 
@@ -49,12 +49,12 @@ void Separator::project(const Kernels &kernels, const float *voiceprint, float *
   }
 }
 
-void Separator::enter(const Kernels &kernels, const float *latent, int rows, const RowStatistics &statistics, float *x,
+void Separator::enter(const Kernels &kernels, const float *features, int rows, const RowStatistics &statistics, float *x,
                       uint8_t *scratch) const {
   GemmOutput output;
   output.out = x;
   output.out_stride = padded(config.bottleneck);
-  bottleneck_.run(kernels, latent, padded(config.filters), rows, output, scratch, &statistics);
+  bottleneck_.run(kernels, features, padded(config.filters), rows, output, scratch, &statistics);
 }
 
 void Separator::apply_cues(const Kernels &kernels, int place, const float *cues, float *x, int rows, float *logit_sums,

@@ -18,8 +18,8 @@ class Separator {
 
   // Voiceprint [D] -> what the features are multiplied by at each place, cues [places, padded(bottleneck)].
   void project(const Kernels &kernels, const float *voiceprint, float *cues, uint8_t *scratch) const;
-  // Latent [rows, padded(filters)], not normalised, and its norm's statistics -> x [rows, padded(bottleneck)].
-  void enter(const Kernels &kernels, const float *latent, int rows, const RowStatistics &statistics, float *x,
+  // Features [rows, padded(filters)], not normalised, and their norm's statistics -> x [rows, padded(bottleneck)].
+  void enter(const Kernels &kernels, const float *features, int rows, const RowStatistics &statistics, float *x,
              uint8_t *scratch) const;
   // Both cues at a place, on x in place; the activity's logits are added to logit_sums [rows].
   void apply_cues(const Kernels &kernels, int place, const float *cues, float *x, int rows, float *logit_sums,

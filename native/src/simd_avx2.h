@@ -11,7 +11,7 @@ namespace tinywase {
 namespace avx2 {
 
 // 6 x 16 float accumulators, two weights and one input fill the 16 registers.
-constexpr int kPanel = 16, kRows = 6, kIntRows = 5, kCodeOffset = 0;
+constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kCodeOffset = 0;
 
 struct F32 {
   static constexpr int width = 8;
@@ -26,8 +26,11 @@ inline F32 sub(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; }
 inline F32 mul(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline F32 div(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
 inline F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+// min and max give b where one is NaN.
 inline F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
 inline F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
+// Where x < 0 (or -0) a, else b.
+inline F32 where_negative(F32 x, F32 a, F32 b) { return {_mm256_blendv_ps(b.v, a.v, x.v)}; }
 inline F32 round(F32 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 inline F32 power_of_two(F32 a) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(a.v), _mm256_set1_epi32(127));
@@ -42,8 +45,8 @@ inline float sum(F32 a) {
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
 }
 
-// 32 integer-valued floats within 0..255 -> bytes. The packs work within halves, so their result is in the order 0 4 1 5 2 6 3 7
-// of four bytes each and is put right at the end.
+// 32 floats up to 255 -> the nearest bytes, even ones in the middle; below 0 and NaN become 0, because conversion makes them
+// negative and packing saturates. The packs work within halves: their result is in the order 0 4 1 5 2 6 3 7 of four bytes each.
 inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
   const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0].v), _mm256_cvtps_epi32(v[1].v));
   const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(v[2].v), _mm256_cvtps_epi32(v[3].v));
@@ -60,7 +63,7 @@ inline __m256i pair_weights(const DepthwiseInt8 &d, int pair, int channel) {
 }
 
 // start + the sums over pairs of taps of eight channels: two bytes side by side, widened, times two int16 weights.
-inline void depthwise_sums(const DepthwiseInt8 &d, int channel, int32_t *out) {
+inline F32 depthwise_sums(const DepthwiseInt8 &d, int channel) {
   __m256i total = _mm256_load_si256(reinterpret_cast<const __m256i *>(d.start + channel));
   int k = 0;
   for (; k + 1 < d.kernel; k += 2) {
@@ -68,8 +71,7 @@ inline void depthwise_sums(const DepthwiseInt8 &d, int channel, int32_t *out) {
     total = _mm256_add_epi32(total, _mm256_madd_epi16(_mm256_cvtepu8_epi16(pair), pair_weights(d, k / 2, channel)));
   }
   const __m256i last = _mm256_cvtepu8_epi32(load_8_bytes(d.taps[k] + channel));  // kernels are odd
-  total = _mm256_add_epi32(total, _mm256_madd_epi16(last, pair_weights(d, k / 2, channel)));
-  _mm256_store_si256(reinterpret_cast<__m256i *>(out), total);
+  return {_mm256_cvtepi32_ps(_mm256_add_epi32(total, _mm256_madd_epi16(last, pair_weights(d, k / 2, channel))))};
 }
 
 inline __m256i four_codes(const uint8_t *p) {
@@ -117,21 +119,39 @@ inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *p
   }
 }
 
-// 8-bit weights overflow 16 bits at once: widen both sides to 16 bits and multiply into 32.
+// 8-bit weights overflow 16 bits at once: both sides are widened to 16 bits and multiplied into 32. Four columns of four
+// weights a vector, two sums per column, joined at the end.
+template <int Rows>
+inline void wide_rows(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
+  __m256i acc[Rows][4];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; r++) acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm256_setzero_si256();
+  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4) {
+    __m256i codes[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; r++) codes[r] = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(four_codes(input + r * g.input_stride + k)));
+#pragma GCC unroll 8
+    for (int part = 0; part < 4; part++) {
+      const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(panel + 16 * part)));
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; r++) acc[r][part] = _mm256_add_epi32(acc[r][part], _mm256_madd_epi16(codes[r], w));
+    }
+  }
+  const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);  // horizontal adds work within halves
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 8
+    for (int half = 0; half < 2; half++) {
+      const __m256i sums = _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(acc[r][2 * half], acc[r][2 * half + 1]), order);
+      __m256i *total = reinterpret_cast<__m256i *>(out + r * kPanel + 8 * half);
+      *total = _mm256_add_epi32(*total, sums);
+    }
+}
+
 template <int Rows>
 inline void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
-  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4)
-    for (int part = 0; part < 4; part++) {  // four columns of four weights
-      const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(panel + 16 * part)));
-      for (int r = 0; r < Rows; r++) {
-        const __m256i codes = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(four_codes(input + r * g.input_stride + k)));
-        const __m256i products = _mm256_madd_epi16(codes, w);  // two sums per column
-        const __m256i both = _mm256_add_epi32(products, _mm256_srli_epi64(products, 32));
-        const __m256i columns = _mm256_permutevar8x32_epi32(both, _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6));
-        __m128i *total = reinterpret_cast<__m128i *>(out + r * kPanel + 4 * part);
-        *total = _mm_add_epi32(*total, _mm256_castsi256_si128(columns));
-      }
-    }
+  for (int r = 0; r + 1 < Rows; r += 2) wide_rows<2>(g, input + r * g.input_stride, panel, out + r * kPanel);
+  if (Rows % 2) wide_rows<1>(g, input + (Rows - 1) * g.input_stride, panel, out + (Rows - 1) * kPanel);
 }
 
 template <int Rows>

@@ -33,8 +33,11 @@ inline F32 sub(F32 a, F32 b) { return each([&](int i) { return a.v[i] - b.v[i]; 
 inline F32 mul(F32 a, F32 b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
 inline F32 div(F32 a, F32 b) { return each([&](int i) { return a.v[i] / b.v[i]; }); }
 inline F32 fma(F32 a, F32 b, F32 c) { return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
+// min and max give b where one is NaN.
 inline F32 min(F32 a, F32 b) { return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
 inline F32 max(F32 a, F32 b) { return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
+// Where x < 0 (or -0) a, else b.
+inline F32 where_negative(F32 x, F32 a, F32 b) { return each([&](int i) { return std::signbit(x.v[i]) ? a.v[i] : b.v[i]; }); }
 inline F32 round(F32 a) { return each([&](int i) { return std::nearbyint(a.v[i]); }); }
 inline F32 power_of_two(F32 a) { return each([&](int i) { return std::ldexp(1.0f, static_cast<int>(a.v[i])); }); }
 inline F32 from_int(const int32_t *p) { return each([&](int i) { return static_cast<float>(p[i]); }); }
@@ -44,21 +47,22 @@ inline float sum(F32 a) {
   return total;
 }
 
-// 32 integer-valued floats within 0..255 -> bytes.
+// 32 floats up to 255 -> the nearest bytes, even ones in the middle; below 0 and NaN become 0.
 inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
-  for (int i = 0; i < kLane; i++) out[i] = static_cast<uint8_t>(v[i / F32::width].v[i % F32::width]);
+  for (int i = 0; i < kLane; i++) {
+    const float x = v[i / F32::width].v[i % F32::width];
+    out[i] = x > 0 ? static_cast<uint8_t>(std::nearbyint(x)) : uint8_t{0};
+  }
 }
 
 // start + the sums over pairs of taps of eight channels.
-inline void depthwise_sums(const DepthwiseInt8 &d, int channel, int32_t *out) {
-  for (int i = 0; i < F32::width; i++) {
+inline F32 depthwise_sums(const DepthwiseInt8 &d, int channel) {
+  return each([&](int i) {
     int32_t total = d.start[channel + i];
-    for (int k = 0; k < d.kernel; k++) {
-      const int16_t *pair = d.weights + (static_cast<size_t>(k / 2) * d.channels + channel + i) * 2;
-      total += pair[k % 2] * d.taps[k][channel + i];
-    }
-    out[i] = total;
-  }
+    for (int k = 0; k < d.kernel; k++)
+      total += d.weights[(static_cast<size_t>(k / 2) * d.channels + channel + i) * 2 + k % 2] * d.taps[k][channel + i];
+    return static_cast<float>(total);
+  });
 }
 
 template <int Rows>

@@ -121,10 +121,10 @@ void Stream::run_separator(int rows) {
   const Separator &separator = model_.separator;
   const Kernels &kernels = model_.kernels;
   RowStatistics statistics;
-  model_.encode(samples_ + history(), rows, latent_, work_.row_sums);
+  model_.hear(samples_ + history(), rows, latent_, work_.row_sums);
   for (int row = 0; row < rows; row++) {
     latent_sums_.add(work_.row_sums + 2 * row);
-    latent_sums_.statistics(config_.filters, &statistics.gain[row], &statistics.shift[row]);
+    latent_sums_.statistics(config_.feature_channels(), &statistics.gain[row], &statistics.shift[row]);
   }
   separator.enter(kernels, latent_, rows, statistics, x_, work_.scratch);
   std::fill_n(skips_, static_cast<size_t>(rows) * padded(config_.bottleneck), 0.0f);

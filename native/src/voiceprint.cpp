@@ -8,7 +8,6 @@
 namespace tinywase {
 namespace {
 
-constexpr float kLogFloor = 1e-5f;  // models/voiceprint.py LOG_FLOOR
 const std::string kPrefix = "voiceprint_encoder.";
 
 // Runs a layer over any number of frames.
@@ -84,9 +83,9 @@ class TcnEncoder : public VoiceprintEncoder {
     NormSums sums;
     for (size_t frame = 0; frame < frames; frame++) {
       const float *real = pairs.data() + frame * 2 * stride, *imaginary = real + stride;
+      log_power(real, imaginary, bands_, power.data() + frame * stride);
       for (int band = 0; band < bands_; band++) {
-        const float value = std::log(real[band] * real[band] + imaginary[band] * imaginary[band] + kLogFloor);
-        power[frame * stride + band] = value;
+        const float value = power[frame * stride + band];
         sums.total += value;
         sums.squares += static_cast<double>(value) * value;
       }

@@ -16,6 +16,7 @@ from .errors import ConfigError
 
 CUES = ("both", "voiceprint", "activity")
 VOICEPRINT_KINDS = ("lstm", "tcn")
+FEATURES = ("latent", "log_power")
 T = TypeVar("T")
 
 
@@ -75,12 +76,16 @@ class ModelConfig:
     causal: bool = False  # causal padding and cumulative norms
     lookahead_frames: int = 0  # causal only: the mask of frame f is read off this many frames later
     cues: str = "both"  # voiceprint and activity (onset/offset), or one of them
+    features: str = "latent"  # what the separator hears: the latent, or the log power of its filter pairs
     mean_skip: bool = False  # divide the skip sum by R*X (WASE does, TinyWASE does not)
     voiceprint: VoiceprintConfig = field(default_factory=VoiceprintConfig)
 
     def __post_init__(self) -> None:
         _positive(self, "sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
         _one_of("cues", self.cues, CUES)
+        _one_of("features", self.features, FEATURES)
+        if self.features == "log_power" and self.filters % 2:
+            raise ConfigError(f"filters = {self.filters}: log_power pairs them, give an even number.")
         if self.window % 2:
             raise ConfigError(f"window = {self.window} samples: expected an even number, because the hop is its half.")
         if self.kernel % 2 == 0:
@@ -97,6 +102,11 @@ class ModelConfig:
         return self.window // 2
 
     @property
+    def feature_channels(self) -> int:
+        """Channels that the separator hears: N, or N / 2 pairs."""
+        return self.filters // 2 if self.features == "log_power" else self.filters
+
+    @property
     def block_count(self) -> int:
         """Blocks that are stored: R*X, or X where the stacks are shared."""
         return self.blocks * (1 if self.share_stacks else self.stacks)
@@ -111,11 +121,12 @@ PAPER = ModelConfig()
 SMALL = ModelConfig(
     name="small",
     filters=256,
-    window=64,
-    bottleneck=96,
-    hidden=192,
-    blocks=7,
+    window=256,
+    bottleneck=128,
+    hidden=256,
+    blocks=6,
     stacks=3,
+    features="log_power",
     voiceprint=VoiceprintConfig(
         kind="tcn", dimensions=128, filters=128, window=256, hop=128, hidden=192, layers=5, bottleneck=96, dropout=0.0
     ),

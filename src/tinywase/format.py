@@ -18,7 +18,8 @@ beginning. The parts follow each other in this order, and nothing else is in the
      72  8 u32    voiceprint encoder: kind (0 lstm, 1 tcn), dimensions, filters, window, hop, hidden, layers, bottleneck
     104  f64      its dropout (of training; nothing reads it at inference)
     112  64 bytes name of the configuration, UTF-8, zero-padded
-    176  80 bytes zero
+    176  u8       features (0 latent, 1 log_power)
+    177  79 bytes zero
 2. Tensor records, 96 bytes each.
       0  60 bytes name of small letters, digits, "_" and ".", at most 59, zero-padded
      60  u8       kind: 0 float32, 1 float16, 2 codes

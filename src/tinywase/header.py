@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import CUES, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
+from .config import CUES, FEATURES, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
 from .errors import FormatError
 
-CONFIG_LAYOUT = "8I 4B I 8I d 64s 80s"
+CONFIG_LAYOUT = "8I 4B I 8I d 64s B 79s"
 SIZES = ("sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
 VOICEPRINT_SIZES = ("dimensions", "filters", "window", "hop", "hidden", "layers", "bottleneck")
 LIMITS = {  # far above any sensible model
@@ -47,6 +47,7 @@ def config_fields(config: ModelConfig) -> tuple[Any, ...]:
         *(getattr(voiceprint, size) for size in VOICEPRINT_SIZES),
         voiceprint.dropout,
         name,
+        FEATURES.index(config.features),
         b"",
     )
 
@@ -59,13 +60,14 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         ConfigError: sizes that make no network.
     """
     sizes, (share, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
-    voiceprint_sizes, (dropout, raw_name, reserved) = fields[14:21], fields[21:]
+    voiceprint_sizes, (dropout, raw_name, features, reserved) = fields[14:21], fields[21:]
     for label, value, top in (
         ("share_stacks", share, 1),
         ("causal", causal, 1),
         ("mean_skip", mean_skip, 1),
         ("cues", cues, len(CUES) - 1),
         ("voiceprint.kind", kind, len(VOICEPRINT_KINDS) - 1),
+        ("features", features, len(FEATURES) - 1),
     ):
         if value > top:
             raise FormatError(f"{label} = {value}: expected 0 to {top}.")
@@ -77,6 +79,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
     config = ModelConfig(
         name=_name(raw_name),
         cues=CUES[cues],
+        features=FEATURES[features],
         lookahead_frames=lookahead,
         voiceprint=voiceprint,
         share_stacks=bool(share),

@@ -127,7 +127,8 @@ def _block(bottleneck: int, hidden: int, kernel: int) -> Shapes:
 
 
 def _separator(config: ModelConfig) -> Shapes:
-    shapes = _norm("norm", config.filters) | _conv("bottleneck", config.bottleneck, config.filters, 1)
+    heard = config.feature_channels
+    shapes = _norm("norm", heard) | _conv("bottleneck", config.bottleneck, heard, 1)
     for i in range(config.block_count):
         shapes |= _prefixed(f"blocks.{i}.", _block(config.bottleneck, config.hidden, config.kernel))
     if config.cues != "activity":

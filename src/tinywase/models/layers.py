@@ -6,14 +6,14 @@ Letters: B batch, C channels, H hidden channels, F frames, P kernel. Every layer
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .gradients import DilatedDepthwise, SharedSlope
+from .operations import depthwise, pointwise, prelu
 
 EPSILON = 1e-8  # docs/model.md
 
@@ -26,7 +26,7 @@ class PReLU(nn.Module):
         self.weight = nn.Parameter(torch.full((1,), 0.25))
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, SharedSlope.apply(x, self.weight))
+        return prelu(x, self.weight)
 
 
 @dataclass
@@ -75,6 +75,17 @@ class Norm(nn.Module):
         return mean.float()[:, None], variance.float()[:, None]
 
 
+class PointwiseConv(nn.Conv1d):
+    """Convolution of kernel 1: a linear layer for every frame."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__(channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: [B, C, F] -> [B, H, F]."""
+        return pointwise(x, self.weight, cast(Tensor, self.bias))
+
+
 class DepthwiseConv(nn.Conv1d):
     """Dilated depthwise convolution that keeps the number of frames: centred, or causal with a memory of the past."""
 
@@ -94,16 +105,21 @@ class DepthwiseConv(nn.Conv1d):
             padded = torch.cat([past, x], -1)
         else:
             padded = functional.pad(x, (self.memory_frames // 2, self.memory_frames // 2))
-        return cast(Tensor, DilatedDepthwise.apply(padded, self.weight, self.bias, self.dilation[0]))
+        return depthwise(padded, self.weight, cast(Tensor, self.bias), self.dilation[0])
 
 
 @dataclass
 class BlockState:
     """What a causal block remembers between chunks."""
 
-    expand: NormState = field(default_factory=NormState)
-    depthwise: NormState = field(default_factory=NormState)
+    expand: NormState
+    depthwise: NormState
     past: Tensor | None = None  # [B, H, memory_frames]
+
+    @staticmethod
+    def silence() -> BlockState:
+        """Before the first frame. (A default factory in its place would stop torch.compile.)"""
+        return BlockState(NormState(), NormState())
 
 
 class ConvBlock(nn.Module):
@@ -115,7 +131,7 @@ class ConvBlock(nn.Module):
     def __init__(self, bottleneck: int, hidden: int, kernel: int, *, dilation: int, causal: bool = False) -> None:
         super().__init__()
         self.expand_input = nn.Identity()
-        self.expand = nn.Conv1d(bottleneck, hidden, 1)
+        self.expand = PointwiseConv(bottleneck, hidden)
         self.expand_slope = PReLU()
         self.expand_norm = Norm(hidden, causal=causal)
         self.depthwise_input = nn.Identity()
@@ -123,12 +139,12 @@ class ConvBlock(nn.Module):
         self.depthwise_slope = PReLU()
         self.depthwise_norm = Norm(hidden, causal=causal)
         self.output_input = nn.Identity()
-        self.residual = nn.Conv1d(hidden, bottleneck, 1)
-        self.skip = nn.Conv1d(hidden, bottleneck, 1)
+        self.residual = PointwiseConv(hidden, bottleneck)
+        self.skip = PointwiseConv(hidden, bottleneck)
 
     def forward(self, x: Tensor, state: BlockState | None = None) -> tuple[Tensor, Tensor]:
         """Shape: [B, C, F] -> x + residual [B, C, F], skip [B, C, F]."""
-        state = state if state is not None else BlockState()
+        state = state if state is not None else BlockState.silence()
         h = self.expand_norm(self.expand_slope(self.expand(self.expand_input(x))), state.expand)  # [B, H, F]
         h = self.depthwise_input(h)
         past, state.past = state.past, self._remember(h, state.past)

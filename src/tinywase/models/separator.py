@@ -6,21 +6,22 @@ R stacks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from ..config import ModelConfig
-from .layers import BlockState, ConvBlock, Norm, NormState, PReLU
+from .filterbank import log_power
+from .layers import BlockState, ConvBlock, Norm, NormState, PointwiseConv, PReLU
 
 
 @dataclass
 class SeparatorState:
     """What a causal separator remembers: one state per use of a block (shared stacks use a block R times)."""
 
-    norm: NormState = field(default_factory=NormState)
-    blocks: list[BlockState] = field(default_factory=list)  # R*X
+    norm: NormState
+    blocks: list[BlockState]  # R*X
 
 
 class Separator(nn.Module):
@@ -30,9 +31,9 @@ class Separator(nn.Module):
         super().__init__()
         self.config = config
         bottleneck, places = config.bottleneck, config.stacks + 1
-        self.norm = Norm(config.filters, causal=config.causal)
+        self.norm = Norm(config.feature_channels, causal=config.causal)
         self.bottleneck_input = nn.Identity()
-        self.bottleneck = nn.Conv1d(config.filters, bottleneck, 1)
+        self.bottleneck = PointwiseConv(config.feature_channels, bottleneck)
         self.blocks = nn.ModuleList(
             ConvBlock(bottleneck, config.hidden, config.kernel, dilation=2 ** (i % config.blocks), causal=config.causal)
             for i in range(config.block_count)
@@ -51,12 +52,12 @@ class Separator(nn.Module):
             nn.init.constant_(self.activity.bias, 1.0)  # type: ignore[arg-type]
         self.output_slope = PReLU()
         self.mask_input = nn.Identity()
-        self.mask = nn.Conv1d(bottleneck, config.filters, 1)
+        self.mask = PointwiseConv(bottleneck, config.filters)
 
     def initial_state(self) -> SeparatorState:
         """Silence before the first frame."""
         count = self.config.stacks * self.config.blocks
-        return SeparatorState(blocks=[BlockState() for _ in range(count)])
+        return SeparatorState(NormState(), [BlockState.silence() for _ in range(count)])
 
     def forward(
         self, latent: Tensor, voiceprint: Tensor | None, state: SeparatorState | None = None
@@ -67,7 +68,7 @@ class Separator(nn.Module):
         """
         config = self.config
         state = state if state is not None else self.initial_state()
-        x = self.bottleneck(self.bottleneck_input(self.norm(latent, state.norm)))  # [B, C, F]
+        x = self.bottleneck(self.bottleneck_input(self.norm(self._features(latent), state.norm)))  # [B, C, F]
         v = None if voiceprint is None or config.cues == "activity" else self.voiceprint_input(voiceprint)
         skips: Tensor | None = None
         logits: list[Tensor] = []
@@ -84,6 +85,10 @@ class Separator(nn.Module):
         skips = self._cue(skips, v, config.stacks, logits)
         mask = torch.sigmoid(self.mask(self.mask_input(self.output_slope(skips))))
         return mask, torch.cat(logits, 1) if logits else None
+
+    def _features(self, latent: Tensor) -> Tensor:
+        """What the separator hears. Shape: [B, N, F] -> [B, N or N/2, F]."""
+        return log_power(latent) if self.config.features == "log_power" else latent
 
     def _cue(self, x: Tensor, voiceprint: Tensor | None, place: int, logits: list[Tensor]) -> Tensor:
         """x * W v, then x * sigmoid(activity), at one of the R + 1 places; the activity's logits join `logits`."""

@@ -6,16 +6,13 @@ its active parts and brings it to a fixed level first (`data.activity.prepare_en
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..config import VoiceprintConfig
-from .layers import ConvBlock, Norm
-
-LOG_FLOOR = 1e-5  # power below which the filterbank is silent; enrollments come at RMS 0.05
+from .filterbank import log_power, mel_pairs
+from .layers import ConvBlock, Norm, PointwiseConv
 
 
 def pad_to_frames(signal: Tensor, window: int, hop: int) -> Tensor:
@@ -67,7 +64,7 @@ class TcnVoiceprint(nn.Module):
         with torch.no_grad():
             self.filterbank.weight.copy_(mel_pairs(bands, config.window, sample_rate_hz)[:, None])
         self.norm = Norm(bands)
-        self.bottleneck = nn.Conv1d(bands, config.bottleneck, 1)
+        self.bottleneck = PointwiseConv(bands, config.bottleneck)
         self.blocks = nn.ModuleList(
             ConvBlock(config.bottleneck, config.hidden, 3, dilation=2**i) for i in range(config.layers)
         )
@@ -76,8 +73,7 @@ class TcnVoiceprint(nn.Module):
     def forward(self, enrollment: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, D]."""
         pairs = self.filterbank(pad_to_frames(enrollment, self.window, self.hop))  # [B, C, F]
-        real, imaginary = pairs.float().chunk(2, dim=1)
-        x = self.norm(torch.log(real.square() + imaginary.square() + LOG_FLOOR))  # [B, C/2, F]
+        x = self.norm(log_power(pairs))  # [B, C/2, F]
         x = self.bottleneck(x)
         skips = torch.zeros_like(x)
         for block in self.blocks:
@@ -87,16 +83,6 @@ class TcnVoiceprint(nn.Module):
         deviation = (skips - mean[..., None]).square().mean(-1).add(1e-6).sqrt()
         voiceprint = self.linear(torch.cat([mean, deviation], 1))
         return functional.normalize(voiceprint, dim=-1) * voiceprint.shape[-1] ** 0.5
-
-
-def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> Tensor:
-    """Cosine and sine filters of `bands` mel-spaced frequencies under a Hann window, [2 bands, window]."""
-    top_mel = 2595 * math.log10(1 + sample_rate_hz / 2 * 0.95 / 700)
-    mels = torch.linspace(2595 * math.log10(1 + 60 / 700), top_mel, bands)
-    frequency_hz = 700 * (10 ** (mels / 2595) - 1)
-    phase = 2 * math.pi * frequency_hz[:, None] / sample_rate_hz * (torch.arange(window) - window / 2)
-    hann = torch.hann_window(window) * (2 / window) ** 0.5
-    return torch.cat([phase.cos() * hann, phase.sin() * hann])
 
 
 def build_voiceprint_encoder(config: VoiceprintConfig, sample_rate_hz: int) -> nn.Module:

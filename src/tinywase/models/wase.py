@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..config import ModelConfig
 from ..errors import StreamError
+from .filterbank import fourier_pairs
 from .separator import Separator, SeparatorState
 from .voiceprint import build_voiceprint_encoder, pad_to_frames
 
@@ -55,6 +56,9 @@ class Wase(nn.Module):
         self.encoder = nn.Conv1d(1, config.filters, config.window, stride=config.hop, bias=False)
         self.separator = Separator(config)
         self.decoder = nn.ConvTranspose1d(config.filters, 1, config.window, stride=config.hop, bias=False)
+        if config.features == "log_power":  # begin as a Fourier transform and its inverse
+            for side in (self.encoder, self.decoder):
+                side.weight.data.copy_(fourier_pairs(config.filters // 2, config.window)[:, None])
         self.voiceprint_encoder = build_voiceprint_encoder(config.voiceprint, config.sample_rate_hz)
 
     def forward(self, mixture: Tensor, voiceprint: Tensor | None) -> Extraction:

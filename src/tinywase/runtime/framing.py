@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+LOG_FLOOR = np.float32(1e-5)  # power below which a filterbank is silent
 
 
 def tail_samples(length: int, window: int, hop: int) -> int:
@@ -25,6 +26,12 @@ def analyse(signal: Array, filters: Array, hop: int) -> Array:
     """A strided convolution without bias. Shape: [T], [N, 1, L] -> [N, (T - L) / hop + 1]."""
     frames = np.lib.stride_tricks.sliding_window_view(signal, filters.shape[-1])[::hop]
     return filters[:, 0] @ np.ascontiguousarray(frames).T
+
+
+def log_power(filtered: Array) -> Array:
+    """log(1 + power / LOG_FLOOR) of cosine and sine filters, rows n and n + N/2. Shape: [N, F] -> [N/2, F]."""
+    real, imaginary = np.split(filtered, 2)
+    return np.log(1 + (np.square(real) + np.square(imaginary)) / LOG_FLOOR)
 
 
 def overlap_add(masked: Array, filters: Array) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from ..config import ModelConfig
 from ..errors import AudioError, ConfigError, StreamError
 from ..format import ModelFile
-from .framing import analyse, overlap_add, pad_to_frames, tail_samples
+from .framing import analyse, log_power, overlap_add, pad_to_frames, tail_samples
 from .layers import Array, BlockState, ConvBlock, NormState, Weights, prelu, sigmoid
 from .voiceprint_encoder import encode_voiceprint
 
@@ -85,7 +85,8 @@ class ReferenceModel:
         """Shape: latent [N, F], voiceprint [D] -> mask [N, F], activity [F]: its places' mean logit, in 0..1."""
         config, w = self.config, self._weights
         state = state if state is not None else self.initial_state()
-        x = w.norm("separator.norm", config.causal)(latent, state.norm)
+        features = log_power(latent) if config.features == "log_power" else latent
+        x = w.norm("separator.norm", config.causal)(features, state.norm)
         x = w.conv("separator.bottleneck").pointwise(w.range("separator.bottleneck_input")(x))  # [C, F]
         skips = np.zeros_like(x)
         logits: list[Array] = []

@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import VoiceprintConfig
-from .framing import analyse, pad_to_frames
+from .framing import analyse, log_power, pad_to_frames
 from .layers import Activation, Array, BlockState, ConvBlock, NormState, Weights, sigmoid
 
-LOG_FLOOR = np.float32(1e-5)  # power below which the filterbank is silent
 DEVIATION_FLOOR = np.float32(1e-6)
 
 
@@ -24,9 +23,7 @@ def encode_voiceprint(config: VoiceprintConfig, weights: Weights, enrollment: Ar
 
 def _tcn_voiceprint(config: VoiceprintConfig, w: Weights, pairs: Array) -> Array:
     """Log power, convolution blocks, mean and deviation over frames, linear, length sqrt(D). Shape: [C, F] -> [D]."""
-    real, imaginary = np.split(pairs, 2)
-    x = np.log(np.square(real) + np.square(imaginary) + LOG_FLOOR)
-    x = w.norm("voiceprint_encoder.norm")(x, NormState())
+    x = w.norm("voiceprint_encoder.norm")(log_power(pairs), NormState())
     x = w.conv("voiceprint_encoder.bottleneck").pointwise(Activation(x))
     skips = np.zeros_like(x)
     for i in range(config.layers):

@@ -1,0 +1,42 @@
+"""Pairs of filters: cosine and sine of one frequency, channels c and c + C/2, whose squares add up to a power.
+
+A network that hears the logarithm of that power need not learn to undo phase first; docs/experiments.md has how much it
+matters. Letters: B batch, C channels (filters), F frames, L window.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+LOG_FLOOR = 1e-5  # power below which a filterbank is silent; enrollments and mixtures come near RMS 0.05
+
+
+def log_power(filtered: Tensor) -> Tensor:
+    """log(1 + power / LOG_FLOOR) of every pair, so that silence is 0. Shape: [B, C, F] -> [B, C/2, F]."""
+    real, imaginary = filtered.float().chunk(2, dim=1)
+    return torch.log(1 + (real.square() + imaginary.square()) / LOG_FLOOR)
+
+
+def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> Tensor:
+    """`bands` mel-spaced frequencies under a Hann window. Shape: -> [2 bands, L]."""
+    top_mel = 2595 * math.log10(1 + sample_rate_hz / 2 * 0.95 / 700)
+    mels = torch.linspace(2595 * math.log10(1 + 60 / 700), top_mel, bands)
+    frequency_hz = 700 * (10 ** (mels / 2595) - 1)
+    phase = 2 * math.pi * frequency_hz[:, None] / sample_rate_hz * (torch.arange(window) - window / 2)
+    hann = torch.hann_window(window) * (2 / window) ** 0.5
+    return torch.cat([phase.cos() * hann, phase.sin() * hann])
+
+
+def fourier_pairs(pairs: int, window: int) -> Tensor:
+    """`pairs` evenly spaced frequencies under a square-root Hann window. Shape: -> [2 pairs, L].
+
+    With L / 2 pairs these are the odd-frequency Fourier transform, an orthonormal basis of a window: used as encoder and
+    as decoder with a hop of L / 2, it gives back the signal exactly.
+    """
+    frequency = (torch.arange(pairs) + 0.5) / (2 * pairs)  # of the sample rate
+    phase = 2 * math.pi * frequency[:, None] * torch.arange(window)
+    root_hann = torch.hann_window(window).sqrt() * pairs**-0.5
+    return torch.cat([phase.cos() * root_hann, phase.sin() * root_hann])

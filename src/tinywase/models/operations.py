@@ -1,0 +1,44 @@
+"""Three operations of the blocks, each computed in the form its device likes; the values are the same.
+
+Compiled: plain formulas, which the compiler fuses with their neighbours; a pointwise convolution is a matrix product,
+because a convolution library would reorder [B, C, F] first. On a CPU: gradients written out (gradients.py). Otherwise:
+torch's own kernels. Letters: B batch, C and H channels, F frames, P kernel, d dilation.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .gradients import DilatedDepthwise, SharedSlope
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    """max(x, 0) + slope min(x, 0). Shape: any, [1] -> any."""
+    if torch.compiler.is_compiling() or x.is_cuda:
+        return functional.prelu(x, slope.to(x.dtype))
+    return cast(Tensor, SharedSlope.apply(x, slope))
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolution of kernel 1. Shape: [B, C, F], [H, C, 1], [H] -> [B, H, F]."""
+    if torch.compiler.is_compiling():
+        y = torch.bmm(weight[..., 0].expand(x.shape[0], -1, -1), x)
+        return y + bias.to(y.dtype)[:, None]
+    return functional.conv1d(x, weight, bias)
+
+
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """Depthwise convolution without padding. Shape: [B, C, F + (P-1) d], [C, 1, P], [C] -> [B, C, F]."""
+    if torch.compiler.is_compiling():
+        frames = x.shape[-1] - (weight.shape[-1] - 1) * dilation
+        y = bias[:, None] + weight[:, 0, :1] * x[..., :frames]
+        for k in range(1, weight.shape[-1]):
+            y = y + weight[:, 0, k : k + 1] * x[..., k * dilation : k * dilation + frames]
+        return y
+    if x.is_cuda:
+        return functional.conv1d(x, weight, bias, dilation=dilation, groups=len(weight))
+    return cast(Tensor, DilatedDepthwise.apply(x, weight, bias, dilation))
