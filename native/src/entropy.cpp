@@ -45,7 +45,7 @@ std::vector<uint8_t> decode_codes(const uint8_t *data, size_t size, size_t count
   const uint8_t *word = data + head, *end = data + size;
   std::vector<uint8_t> codes(count);
   for (size_t i = 0; i < count; i++) {
-    uint32_t &state = states[i % lanes];
+    uint32_t &state = states[i & (lanes - 1)];  // lanes are a power of two; a division would take longer than the rest
     const Slot slot = slots[state & (kTotal - 1)];
     codes[i] = slot.code;
     state = slot.frequency * (state >> kPrecision) + slot.place;
