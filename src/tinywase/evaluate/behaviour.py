@@ -58,7 +58,7 @@ def measure(
     """The condition `name`: one of CONDITIONS on `count` trials, or DIALOGUE, of which fewer are enough."""
     if name == DIALOGUE:
         dialogues = max(1, count // TRIALS_PER_DIALOGUE)
-        return measure_dialogues(extractor, trials, count=dialogues, seed=seed, progress=progress)
+        return measure_dialogues(extractor, trials, count=dialogues, seconds=DIALOGUE_S, seed=seed, progress=progress)
     condition = next(condition for condition in CONDITIONS if condition.name == name)
     return measure_condition(extractor, condition, trials, count=count, seed=seed, progress=progress)
 
@@ -92,7 +92,7 @@ def measure_dialogues(
     trials: Sequence[Trial],
     *,
     count: int,
-    seconds: float = DIALOGUE_S,
+    seconds: float,
     seed: int = SEED,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Measured:

@@ -113,16 +113,21 @@ def _sections(card: Mapping[str, Any]) -> list[str]:
         rows = [[row["name"], str(row["speakers"]), f"{row['hours']:.2f}", row["licence"]] for row in card["data"]]
         parts += ["Trained on:", text_table(["speech", "speakers", "hours", "licence"], rows)]
     if "training" in card:
-        parts.append("Training: " + ", ".join(f"{key} {value}" for key, value in card["training"].items()) + ".")
+        parts.append(f"Training: {_listed(card['training'])}.")
     if "results" in card:
         parts.append(_results(card["results"]))
     if "behaviour" in card:
         parts.append(_behaviour(card["behaviour"]))
     if "presence" in card:
-        parts.append("Presence: " + ", ".join(f"{key} {value}" for key, value in card["presence"].items()) + ".")
+        parts.append(f"Presence: {_listed(card['presence'])}.")
     if card.get("limits"):
         parts += ["Where it fails:", "\n".join(f"- {text}" for text in card["limits"])]
     return parts
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    """Names and plain values in a row."""
+    return ", ".join(f"{key} {value}" for key, value in values.items() if not isinstance(value, (Mapping, list)))
 
 
 def _results(results: Mapping[str, Any]) -> str:
