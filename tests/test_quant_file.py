@@ -101,3 +101,12 @@ def test_ramp8_keeps_vectors_within_half_a_step_and_shrinks_them(tmp_path: Path)
     sizes = [(tmp_path / f"{kind}.twase").stat().st_size for kind in ("float16", "ramp8")]
     assert sizes[1] < sizes[0]
     assert tensors["separator.blocks.0.expand_norm.weight"].kind == "float16", "constant: nothing to spread levels over"
+
+
+def test_a_part_of_a_model_can_be_read_alone(tmp_path: Path) -> None:
+    path = tmp_path / "student.twase"
+    export(quantized(TINY, QuantConfig(method="lsq", voiceprint_bits=4)), path, card={}, compact=True)
+    whole, part = read_model(path), read_model(path, part="voiceprint_encoder.")
+    assert part.config == whole.config
+    assert set(part.tensors) == {name for name in whole.tensors if name.startswith("voiceprint_encoder.")}
+    assert all(np.array_equal(t.dequantize(), whole.tensors[name].dequantize()) for name, t in part.tensors.items())

@@ -69,11 +69,12 @@ class _Lanes:
         self.tensor = np.repeat(np.arange(len(lanes)), lanes)  # [lanes] whose lane it is
         number = np.arange(len(self.tensor)) - self.first[self.tensor]
         self.steps = -(-(np.repeat(np.array(counts), lanes) - number) // lanes[self.tensor])  # [lanes] codes in it
+        self.full_steps = int(self.steps.min())  # of which every lane has a code
 
-    def ranks(self, chosen: NDArray[np.bool_]) -> tuple[Whole, Whole]:
-        """How many lanes of its tensor are chosen up to each lane [lanes], and in each tensor [tensors]."""
-        upto = np.concatenate([[0], np.cumsum(chosen)])
-        return upto[1:] - upto[self.first][self.tensor], upto[self.last] - upto[self.first]
+    def ranks(self, chosen: Whole) -> tuple[Whole, Whole]:
+        """Of the chosen lanes, in order: how many of their tensor come before each; and how many each tensor has."""
+        edges = np.searchsorted(chosen, [self.first, self.last])  # [2, tensors]
+        return np.arange(len(chosen)) - edges[0][self.tensor[chosen]], edges[1] - edges[0]
 
 
 def encode(tensors: Sequence[Codes], levels: Sequence[int]) -> list[bytes]:
@@ -98,10 +99,11 @@ def encode(tensors: Sequence[Codes], levels: Sequence[int]) -> list[bytes]:
         frequency = np.where(active, tables[lanes.tensor, symbols[step]], TOTAL)
         start = np.where(active, before[lanes.tensor, symbols[step]], 0)
         full = active & (state >= frequency << (32 - PRECISION_BITS))
-        rank, number = lanes.ranks(full)
+        chosen = np.flatnonzero(full)
+        rank, number = lanes.ranks(chosen)
         free -= number
-        words[(free[lanes.tensor] + rank - 1)[full]] = state[full] & (LOWEST_STATE - 1)
-        state[full] >>= WORD_BITS
+        words[free[lanes.tensor[chosen]] + rank] = state[chosen] & (LOWEST_STATE - 1)
+        state[chosen] >>= WORD_BITS
         quotient, rest = np.divmod(state, frequency)
         state = np.where(active, (quotient << PRECISION_BITS) + rest + start, state)
     return [
@@ -145,12 +147,13 @@ def decode(streams: Sequence[Stream]) -> list[Codes]:
         slot = base + (state & np.uint32(TOTAL - 1))
         codes[step] = symbol_of[slot]
         moved = frequency_of[slot] * (state >> np.uint32(PRECISION_BITS)) + offset_of[slot]
-        active = step < lanes.steps
-        short = active & (moved < LOWEST_STATE)
+        if step >= lanes.full_steps:
+            moved = np.where(step < lanes.steps, moved, state)
+        state = moved
+        short = np.flatnonzero(state < LOWEST_STATE)
         rank, number = lanes.ranks(short)
-        index = np.minimum(place[lanes.tensor] + rank - 1, len(pool) - 1)[short]
-        moved[short] = (moved[short] << np.uint32(WORD_BITS)) | pool[index]
-        state = np.where(active, moved, state)
+        index = np.minimum(place[lanes.tensor[short]] + rank, len(pool) - 1)
+        state[short] = (state[short] << np.uint32(WORD_BITS)) | pool[index]
         place = place + number
     if (place != ends).any() or (state != LOWEST_STATE).any():
         raise FormatError("a stream of coded codes does not end as it should.")

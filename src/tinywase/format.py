@@ -148,15 +148,16 @@ def _card_bytes(card: Mapping[str, Any]) -> bytes:
 # Reading
 
 
-def read_model(path: str | Path) -> ModelFile:
-    """Read and check a whole model file.
+def read_model(path: str | Path, *, part: str = "") -> ModelFile:
+    """Read and check a model file, and the tensors whose names begin with `part`: decoding the others takes time.
 
     Raises:
         FormatError: anything that the specification above does not allow, by name.
     """
     checked = _read_checked(Path(path))
     with _naming(path):
-        tensors = read_tensors(checked.data, checked.records)
+        wanted = [record for record in checked.records if record.name.startswith(part)]
+        tensors = read_tensors(checked.data, wanted)
         check_activations(checked.config, tensors)
     return ModelFile(checked.config, tensors, checked.card)
 

@@ -93,9 +93,10 @@ class PackedModel:
         """
         path = Path(path)
         chosen = choose_runtime(runtime)
+        if chosen == "native":  # which reads the core itself
+            return cls(read_model(path, part=VOICEPRINT), NativeModel(path), runtime_name=chosen, path=path)
         model_file = read_model(path)
-        built: RuntimeModel = NativeModel(path) if chosen == "native" else ReferenceModel(model_file)
-        return cls(model_file, built, runtime_name=chosen, path=path)
+        return cls(model_file, ReferenceModel(model_file), runtime_name=chosen, path=path)
 
     def enroll(self, enrollment: Array) -> Array:
         """See `RuntimeModel`."""
