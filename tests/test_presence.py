@@ -81,6 +81,13 @@ def test_the_rates_of_a_calibration_hold_for_unseen_trials() -> None:
     assert calibration.rates["clean"] > 0.8
 
 
+def test_clips_too_short_to_compare_decide_nothing() -> None:
+    evidence = scattered()
+    short = Evidence(active_s=0.3, level_db=-3.0, confidence=0.9, likeness=None)
+    with_short = {name: [*of, short] for name, of in evidence.items()}
+    assert find_rule(with_short, false_alarm_rate=0.01) == find_rule(evidence, false_alarm_rate=0.01)
+
+
 def test_the_card_gets_the_rule_that_was_found() -> None:
     calibration = calibrate(scattered())
     fields = card_fields(calibration)

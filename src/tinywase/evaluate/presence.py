@@ -78,8 +78,7 @@ def calibrate(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: f
 
 def find_rule(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: float) -> PresenceRule:
     """Weights by logistic regression, the bias by the allowed share of false alarms under each condition of ABSENT."""
-    rows = {name: np.array([_features(one) for one in of if one.confidence is not None]).reshape(-1, 3)
-            for name, of in evidence.items()}  # fmt: skip
+    rows = {name: _features(of) for name, of in evidence.items()}
     present, absent = (np.concatenate([rows[name] for name in names]) for names in (PRESENT, ABSENT))
     weights = _logistic(np.concatenate([present, absent]), np.repeat([1.0, 0.0], [len(present), len(absent)]))
     limits = [_limit(rows[name] @ weights, false_alarm_rate) for name in ABSENT if len(rows[name])]
@@ -108,9 +107,14 @@ def _second_half(of: Sequence[Evidence]) -> Sequence[Evidence]:
     return of[len(of) // 2 :]
 
 
-def _features(evidence: Evidence) -> tuple[float, float, float]:
-    assert evidence.confidence is not None and evidence.likeness is not None
-    return evidence.confidence, evidence.likeness, max(evidence.level_db, LOWEST_LEVEL_DB)
+def _features(evidence: Sequence[Evidence]) -> np.ndarray:
+    """Confidence, likeness and level of those that have them. Shape: -> [n, 3]."""
+    rows = [
+        (one.confidence, one.likeness, max(one.level_db, LOWEST_LEVEL_DB))
+        for one in evidence
+        if one.confidence is not None and one.likeness is not None
+    ]
+    return np.array(rows, np.float64).reshape(-1, 3)
 
 
 def _limit(scores: np.ndarray, false_alarm_rate: float) -> float:
