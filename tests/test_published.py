@@ -184,3 +184,34 @@ def test_a_checkpoint_without_a_state_dict_is_refused(content: Any, tmp_path: Pa
     torch.save(content, tmp_path / "x.pt")
     with pytest.raises(FormatError, match="no state_dict under the key 'model'"):
         load_published(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("suffix", [".twase", ".safetensors"])
+def test_the_command_converts_to_either_kind_of_file(
+    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tinywase.cli.main import main
+    from tinywase.format import read_model
+    from tinywase.train.checkpoint import load_checkpoint
+
+    model = random_model(SMALL)
+    torch.save({"model": published(model, "tinywase")}, tmp_path / "theirs.pt")
+    output = tmp_path / f"ours{suffix}"
+    with pytest.raises(SystemExit) as ended:
+        main(["convert-checkpoint", str(tmp_path / "theirs.pt"), "-o", str(output)])
+    assert not ended.value.code
+    assert "offline, separate stacks" in capsys.readouterr().out
+    if suffix == ".twase":
+        values = read_model(output).tensors["decoder.weight"].dequantize()
+    else:
+        values = load_checkpoint(output).decoder.weight.detach().numpy()
+    assert (values == model.decoder.weight.detach().numpy()).all()
+
+
+def test_the_command_wants_a_suffix_it_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tinywase.cli.main import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["convert-checkpoint", "theirs.pt", "-o", str(tmp_path / "ours.onnx")])
+    assert ended.value.code == 2
+    assert ".safetensors or .twase" in capsys.readouterr().err
