@@ -6,8 +6,9 @@ s is a sigmoid of temperature T in training and a step at inference. alpha and b
 midpoints between the clusters of a k-means on the scaled weights, then fixed; T rises on a schedule until the
 staircase is sharp.
 
-Shapes: K levels, K - 1 gaps and thresholds, O output channels. Cost of a training step: K - 1 sigmoids per weight, so
-beyond 5 bits prefer `lsq`."""
+Shapes: K levels, K - 1 gaps and thresholds, O output channels. A training step costs K - 1 sigmoids per weight while T is
+low, one as soon as the steps no longer overlap.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from .base import WeightQuantizer, positive
-from .levels import kmeans_thresholds, level_table, magnitude, spread
+from .levels import kmeans_thresholds, level_table, magnitude, midpoints, spread
 
 HEADROOM = 1.25  # beta starts at HEADROOM * top level / max|w|
 TEMPERATURE_STEP = 10.0  # per epoch
 TEMPERATURE_CAP = 2000.0
+SATURATED = 20.0  # sigmoid(20) is 1 in float32
 
 
 def temperature_at(epoch: float) -> float:
@@ -37,11 +39,8 @@ class SoftStaircase(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tensor) -> Tensor:
-        value, slope = torch.zeros_like(x), torch.zeros_like(x)
-        for threshold, gap in zip(thresholds, gaps, strict=True):
-            step = torch.sigmoid(temperature * (x - threshold))
-            value.add_(gap * step)
-            slope.add_(gap * temperature * step * (1 - step))
+        far = float(temperature) * float(thresholds.diff().min()) / 2 > SATURATED if len(thresholds) > 1 else True
+        value, slope = (_nearest_step if far else _all_steps)(x, thresholds, gaps, temperature)
         ctx.save_for_backward(slope)
         return value
 
@@ -49,6 +48,24 @@ class SoftStaircase(torch.autograd.Function):
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
         (slope,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return grad * slope, None, None, None
+
+
+def _all_steps(x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and slope of the staircase, step by step."""
+    value, slope = torch.zeros_like(x), torch.zeros_like(x)
+    for threshold, gap in zip(thresholds, gaps, strict=True):
+        step = torch.sigmoid(temperature * (x - threshold))
+        value.add_(gap * step)
+        slope.add_(gap * temperature * step * (1 - step))
+    return value, slope
+
+
+def _nearest_step(x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    """The same where every step but the nearest is 0 or 1 to the last bit: one sigmoid a weight instead of K - 1."""
+    nearest = torch.bucketize(x, midpoints(thresholds))
+    gap = gaps[nearest]
+    step = torch.sigmoid(temperature * (x - thresholds[nearest]))
+    return (gaps.cumsum(0) - gaps)[nearest] + gap * step, gap * temperature * step * (1 - step)
 
 
 class SoftSigmoid(WeightQuantizer):
