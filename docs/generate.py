@@ -32,6 +32,7 @@ def documents() -> dict[Path, str]:
         docs / "cli.md": cli_page(),
         docs / "format.md": between_markers((docs / "format.md").read_text(), "format", specification()),
         docs / "models.md": models_page(),
+        docs / "quantization.md": compression_page((docs / "quantization.md").read_text()),
         docs / "model.md": with_configurations((docs / "model.md").read_text()),
         readme: between_markers(readme.read_text(), "results", results_table(load_results(RESULTS))),
     }
@@ -106,6 +107,56 @@ def models_page() -> str:
         "time, one thread."
     )
     return f"{head}\n\n{page(cards)}\n"
+
+
+# docs/quantization.md
+
+
+def compression_page(text: str) -> str:
+    """The page with its tables from docs/results/sizes.json and docs/results/compression-*.json."""
+    sizes = RESULTS / "sizes.json"
+    text = between_markers(text, "sizes", size_table(json.loads(sizes.read_text()) if sizes.exists() else []))
+    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("compression-*.json"))]
+    return between_markers(text, "compression", "\n\n".join(map(compression_table, results)))
+
+
+def size_table(rows: list[dict[str, Any]]) -> str:
+    """The paper's network at every width: in the paper's accounting, and as we store it."""
+    lines = [
+        "| bits | stacks | core as the paper counts | ratio | our smallest core | ratio | our smallest file |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        stacks = "shared" if row["share"] else "separate"
+        figures = [
+            f"{row['paper_core_bytes'] / 2**20:.3f} MiB",
+            f"{row['paper_ratio']:.2f}x",
+            f"{row['core_bytes'] / 2**20:.3f} MiB",
+            f"{row['core_ratio']:.2f}x",
+            f"{row['file_bytes'] / 2**20:.2f} MiB",
+        ]
+        lines.append(f"| {row['bits']} | {stacks} | {' | '.join(figures)} |")
+    return "\n".join(lines)
+
+
+def compression_table(results: dict[str, Any]) -> str:
+    """Every compressed model beside its teacher on one list."""
+    mean = {system["system"]: system["si_sdr_improvement_mean"] for system in results["systems"]}
+    against = {c["system"]: c for c in results["comparisons"] if c["figure"] == "si_sdr_improvement"}
+    name = Path(results["list"]).stem
+    lines = [
+        f"List `{name}`, {results['trials_done']} trials; the teacher in float32: {mean[results['teacher']]:.2f} dB.",
+        "",
+        "| model | file | core, ratio | SI-SDR improvement, dB | minus the teacher, 95 % |",
+        "|---|---|---|---|---|",
+    ]
+    for model, sizes in results["sizes"].items():
+        low, high = against[model]["difference_ci"]
+        difference = f"{against[model]['difference_mean']:+.2f} [{low:+.2f}, {high:+.2f}]"
+        file_kb, ratio = sizes["file_bytes"] / 1000, sizes["core_ratio"]
+        lines.append(f"| {model} | {file_kb:,.0f} kB | {ratio:.1f}x | {mean[model]:.2f} | {difference} |")
+    lines += ["", f"![size against quality](compression-{name}.png)"]
+    return "\n".join(lines)
 
 
 # docs/cli.md

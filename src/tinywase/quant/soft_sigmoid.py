@@ -6,8 +6,8 @@ s is a sigmoid of temperature T in training and a step at inference. alpha and b
 midpoints between the clusters of a k-means on the scaled weights, then fixed; T rises on a schedule until the
 staircase is sharp.
 
-Shapes: K levels, K - 1 gaps and thresholds, O output channels. A training step costs K - 1 sigmoids per weight while T is
-low, one as soon as the steps no longer overlap.
+Shapes: K levels, K - 1 gaps and thresholds, O output channels. A training step costs K - 1 sigmoids per weight while T
+is low, one as soon as the steps no longer overlap.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ ptq            quantize, calibrate, done: no training
 qat            quantized from the first step, learning from the true targets alone
 kd             not quantized; learning from the teacher too (shared stacks, narrower or causal students)
 qat-then-kd    qat, and for the second half of the steps the teacher too
-daq            both at once: distillation-aware quantization [Huang22; paper.md 4]
+daq            both at once: distillation-aware quantization [Huang22]
 """
 
 from __future__ import annotations

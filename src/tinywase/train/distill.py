@@ -1,4 +1,4 @@
-"""Distillation: a student learns what its teacher hears, beside or instead of the true target (paper.md 4).
+"""Distillation: a student learns what its teacher hears, beside or instead of the true target [Huang22].
 
     loss = task * (the teacher's own training loss) + estimate * (-SI-SNR between the estimates of teacher and student)
          + features * (distance of the features at the end of each stack) + mask * (distance of the masks)
@@ -26,7 +26,7 @@ from ..errors import ConfigError
 from ..models import Wase
 from ..quant.attach import match_ranges
 from .losses import si_snr
-from .objectives import Arrays, ExtractionObjective, Tensors, TrainedSystem
+from .objectives import Arrays, ExtractionObjective, Logs, Tensors, TrainedSystem
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class DistilledExtraction:
         """Arrays for a step."""
         return self.base.draw(rng)
 
-    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
         """Total and parts of the loss of a step."""
         result = system(batch)
         total, logs = self.base.losses(result, batch, step)
@@ -131,7 +131,7 @@ class DistilledExtraction:
         if self.config.begin < 1 and step >= self.begin_step:
             for name, weight, value in self._distances(result, batch):
                 total = total + weight * value
-                logs[f"teacher_{name}"] = float(value.detach())
+                logs[f"teacher_{name}"] = value.detach()
         return total, logs
 
     def _distances(self, result: dict[str, Any], batch: Tensors) -> Iterator[tuple[str, float, Tensor]]:
