@@ -5,16 +5,22 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from stand_in import Command
 
 from tinywase.config import TINY, ModelConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+settings.register_profile("no deadline", deadline=None)  # no test fails on a time
+settings.load_profile("no deadline")
 
 
 def pytest_report_header() -> list[str]:
@@ -31,6 +37,14 @@ def _runtime() -> str:
         return f"reference (no native part: {error})"
     isa = getattr(native, "isa", None)
     return f"native ({isa() if callable(isa) else 'instruction set not reported'})"
+
+
+@pytest.fixture(autouse=True)
+def processor_as_it_was() -> Iterator[None]:
+    """Training lets the processor round tiny numbers to zero; what comes after it in this process must not."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

@@ -402,9 +402,10 @@ def test_notes_say_what_could_be_better_about_an_enrollment(enrollment: np.ndarr
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_an_hour_needs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
     code = (
-        "import resource, sys\n"
+        "import re, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from stand_in import stand_in, tone\n"
         "import numpy as np, soundfile\n"
@@ -417,7 +418,8 @@ def test_an_hour_needs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
         "        file.write(0.1 * np.random.default_rng(i).standard_normal((960000, 2)))\n"
         "extractor.extract_file(path, path + '.out.wav', voiceprint, residual=path + '.rest.wav')\n"
         "assert soundfile.info(path + '.out.wav').frames == minutes * 960000\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        "# the peak of this program; getrusage would count the one that started it\n"
+        "print(int(re.search('VmHWM:\\\\s*([0-9]+)', open('/proc/self/status').read())[1]) // 1024)\n"
     )
     used_mib = [
         int(subprocess.run([sys.executable, "-c", code, str(m), str(tmp_path / f"{m}.wav")],

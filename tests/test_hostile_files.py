@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_format import SMALLEST, quantized_file
 
@@ -276,6 +276,7 @@ def test_any_flipped_bit_is_noticed(position: int, bit: int, tmp_path: Path) -> 
     edits=st.lists(st.tuples(st.integers(0, len(GOOD) - 4), st.sampled_from([0, 1, 255, 2**31, HUGE, 7])), max_size=4),
     tail=st.binary(max_size=8),
 )
+@example(edits=[(10, 255)], tail=b"")  # a header that says 16 MB
 def test_crafted_files_are_read_or_refused_and_never_ask_for_much_memory(
     edits: list[tuple[int, int]], tail: bytes, tmp_path: Path
 ) -> None:

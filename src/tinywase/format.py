@@ -47,6 +47,7 @@ runtime replaces x by (clip(rint(x / scale) + zero_point, 0, 2^bits - 1) - zero_
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -236,11 +237,12 @@ def _read_checked(path: Path) -> _Checked:
 
 
 def _read_whole(path: Path) -> tuple[memoryview, tuple[Any, ...]]:
-    """The file's bytes and its header's fields; it is read no further than its header says."""
+    """The file's bytes and its header's fields; it is read no further than its header says and the file is long."""
     with _reading(path), path.open("rb") as stream:
         head = stream.read(HEADER.size)
         fields = _check_head(path, head)
-        data = head + stream.read(max(0, fields[2] - len(head)))
+        size = min(fields[2], os.fstat(stream.fileno()).st_size)  # read() sets aside what it is asked for
+        data = head + stream.read(max(0, size - len(head)))
         rest = stream.read(1)
     with _naming(path):
         if len(data) < fields[2]:
