@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -135,6 +136,15 @@ struct Stream {
 
 NB_MODULE(_native, module) {
   module.doc() = "tinywase's native runtime: models and streams over float32 arrays at the model's rate.";
+  module.def("instruction_sets", [] {
+    nb::list names;
+    for (std::istringstream all(tw_instruction_sets()); !all.eof();) {
+      std::string name;
+      all >> name;
+      names.append(name);
+    }
+    return names;
+  });
   nb::class_<Model>(module, "Model")
       .def(nb::init<const std::string &>(), nb::arg("path"))
       .def("enroll", &Model::enroll, nb::arg("enrollment"))

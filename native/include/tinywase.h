@@ -57,6 +57,9 @@ typedef struct tw_info {
 /* The reason of this thread's last failure; an empty string before the first. Valid until the thread's next failure. */
 TW_API const char *tw_last_error(void);
 
+/* Names of the instruction sets whose kernels this build and processor have, best first, separated by spaces. */
+TW_API const char *tw_instruction_sets(void);
+
 /* Open a model file; NULL on failure. The environment variable TINYWASE_ISA chooses the kernels by name. */
 TW_API tw_model *tw_model_open(const char *path);
 TW_API void tw_model_close(tw_model *model);

@@ -77,6 +77,11 @@ tw_status offline_model() {
 
 const char *tw_last_error(void) { return last_error; }
 
+const char *tw_instruction_sets(void) {
+  static const std::string names = kernel_names(" ");
+  return names.c_str();
+}
+
 tw_model *tw_model_open(const char *path) {
   tw_model *result = nullptr;
   if (!path) {

@@ -3,6 +3,11 @@
 #include <cstring>
 #include <string>
 
+#if defined(TINYWASE_NEON) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include "kernels.h"
 #include "model_file.h"
 
@@ -11,6 +16,16 @@ namespace tinywase {
 namespace scalar {
 extern const Kernels kernels;
 }
+#if defined(TINYWASE_AVX512)
+namespace avx512 {
+extern const Kernels kernels;
+}
+#endif
+#if defined(TINYWASE_NEON)
+namespace neon {
+extern const Kernels kernels;
+}
+#endif
 #if defined(TINYWASE_AVX2)
 namespace avx2 {
 extern const Kernels kernels;
@@ -19,6 +34,16 @@ extern const Kernels kernels;
 
 namespace {
 
+#if defined(TINYWASE_NEON)
+bool has_dot_products() {
+#if defined(__linux__)
+  return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#else
+  return true;  // every Apple processor of this architecture
+#endif
+}
+#endif
+
 struct Candidate {
   const Kernels *kernels;
   bool (*runs)();
@@ -26,6 +51,16 @@ struct Candidate {
 
 // Best first.
 const Candidate candidates[] = {
+#if defined(TINYWASE_AVX512)
+    {&avx512::kernels,
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+     }},
+#endif
+#if defined(TINYWASE_NEON)
+    {&neon::kernels, has_dot_products},
+#endif
 #if defined(TINYWASE_AVX2)
     {&avx2::kernels, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
 #endif
@@ -33,6 +68,13 @@ const Candidate candidates[] = {
 };
 
 }  // namespace
+
+std::string kernel_names(const char *separator) {
+  std::string names;
+  for (const Candidate &candidate : candidates)
+    if (candidate.runs()) names += std::string(names.empty() ? "" : separator) + candidate.kernels->name;
+  return names;
+}
 
 const Kernels *find_kernels(const char *name) {
   for (const Candidate &candidate : candidates)
@@ -44,10 +86,8 @@ const Kernels &choose_kernels() {
   const char *name = std::getenv("TINYWASE_ISA");
   if (name && *name) {
     if (const Kernels *kernels = find_kernels(name)) return *kernels;
-    std::string known;
-    for (const Candidate &candidate : candidates)
-      if (candidate.runs()) known += std::string(known.empty() ? "" : ", ") + candidate.kernels->name;
-    throw FileError("TINYWASE_ISA is '" + std::string(name) + "': this processor runs " + known + ". Name one of these, or none.");
+    throw FileError("TINYWASE_ISA is '" + std::string(name) + "': this processor runs " + kernel_names(", ") +
+                    ". Name one of these, or none.");
   }
   for (const Candidate &candidate : candidates)
     if (candidate.runs()) return *candidate.kernels;

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace tinywase {
 
@@ -126,6 +127,8 @@ struct Kernels {
 
 // The kernels named by TINYWASE_ISA, or the best that this processor runs. Throws FileError for a name it cannot run.
 const Kernels &choose_kernels();
+// All that this build and processor have, best first.
+std::string kernel_names(const char *separator);
 // By name; null if this build or processor lacks them.
 const Kernels *find_kernels(const char *name);
 

@@ -33,7 +33,6 @@ inline F32 sub(F32 a, F32 b) { return each([&](int i) { return a.v[i] - b.v[i]; 
 inline F32 mul(F32 a, F32 b) { return each([&](int i) { return a.v[i] * b.v[i]; }); }
 inline F32 div(F32 a, F32 b) { return each([&](int i) { return a.v[i] / b.v[i]; }); }
 inline F32 fma(F32 a, F32 b, F32 c) { return each([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-// min and max give b where one is NaN.
 inline F32 min(F32 a, F32 b) { return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; }); }
 inline F32 max(F32 a, F32 b) { return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; }); }
 // Where x < 0 (or -0) a, else b.

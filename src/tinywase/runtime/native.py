@@ -52,6 +52,11 @@ class NativeModel:
         """1x1 convolutions that run on integers: quantized activations times integer levels."""
         return int(self._model.integer_layers)
 
+    @property
+    def float_layers(self) -> int:
+        """1x1 convolutions that run on float32."""
+        return int(self._model.float_layers)
+
     def enroll(self, enrollment: Array) -> Array:
         """The voiceprint of a prepared enrollment. Shape: [T] -> [D].
 

@@ -1,0 +1,91 @@
+// Vectors of four floats with NEON and its signed dot products (Armv8.2). The products are signed by signed, so codes are stored
+// minus 128.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstdint>
+
+#include "kernels.h"
+
+namespace tinywase {
+namespace neon {
+
+// 6 x 16 accumulators are 24 of the 32 registers, four weights and one input five more.
+constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kCodeOffset = 128;
+
+struct F32 {
+  static constexpr int width = 4;
+  float32x4_t v;
+};
+
+inline F32 set(float x) { return {vdupq_n_f32(x)}; }
+inline F32 load(const float *p) { return {vld1q_f32(p)}; }
+inline void store(float *p, F32 a) { vst1q_f32(p, a.v); }
+inline F32 add(F32 a, F32 b) { return {vaddq_f32(a.v, b.v)}; }
+inline F32 sub(F32 a, F32 b) { return {vsubq_f32(a.v, b.v)}; }
+inline F32 mul(F32 a, F32 b) { return {vmulq_f32(a.v, b.v)}; }
+inline F32 div(F32 a, F32 b) { return {vdivq_f32(a.v, b.v)}; }
+inline F32 fma(F32 a, F32 b, F32 c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+inline F32 min(F32 a, F32 b) { return {vminq_f32(a.v, b.v)}; }
+inline F32 max(F32 a, F32 b) { return {vmaxq_f32(a.v, b.v)}; }
+// Where x < 0 (or -0) a, else b.
+inline F32 where_negative(F32 x, F32 a, F32 b) {
+  return {vbslq_f32(vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_f32(x.v), 31)), a.v, b.v)};
+}
+inline F32 round(F32 a) { return {vrndnq_f32(a.v)}; }
+inline F32 power_of_two(F32 a) { return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(a.v), vdupq_n_s32(127)), 23))}; }
+inline F32 from_int(const int32_t *p) { return {vcvtq_f32_s32(vld1q_s32(p))}; }
+inline float sum(F32 a) { return vaddvq_f32(a.v); }
+
+// 32 floats up to 255 -> the nearest bytes, even ones in the middle, minus 128; below 0 and NaN count as 0.
+inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
+  for (int j = 0; j < kLane / F32::width; j += 4) {
+    uint16x4_t four[4];
+    for (int i = 0; i < 4; i++) four[i] = vqmovun_s32(vcvtnq_s32_f32(v[j + i].v));
+    const uint8x8_t low = vqmovn_u16(vcombine_u16(four[0], four[1])), high = vqmovn_u16(vcombine_u16(four[2], four[3]));
+    vst1q_u8(out + j * F32::width, veorq_u8(vcombine_u8(low, high), vdupq_n_u8(128)));
+  }
+}
+
+// start + the sums over taps of four channels.
+inline F32 depthwise_sums(const DepthwiseInt8 &d, int channel) {
+  int32x4_t total = vld1q_s32(d.start + channel);
+  for (int k = 0; k < d.kernel; k++) {
+    const int16x4x2_t pair = vld2_s16(d.weights + (static_cast<size_t>(k / 2) * d.channels + channel) * 2);
+    uint32_t four;
+    __builtin_memcpy(&four, d.taps[k] + channel, 4);
+    const int16x4_t codes = vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))));
+    total = vmlal_s16(total, codes, pair.val[k % 2]);
+  }
+  return {vcvtq_f32_s32(total)};
+}
+
+template <int Rows>
+void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
+  int32x4_t acc[Rows][4];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 16
+    for (int j = 0; j < 4; j++) acc[r][j] = vld1q_s32(start + 4 * j);
+  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4) {
+    int8x16_t w[4];
+#pragma GCC unroll 16
+    for (int j = 0; j < 4; j++) w[j] = vld1q_s8(panel + 16 * j);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; r++) {
+      int32_t four;
+      __builtin_memcpy(&four, input + r * g.input_stride + k, 4);
+      const int8x16_t codes = vreinterpretq_s8_s32(vdupq_n_s32(four));
+#pragma GCC unroll 16
+      for (int j = 0; j < 4; j++) acc[r][j] = vdotq_s32(acc[r][j], w[j], codes);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 16
+    for (int j = 0; j < 4; j++) vst1q_s32(out + r * kPanel + 4 * j, acc[r][j]);
+}
+
+}  // namespace neon
+}  // namespace tinywase
