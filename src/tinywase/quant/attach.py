@@ -39,8 +39,13 @@ def attach(model: nn.Module, config: QuantConfig) -> None:
         attach_weight(model, name, plan)
     points = [name for name, module in model.named_modules() if type(module) is nn.Identity]
     for point, bits in plan_activations(points, config).items():
-        model.set_submodule(point, DynamicRange(bits).to(next(model.parameters()).device))
+        _replace(model, point, DynamicRange(bits))
     model.train(model.training)  # what was attached takes the mode of the rest
+
+
+def _replace(model: nn.Module, name: str, point: ActivationQuantizer) -> None:
+    """Put a quantizer where the point is, on the network's device."""
+    model.set_submodule(name, point.to(next(model.parameters()).device))
 
 
 def attach_weight(model: nn.Module, name: str, plan: WeightPlan) -> None:
@@ -131,7 +136,7 @@ def learn_ranges(model: nn.Module) -> None:
     """
     for name, point in activation_quantizers(model).items():
         if isinstance(point, DynamicRange):
-            model.set_submodule(name, LearnedRange(int(point.bits), *point.recorded(name)))
+            _replace(model, name, LearnedRange(int(point.bits), *point.recorded(name)))
 
 
 def freeze(model: nn.Module) -> None:
@@ -142,9 +147,9 @@ def freeze(model: nn.Module) -> None:
     """
     for name, point in activation_quantizers(model).items():
         if isinstance(point, DynamicRange):
-            model.set_submodule(name, FrozenRange(int(point.bits), *point.recorded(name)))
+            _replace(model, name, FrozenRange(int(point.bits), *point.recorded(name)))
         elif isinstance(point, LearnedRange):
-            model.set_submodule(name, FrozenRange(int(point.bits), positive(point.scale), point.zero_point))
+            _replace(model, name, FrozenRange(int(point.bits), positive(point.scale), point.zero_point))
 
 
 def match_ranges(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -153,7 +158,7 @@ def match_ranges(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     for name, point in activation_quantizers(model).items():
         if f"{name}.zero_point" in state and isinstance(point, DynamicRange):
             one = torch.ones_like(point.bits)
-            model.set_submodule(name, FrozenRange(int(point.bits), one, one))
+            _replace(model, name, FrozenRange(int(point.bits), one, one))
 
 
 def load_quantized(model: nn.Module, state: Mapping[str, Tensor]) -> None:
