@@ -110,7 +110,7 @@ def set_temperature(model: nn.Module, epoch: float) -> None:
     """Sharpen every soft staircase to its temperature at `epoch` (from 1)."""
     for quantizer in weight_quantizers(model).values():
         if isinstance(quantizer, SoftSigmoid):
-            quantizer.temperature.fill_(temperature_at(epoch))
+            quantizer.sharpen(temperature_at(epoch))
 
 
 @contextmanager

@@ -12,6 +12,8 @@ is low, one as soon as the steps no longer overlap.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -38,16 +40,17 @@ class SoftStaircase(torch.autograd.Function):
     """sum_i gap_i * sigmoid(T (x - threshold_i)), keeping one tensor for the backward pass instead of K - 1."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tensor) -> Tensor:
-        far = float(temperature) * float(thresholds.diff().min()) / 2 > SATURATED if len(thresholds) > 1 else True
-        value, slope = (_nearest_step if far else _all_steps)(x, thresholds, gaps, temperature)
+    def forward(
+        ctx: FunctionCtx, x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tensor, apart: bool
+    ) -> Tensor:
+        value, slope = (_nearest_step if apart else _all_steps)(x, thresholds, gaps, temperature)
         ctx.save_for_backward(slope)
         return value
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         (slope,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return grad * slope, None, None, None
+        return grad * slope, None, None, None, None
 
 
 def _all_steps(x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,6 +86,23 @@ class SoftSigmoid(WeightQuantizer):
         self.alpha = nn.Parameter(1 / beta)
         self.register_buffer("thresholds", torch.from_numpy(kmeans_thresholds(scaled, len(levels))).to(weight.device))
         self.register_buffer("temperature", torch.tensor(temperature_at(1), device=weight.device))
+        self._numbers: tuple[float, float] | None = None  # temperature, least distance of thresholds; read off once
+
+    def sharpen(self, temperature: float) -> None:
+        """Set the temperature."""
+        self.temperature.fill_(temperature)
+        self._numbers = (temperature, self._numbers[1]) if self._numbers else None
+
+    def _apart(self) -> bool:
+        """Whether the steps no longer overlap. Reading a buffer makes a GPU wait, so it is done once."""
+        if self._numbers is None:
+            gaps = self.thresholds.diff()
+            self._numbers = float(self.temperature), float(gaps.min()) if len(gaps) else float("inf")
+        return self._numbers[0] * self._numbers[1] / 2 > SATURATED
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        super()._load_from_state_dict(*arguments)
+        self._numbers = None
 
     @property
     def scales(self) -> Tensor:
@@ -97,5 +117,5 @@ class SoftSigmoid(WeightQuantizer):
 
     def soft(self, weight: Tensor) -> Tensor:
         gaps, offset = self.levels.diff(), -self.levels[0]
-        staircase = SoftStaircase.apply(self.scaled(weight), self.thresholds, gaps, self.temperature)
+        staircase = SoftStaircase.apply(self.scaled(weight), self.thresholds, gaps, self.temperature, self._apart())
         return (staircase - offset) * spread(self.scales, weight)
