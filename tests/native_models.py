@@ -37,7 +37,8 @@ CONFIGS = {
 def varied_tensors(config: ModelConfig, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Random weights whose norms, slopes and biases are not the trivial ones."""
     tensors = random_tensors(config, rng)
-    varied = {name: values + 0.1 * rng.standard_normal(values.shape) for name, values in tensors.items() if values.ndim == 1}
+    vectors = {name: values for name, values in tensors.items() if values.ndim == 1}
+    varied = {name: values + 0.1 * rng.standard_normal(values.shape) for name, values in vectors.items()}
     return tensors | {name: values.astype(np.float32) for name, values in varied.items()}
 
 
@@ -50,7 +51,7 @@ def float_model(config: ModelConfig, seed: int = 0, kind: str = "float32") -> Mo
 def integer_model(
     config: ModelConfig, bits: int, seed: int = 0, *, activation_bits: int = 8, activations: bool = True
 ) -> ModelFile:
-    """Matrices of the separator as integer levels of `bits` bits, a scale per tensor or per row, activations quantized."""
+    """Matrices of the separator at `bits` bits, a scale per tensor or per row, activations quantized."""
     rng = np.random.default_rng(seed)
     tensors = {}
     for name, values in varied_tensors(config, rng).items():

@@ -132,7 +132,13 @@ def test_dequantizing_is_one_float32_multiplication() -> None:
 @pytest.mark.parametrize("name", ["tiny", "small", "paper"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"share_stacks": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}, {"features": "log_power"}],
+    [
+        {},
+        {"share_stacks": True},
+        {"causal": True, "lookahead_frames": 3},
+        {"cues": "voiceprint"},
+        {"features": "log_power"},
+    ],
 )
 def test_layout_is_the_state_dict_of_the_network(name: str, changes: dict[str, Any]) -> None:
     pytest.importorskip("torch")

@@ -36,7 +36,8 @@ def test_paper_has_exactly_the_papers_parameters(share: bool, core: int) -> None
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 4000])
 @pytest.mark.parametrize(
-    "changes", [{}, {"causal": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}, {"features": "log_power"}]
+    "changes",
+    [{}, {"causal": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}, {"features": "log_power"}],
 )
 def test_estimate_and_residual_are_as_long_as_the_mixture(length: int, changes: dict[str, Any]) -> None:
     model = build(**changes)

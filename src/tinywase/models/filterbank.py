@@ -33,8 +33,8 @@ def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> Tensor:
 def fourier_pairs(pairs: int, window: int) -> Tensor:
     """`pairs` evenly spaced frequencies under a square-root Hann window. Shape: -> [2 pairs, L].
 
-    With L / 2 pairs these are the odd-frequency Fourier transform, an orthonormal basis of a window: used as encoder and
-    as decoder with a hop of L / 2, it gives back the signal exactly.
+    With L / 2 pairs these are the odd-frequency Fourier transform, an orthonormal basis of a window: used as encoder
+    and as decoder with a hop of L / 2, it gives back the signal exactly.
     """
     frequency = (torch.arange(pairs) + 0.5) / (2 * pairs)  # of the sample rate
     phase = 2 * math.pi * frequency[:, None] * torch.arange(window)
