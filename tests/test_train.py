@@ -17,14 +17,17 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors")
 pytest.importorskip("tensorboard")
 
+from tinywase.config import CONFIGS, named_config  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
 from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
+from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.losses import SpeakerClassifier, si_snr, snr_loss  # noqa: E402
 from tinywase.train.recipe import load_recipe  # noqa: E402
 from tinywase.train.schedule import learning_rate_factor, ordered_share  # noqa: E402
 
+RECIPES = Path(__file__).parent.parent / "recipes"
 RECIPE = """
 checkpoint_minutes = 0.02
 [model]
@@ -78,7 +81,7 @@ def test_training_in_two_parts_gives_the_weights_of_one(workplace: Path) -> None
 def test_loss_falls(workplace: Path) -> None:
     losses: list[float] = []
     recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'falls'}", "optimizer.steps=40"])
-    Trainer(recipe, on_step=lambda progress, logs: losses.append(logs["loss"])).run()
+    Trainer(recipe, on_step=lambda progress, logs: losses.append(float(logs["loss"]))).run()
     assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.5
     assert load_checkpoint(workplace / "falls" / "last.safetensors").config.name == "tiny"
     assert json.loads((workplace / "falls" / "curves.jsonl").read_text().splitlines()[0] or "{}") if (
@@ -148,6 +151,7 @@ def test_state_of_another_network_is_refused(workplace: Path) -> None:
         ("optimizer.batch=many", "optimizer.batch = 'many': expected int, got str"),
         ("model.window=15", "window = 15 samples: expected an even number"),
         ("objective=sing", "expected 'extraction' or 'voiceprint'"),
+        ("minutes=-1", "minutes = -1.0: expected 0 or more"),
         ("nonsense", "expected KEY=VALUE"),
     ],
 )
@@ -157,8 +161,41 @@ def test_recipes_with_mistakes_are_explained(workplace: Path, change: str, messa
 
 
 def test_every_shipped_recipe_loads() -> None:
-    recipes = sorted((Path(__file__).parent.parent / "recipes").glob("small*.toml"))
-    assert recipes and all(load_recipe(path).model.name == "small" for path in recipes)
+    recipes = [path for path in RECIPES.glob("*.toml") if not path.name.startswith("compress")]
+    assert recipes and all(load_recipe(path).name == path.stem for path in recipes)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_weights_of_every_configuration_fit_in_16_mb(name: str) -> None:
+    with torch.device("meta"):
+        assert sum(p.numel() for p in Wase(named_config(name)).parameters()) * 2 < 15.9e6
+
+
+def test_a_training_of_so_many_minutes_ends_by_the_clock_with_its_schedule_stretched(workplace: Path) -> None:
+    out, seen = workplace / "clock", []
+    changes = ["minutes=0.05", "optimizer.steps=1000000", "optimizer.warmup=1", "optimizer.decay=500000"]
+    recipe = load_recipe(workplace / "toy.toml", [f"out={out}", *changes])
+    first = Trainer(recipe, on_step=lambda progress, logs: setattr(first, "_stop", progress.train_s > 1.0))
+    halfway = first.run().position
+    second = Trainer(recipe)
+    second.on_step = lambda progress, logs: seen.append(second.optimizer.param_groups[0]["lr"])
+    ended = second.run()
+    assert 1.0 < first.progress.train_s < 3.0 <= ended.train_s and ended.step < 1000000
+    assert 300_000 < halfway < ended.position == 1000000
+    assert max(seen) > 0.9 * recipe.optimizer.learning_rate and seen[-1] < 0.2 * recipe.optimizer.learning_rate
+
+
+@pytest.mark.slow
+def test_compiled_training_learns_what_the_plain_one_learns(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *args, **options: compile_(*args, backend="aot_eager", **options))
+    changes = ["optimizer.steps=2", 'precision="float32"']
+    plain = trained(workplace, "plain", *changes).system.state_dict()
+    compiled = trained(workplace, "compiled", *changes, "compile=true").system.state_dict()
+    for name, value in plain.items():
+        assert torch.allclose(compiled[name], value, atol=1e-4), name
 
 
 def test_si_snr_of_an_orthogonal_error_is_the_ratio_of_energies() -> None:
@@ -187,7 +224,7 @@ def test_margin_makes_the_speaker_loss_harder() -> None:
 
 
 def test_schedules_begin_hold_and_end() -> None:
-    recipe = load_recipe(Path(__file__).parent.parent / "recipes" / "small-voiceprint.toml")
+    recipe = load_recipe(RECIPES / "small-voiceprint.toml")
     config = recipe.optimizer
     assert learning_rate_factor(0, config) == pytest.approx(1 / config.warmup)
     assert learning_rate_factor(config.warmup, config) == 1.0

@@ -13,6 +13,7 @@ from .console import note, progress_bar, say, say_json
 
 if TYPE_CHECKING:
     from ..train.loop import Progress
+    from ..train.objectives import Logs
 
 LINE_S = 30.0  # between progress lines where nobody watches a bar
 
@@ -45,22 +46,24 @@ def train(
         _conclude(progress, recipe.folder, recipe.optimizer.steps, as_json=as_json)
 
 
-def reporter(steps: int, bar: Callable[[float], None], *, quiet: bool) -> Callable[[Progress, dict[str, float]], None]:
+def reporter(steps: int, bar: Callable[[float], None], *, quiet: bool) -> Callable[[Progress, Logs], None]:
     """Moves the bar, and says a line now and then where there is none."""
     last = time.monotonic()
 
-    def report(progress: Progress, logs: dict[str, float]) -> None:
+    def report(progress: Progress, logs: Logs) -> None:
         nonlocal last
-        bar(progress.step / steps)
+        done = progress.position / steps
+        bar(done)
         if quiet or time.monotonic() - last < LINE_S:
             return
         last = time.monotonic()
-        left_h = (steps - progress.step) * progress.train_s / max(1, progress.step) / 3600
-        values = " ".join(f"{key} {value:.3f}" for key, value in logs.items() if key != "learning_rate")
+        left_h = (1 - done) / max(1e-9, done) * progress.train_s / 3600
+        values = " ".join(f"{key} {float(value):.3f}" for key, value in logs.items() if key != "learning_rate")
         dev = progress.scores.get("improvement_db")
         note(
-            f"step {progress.step}/{steps}, {progress.audio_s / 3600:.2f} h heard at {progress.audio_per_s:.1f} s/s, "
-            f"{left_h:.1f} h left: {values}" + (f"; dev {dev:+.2f} dB" if dev is not None else "")
+            f"step {progress.step} ({done:.0%}), {progress.audio_s / 3600:.2f} h heard at "
+            f"{progress.audio_per_s:.1f} s/s, {left_h:.1f} h left: {values}"
+            + (f"; dev {dev:+.2f} dB" if dev is not None else "")
         )
 
     return report
@@ -69,7 +72,7 @@ def reporter(steps: int, bar: Callable[[float], None], *, quiet: bool) -> Callab
 def _conclude(progress: Progress, folder: Path, steps: int, *, as_json: bool) -> None:
     facts = {
         "step": progress.step,
-        "steps": steps,
+        "done": round(progress.position / steps, 4),
         "audio_h": round(progress.audio_s / 3600, 3),
         "audio_per_s": round(progress.audio_per_s, 2),
         "dev": progress.scores,
@@ -78,8 +81,5 @@ def _conclude(progress: Progress, folder: Path, steps: int, *, as_json: bool) ->
     if as_json:
         say_json(facts)
         return
-    ended = "done" if progress.step >= steps else "interrupted; the same command goes on"
-    say(
-        f"{folder}: step {progress.step} of {steps}, {facts['audio_h']} h of audio at {facts['audio_per_s']} s/s, "
-        f"{ended}."
-    )
+    ended = "done" if progress.position >= steps else "interrupted; the same command goes on"
+    say(f"{folder}: step {progress.step}, {facts['audio_h']} h of audio at {facts['audio_per_s']} s/s, {ended}.")

@@ -14,6 +14,8 @@ from safetensors.torch import save
 from ..config import ModelConfig, model_config, to_dict
 from ..errors import FormatError
 from ..files import write_whole
+from ..format import read_model
+from ..layout import expected_tensors
 from ..models import Wase
 
 
@@ -33,11 +35,16 @@ def save_weights(
 
 
 def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor], dict[str, str]]:
-    """Configuration, float32 tensors and the other metadata of a checkpoint.
+    """Configuration, float32 tensors and the other metadata of a checkpoint, or of a model file (.twase).
 
     Raises:
         FormatError: not such a file, or damaged.
     """
+    if Path(path).suffix == ".twase":
+        model_file = read_model(path)
+        expected = expected_tensors(model_file.config)
+        tensors = {name: torch.from_numpy(model_file.tensors[name].dequantize()) for name in expected}
+        return model_file.config, tensors, {}
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata: dict[str, Any] = dict(file.metadata() or {})

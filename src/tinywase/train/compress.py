@@ -31,7 +31,7 @@ from .checkpoint import save_weights
 from .compress_recipe import CompressRecipe
 from .distill import DistilledExtraction, Student
 from .loop import Progress, Trainer
-from .objectives import ExtractionObjective, Objective, TrainedSystem
+from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
 from .student import begin_student, calibrate, calibration_batches
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Compressor(Trainer):
         recipe: CompressRecipe,
         teacher: Wase,
         *,
-        on_step: Callable[[Progress, dict[str, float]], None] | None = None,
+        on_step: Callable[[Progress, Logs], None] | None = None,
     ) -> None:
         recipe.distill.check_pair(teacher.config, recipe.model)
         self.teacher = teacher
@@ -92,15 +92,15 @@ class Compressor(Trainer):
     def _average(self) -> None:
         """Nothing: an average of weights on either side of a threshold lies on neither."""
 
-    def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> dict[str, float]:
-        recipe, step = self.recipe, self.progress.step
+    def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
+        recipe, step = self.recipe, self.progress.position
         steps = max(1, recipe.optimizer.steps)
         sharp = max(1.0, recipe.sharp_from * steps)
         set_temperature(self.system.model, 1 + step / sharp * TEMPERATURE_CAP / TEMPERATURE_STEP)
         if step >= recipe.freeze_from * steps:
             self._freeze()
         logs = super()._step(wrapped, batch)
-        self.guard.see(logs["signal"], step, str(recipe.folder))
+        self.guard.see(float(logs["signal"]), self.progress.step, str(recipe.folder))
         return logs
 
     def _freeze(self) -> None:

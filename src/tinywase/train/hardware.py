@@ -24,6 +24,11 @@ class Hardware:
     world: int
 
     @property
+    def cuda(self) -> bool:
+        """Whether it is a GPU, which works on while Python goes ahead."""
+        return self.device.type == "cuda"
+
+    @property
     def leads(self) -> bool:
         """Whether this process saves, reports and evaluates."""
         return self.rank == 0

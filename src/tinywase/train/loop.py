@@ -1,8 +1,8 @@
 """The one training loop: plain torch, one process or several (torchrun), resumed by the same command.
 
-Recipe in, batches from the loader thread, losses of the objective, averaged weights out. Every few minutes the whole
-state goes to `state.pt` (written whole or not at all), the averaged weights to `last.safetensors`, and those that did
-best on the dev lists to `best.safetensors`.
+Recipe in, batches from the loader, losses of the objective, averaged weights out. Every few minutes the whole state
+goes to `state.pt` (written whole or not at all), the averaged weights to `last.safetensors` in float16, and those that
+did best on the dev lists to `best.safetensors`. Nothing reads a number off a GPU at every step, so it never waits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,35 +27,21 @@ from .checkpoint import load_weights, save_weights
 from .dev import dev_scores, render_dev
 from .hardware import Hardware, prepare_hardware
 from .loader import batches
-from .objectives import Objective, TrainedSystem, build_objective
+from .objectives import Logs, Objective, TrainedSystem, build_objective
+from .progress import Every, Numbers, Progress, curve_writer
 from .recipe import Recipe
-from .schedule import learning_rate_factor
+from .schedule import learning_rate_factor, schedule_position
 from .source import open_bank
 
 log = logging.getLogger(__name__)
 REPORT_S = 30.0
-
-
-@dataclass
-class Progress:
-    """Where a training stands; saved with it."""
-
-    step: int = 0
-    audio_s: float = 0.0
-    train_s: float = 0.0
-    best_score: float = float("-inf")
-    scores: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def audio_per_s(self) -> float:
-        """Seconds of audio per second of wall time."""
-        return self.audio_s / self.train_s if self.train_s else 0.0
+CHECK_STEPS = 50  # a GPU waits when its numbers are looked at; a CPU is asked at every step
 
 
 class Trainer:
     """A training that can be stopped at any moment and goes on from its last state."""
 
-    def __init__(self, recipe: Recipe, *, on_step: Callable[[Progress, dict[str, float]], None] | None = None) -> None:
+    def __init__(self, recipe: Recipe, *, on_step: Callable[[Progress, Logs], None] | None = None) -> None:
         self.recipe = recipe
         self.hardware: Hardware = prepare_hardware(recipe)
         torch.manual_seed(recipe.seed)
@@ -69,6 +54,7 @@ class Trainer:
         self.progress = Progress()
         self.on_step = on_step
         self.dev = render_dev(recipe.data, recipe.model.sample_rate_hz) if self.hardware.leads else {}
+        self.logs: Logs = {}  # of the latest step
         self._stop = False
 
     @contextlib.contextmanager
@@ -97,72 +83,109 @@ class Trainer:
             {"params": rest, "lr": config.learning_rate, "base_lr": config.learning_rate},
             {"params": voiceprint, "lr": config.voiceprint_learning_rate, "base_lr": config.voiceprint_learning_rate},
         ]
-        return torch.optim.AdamW(groups, weight_decay=config.weight_decay, foreach=True)
+        fused = self.hardware.cuda
+        return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused, foreach=not fused)
 
     # The loop
 
     def run(self) -> Progress:
-        """Train to the last step of the recipe, or until interrupted; the state is saved either way."""
+        """Train until the recipe is done, or until interrupted; the state is saved either way."""
         self.recipe.folder.mkdir(parents=True, exist_ok=True)
         self._resume()
-        recipe, progress, hardware = self.recipe, self.progress, self.hardware
-        wrapped: Any = self.system
-        if hardware.world > 1:
-            # the last block's residual path leads nowhere, and an objective may not use every part
-            wrapped = nn.parallel.DistributedDataParallel(self.system, find_unused_parameters=True)
+        recipe, hardware = self.recipe, self.hardware
         self.system.train()
-        data = batches(self.objective.draw, seed=recipe.seed, rank=hardware.rank, first_step=progress.step)
-        saved = evaluated = reported = time.monotonic()
+        data = batches(
+            self.objective.draw,
+            seed=recipe.seed,
+            rank=hardware.rank,
+            first_step=self.progress.step,
+            processes=recipe.loader_processes,
+            pinned=hardware.cuda,
+        )
         with self._stoppable(), contextlib.closing(data), self._curves() as curves:
-            while progress.step < recipe.optimizer.steps and not self._agreed_stop():
-                begun = time.monotonic()
-                logs = self._step(wrapped, next(data))
-                now = time.monotonic()
-                progress.train_s += now - begun
-                if not hardware.leads:
-                    continue
-                if self.on_step:
-                    self.on_step(progress, logs)
-                if now - reported > REPORT_S:
-                    reported = now
-                    curves(logs)
-                if now - saved > recipe.checkpoint_minutes * 60:
-                    saved = now
-                    self._save()
-                if self.dev and now - evaluated > recipe.dev_minutes * 60:
-                    evaluated = time.monotonic()
-                    curves(self._evaluate())
+            self._loop(self._wrapped(), data, curves)
             if hardware.leads:
-                if self.dev and progress.step >= recipe.optimizer.steps:
+                if self.dev and self._done:
                     curves(self._evaluate())
                 self._save()
         if hardware.world > 1:
             distributed.destroy_process_group()
-        return progress
+        return self.progress
 
-    def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> dict[str, float]:
+    def _curves(self) -> contextlib.AbstractContextManager[Callable[[Numbers], None]]:
+        """Where numbers are written; only by the leader."""
+        if self.hardware.leads:
+            return curve_writer(self.recipe.folder, self.progress)
+        return contextlib.nullcontext(lambda numbers: None)
+
+    def _wrapped(self) -> Any:
+        """The system as the loop calls it: compiled, and one of several if there are several."""
+        wrapped: Any = torch.compile(self.system, dynamic=False) if self.recipe.compile else self.system
+        if self.hardware.world > 1:
+            # the last block's residual path leads nowhere, and an objective may not use every part
+            wrapped = nn.parallel.DistributedDataParallel(wrapped, find_unused_parameters=True)
+        return wrapped
+
+    @property
+    def _done(self) -> bool:
+        return self.progress.position >= self.recipe.optimizer.steps
+
+    def _loop(self, wrapped: Any, data: Iterator[dict[str, Tensor]], curves: Callable[[Numbers], None]) -> None:
+        recipe, progress = self.recipe, self.progress
+        reports, saves, evaluates = (
+            Every(seconds) for seconds in (REPORT_S, 60 * recipe.checkpoint_minutes, 60 * recipe.dev_minutes)
+        )
+        first_step = progress.step
+        while not self._done and not self._agreed_stop():
+            begun = time.monotonic()
+            self.logs = self._step(wrapped, next(data))
+            if not self.hardware.cuda or progress.step % CHECK_STEPS == 0:
+                self._check_finite()
+            if progress.step > first_step + 1:
+                progress.train_s += time.monotonic() - begun
+            progress.position = schedule_position(progress.step, progress.train_s, recipe)
+            if not self.hardware.leads:
+                continue
+            if self.on_step:
+                self.on_step(progress, self.logs)
+            if reports():
+                curves({**self.logs, "learning_rate": self.optimizer.param_groups[0]["lr"]})
+            if saves():
+                self._save()
+            if self.dev and evaluates():
+                curves(self._evaluate())
+
+    def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
         """One update of the weights and of their average."""
         recipe, progress, hardware = self.recipe, self.progress, self.hardware
-        factor = learning_rate_factor(progress.step, recipe.optimizer)
+        factor = learning_rate_factor(progress.position, recipe.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         batch = {key: value.to(hardware.device, non_blocking=True) for key, value in batch.items()}
         with torch.autocast(hardware.device.type, torch.bfloat16, enabled=hardware.bfloat16):
-            loss, logs = self.objective.loss(wrapped, batch, progress.step)
-        if not torch.isfinite(loss):
-            raise TinyWaseError(
-                f"the loss became {float(loss)} at step {progress.step}. The last state in {recipe.folder} is sound: "
-                "lower optimizer.learning_rate and run the same command."
-            )
+            loss, logs = self.objective.loss(wrapped, batch, progress.position)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        logs["gradient"] = float(nn.utils.clip_grad_norm_(self.system.parameters(), recipe.optimizer.clip))
+        logs["gradient"] = nn.utils.clip_grad_norm_(self.system.parameters(), recipe.optimizer.clip)
         self.optimizer.step()
         self._average()
         progress.step += 1
         heard = batch["mixture"] if "mixture" in batch else batch["extra_enrollment"]
         progress.audio_s += heard.numel() / recipe.model.sample_rate_hz * hardware.world
-        return {**logs, "loss": float(loss.detach()), "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        return {**logs, "loss": loss.detach()}
+
+    def _check_finite(self) -> None:
+        """Refuse to go on, or to save, once the weights are no numbers.
+
+        Raises:
+            TinyWaseError: the loss or the gradient of the latest step is infinite or NaN.
+        """
+        if self.logs and not torch.isfinite(self.logs["loss"] + self.logs["gradient"]):
+            raise TinyWaseError(
+                f"the loss became {float(self.logs['loss'])} at step {self.progress.step - 1}, its gradient "
+                f"{float(self.logs['gradient'])}. The last state in {self.recipe.folder} is sound: "
+                "lower optimizer.learning_rate and run the same command."
+            )
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -177,7 +200,7 @@ class Trainer:
         model.load_state_dict(self.averaged)
         return model.eval()
 
-    # Dev lists, curves
+    # Dev lists
 
     def _evaluate(self) -> dict[str, float]:
         """Score the averaged weights and keep them if they are the best so far."""
@@ -191,28 +214,6 @@ class Trainer:
         shown = json.dumps({name: round(value, 3) for name, value in sorted(scores.items())})
         log.info("dev at step %d: %s", self.progress.step, shown)
         return {f"dev/{key}": value for key, value in scores.items()}
-
-    @contextlib.contextmanager
-    def _curves(self) -> Iterator[Callable[[dict[str, float]], None]]:
-        """Writes numbers to tensorboard and to curves.jsonl, one line each."""
-        if not self.hardware.leads:
-            yield lambda numbers: None
-            return
-        from torch.utils.tensorboard import SummaryWriter
-
-        with SummaryWriter(str(self.recipe.folder / "tensorboard")) as board, (
-            self.recipe.folder / "curves.jsonl"
-        ).open("a") as lines:
-
-            def write(numbers: dict[str, float]) -> None:
-                progress = self.progress
-                for key, value in numbers.items():
-                    board.add_scalar(key, value, progress.step)
-                where = {"step": progress.step, "audio_h": progress.audio_s / 3600, "train_h": progress.train_s / 3600}
-                lines.write(json.dumps({k: round(v, 5) for k, v in {**where, **numbers}.items()}) + "\n")
-                lines.flush()
-
-            yield write
 
     # Stopping and going on
 
@@ -231,15 +232,17 @@ class Trainer:
                 signal.signal(number, handler)
 
     def _agreed_stop(self) -> bool:
-        """Whether any process was asked to stop; all must leave at the same step."""
+        """Whether any process was asked to stop; all must leave at the same step, by the same clock."""
         if self.hardware.world == 1:
             return self._stop
-        flag = torch.tensor(int(self._stop), device=self.hardware.device)
-        distributed.all_reduce(flag)
-        return bool(flag)
+        facts = torch.tensor([self._stop, self.progress.position], dtype=torch.float64, device=self.hardware.device)
+        distributed.all_reduce(facts, distributed.ReduceOp.MAX)
+        self.progress.position = float(facts[1])
+        return bool(facts[0])
 
     def _save(self) -> None:
         """The whole state, atomically."""
+        self._check_finite()
         state = {
             "system": self.system.state_dict(),
             "averaged": self.averaged,
@@ -279,8 +282,9 @@ class Trainer:
             strict=True,
         ):
             group["base_lr"] = base  # the recipe may have changed since
-        self.progress = Progress(**state["progress"])
-        log.info("going on at step %d (%.2f h of audio)", self.progress.step, self.progress.audio_s / 3600)
+        self.progress = progress = Progress(**state["progress"])
+        progress.position = schedule_position(progress.step, progress.train_s, self.recipe)
+        log.info("going on at step %d (%.2f h of audio)", progress.step, progress.audio_s / 3600)
 
 
 def _begin_with(system: TrainedSystem, path: str) -> None:

@@ -21,6 +21,7 @@ from .schedule import ordered_share
 
 Arrays = dict[str, np.ndarray]
 Tensors = dict[str, Tensor]
+Logs = dict[str, Tensor]  # numbers to report; reading them would make a GPU wait, so that is left to who reports
 
 
 class Objective(Protocol):
@@ -28,7 +29,7 @@ class Objective(Protocol):
 
     def draw(self, rng: np.random.Generator) -> Arrays: ...
 
-    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]: ...
+    def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]: ...
 
 
 class TrainedSystem(nn.Module):
@@ -62,9 +63,9 @@ class VoiceprintObjective:
         audio, speaker = self.mixer.enrollments(self.recipe.loss.speaker_extra, rng)
         return {"extra_enrollment": audio, "speaker": speaker}
 
-    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
         loss = system(batch)["speaker_loss"]
-        return loss, {"speaker": float(loss.detach())}
+        return loss, {"speaker": loss.detach()}
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ class ExtractionObjective:
             arrays["speaker"] = batch.speaker if speakers is None else np.concatenate([batch.speaker, speakers])
         return arrays
 
-    def loss(self, system: TrainedSystem, batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
         return self.losses(system(batch), batch, step)
 
-    def losses(self, result: dict[str, Any], batch: Tensors, step: int) -> tuple[Tensor, dict[str, float]]:
+    def losses(self, result: dict[str, Any], batch: Tensors, step: float) -> tuple[Tensor, Logs]:
         """Total and parts of the loss of one pass."""
         config = self.recipe.loss
         extraction = result["extraction"]
@@ -107,18 +108,18 @@ class ExtractionObjective:
         ).mean()
         total = signal
         logs = {
-            "signal": float(signal.detach()),
-            "ordered": float(ordered.mean().detach()),
-            "swapped": float((permuted < ordered).float().mean()),
+            "signal": signal.detach(),
+            "ordered": ordered.mean().detach(),
+            "swapped": (permuted < ordered).float().mean(),
         }
         if extraction.activity is not None and config.activity:
             frames = batch["activity"].shape[-1]
             activity = activity_loss(extraction.activity[..., :frames], batch["activity"])
             total = total + config.activity * activity
-            logs["activity"] = float(activity.detach())
+            logs["activity"] = activity.detach()
         if "speaker_loss" in result:
             total = total + config.speaker * result["speaker_loss"]
-            logs["speaker"] = float(result["speaker_loss"].detach())
+            logs["speaker"] = result["speaker_loss"].detach()
         return total, logs
 
     def _signal_losses(self, extraction: Any, batch: Tensors) -> tuple[Tensor, Tensor]:

@@ -81,6 +81,9 @@ class Recipe:
     device: str = "auto"  # auto, cpu, cuda
     precision: str = "auto"  # auto: bfloat16 where the processor computes in it; float32, bfloat16
     threads: int = 1  # of torch, on a CPU
+    compile: bool = False  # fuse the network with torch.compile: minutes at the start, several times the speed on a GPU
+    loader_processes: int = 0  # that make batches; 0: a thread, enough for a CPU
+    minutes: float = 0.0  # of training, over all runs of the recipe; 0: until the optimizer's steps are made
     checkpoint_minutes: float = 5.0
     dev_minutes: float = 15.0
     model: ModelConfig = SMALL
@@ -92,6 +95,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.objective not in ("extraction", "voiceprint"):
             raise ConfigError(f"objective = {self.objective!r}: expected 'extraction' or 'voiceprint'.")
+        for name in ("loader_processes", "minutes"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}: expected 0 or more.")
 
     @property
     def folder(self) -> Path:
