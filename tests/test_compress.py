@@ -23,6 +23,7 @@ from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, StackFeatures, feature_distance  # noqa: E402
 from tinywase.train.export import packed_model  # noqa: E402
+from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.student import begin_student, calibration_batches  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -104,7 +105,7 @@ def test_frozen_voiceprint_encoder_does_not_change_and_everything_else_learns(wo
 
 
 def test_quantized_voiceprint_encoder_learns_from_the_teachers_voiceprints(workplace: Path) -> None:
-    logged: list[dict[str, float]] = []
+    logged: list[Logs] = []
     quant = {"bits": 3, "method": "lsq", "voiceprint_bits": 4}
     settings = recipe(workplace, "voiceprint", quant=quant, distill={"features": 0.1, "mask": 0.1})
     compressor = Compressor(settings, teacher(), on_step=lambda progress, logs: logged.append(logs))
