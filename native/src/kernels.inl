@@ -45,10 +45,9 @@ inline F32 emit(const GemmOutput &o, int row, int column, F32 v) {
 
 constexpr int kMostRows = kRows > kIntRows ? kRows : kIntRows;
 
-// Rows x kPanel sums: accumulated in registers step k by step k, then put into `out` [Rows, kPanel]. Not inlined, so that all
-// registers are free for it.
+// Rows x kPanel sums: accumulated in registers step k by step k, then put into `out` [Rows, kPanel].
 template <int Rows>
-[[gnu::noinline]] void multiply(const GemmF32 &g, const float *input, const float *panel, float *out) {
+void multiply(const GemmF32 &g, const float *input, const float *panel, float *out) {
   F32 acc[Rows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++)

@@ -88,16 +88,10 @@ inline void multiply_add(__m256i &acc, __m256i codes, __m256i weights) {
   __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
 }
 
-// The same for 16-bit factors and 32-bit sums.
-inline void multiply_add_wide(__m256i &acc, __m256i codes, __m256i weights) {
-  __m256i products;
-  __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
-}
-
 // maddubs gives two 16-bit sums of two products per column; `flush` of them add up in 16 bits without overflow, then they are
 // widened to 32. With 3-bit weights that is every 21 steps, which is what makes this path fast.
 template <int Rows>
-[[gnu::noinline]] void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
+inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
   const __m256i ones = _mm256_set1_epi16(1);
   for (int k = 0; k < g.depth;) {
     const int end = k + 4 * g.flush < g.depth ? k + 4 * g.flush : g.depth;
@@ -139,7 +133,7 @@ inline void wide_rows(const GemmInt8 &g, const uint8_t *input, const int8_t *pan
     for (int part = 0; part < 4; part++) {
       const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(panel + 16 * part)));
 #pragma GCC unroll 8
-      for (int r = 0; r < Rows; r++) multiply_add_wide(acc[r][part], codes[r], w);
+      for (int r = 0; r < Rows; r++) acc[r][part] = _mm256_add_epi32(acc[r][part], _mm256_madd_epi16(codes[r], w));
     }
   }
   const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);  // horizontal adds work within halves
@@ -154,13 +148,13 @@ inline void wide_rows(const GemmInt8 &g, const uint8_t *input, const int8_t *pan
 }
 
 template <int Rows>
-[[gnu::noinline]] void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
+inline void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
   for (int r = 0; r + 1 < Rows; r += 2) wide_rows<2>(g, input + r * g.input_stride, panel, out + r * kPanel);
   if (Rows % 2) wide_rows<1>(g, input + (Rows - 1) * g.input_stride, panel, out + (Rows - 1) * kPanel);
 }
 
 template <int Rows>
-[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
+void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
                      int32_t *out) {
   for (int r = 0; r < Rows; r++) __builtin_memcpy(out + r * kPanel, start, kPanel * sizeof *start);
   g.flush ? narrow_tile<Rows>(g, input, panel, out) : wide_tile<Rows>(g, input, panel, out);

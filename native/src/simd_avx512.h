@@ -73,7 +73,7 @@ inline F32 depthwise_sums(const DepthwiseInt8 &d, int channel) {
 }
 
 template <int Rows>
-[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
+void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
   __m512i acc[Rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++) {

@@ -65,7 +65,7 @@ inline F32 depthwise_sums(const DepthwiseInt8 &d, int channel) {
 }
 
 template <int Rows>
-[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
+void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
   for (int r = 0; r < Rows; r++)
     for (int j = 0; j < kPanel; j++) out[r * kPanel + j] = start[j];
   for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4)
