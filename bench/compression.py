@@ -1,4 +1,4 @@
-"""The table of compression: bits x strategy, stacks shared or not, and the voiceprint encoder's bits, beside a teacher.
+"""The table of compression: bits x recipe, stacks shared or not, and the voiceprint encoder's bits, beside a teacher.
 
     python bench/compression.py runs/small/best.safetensors --work runs/compression --root ../shared/speech
     python bench/compression.py runs/small/best.safetensors --only 3-bit     # the cells whose names hold this
@@ -27,7 +27,7 @@ from tinywase.format import inspect
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "docs" / "results"
-STRATEGIES = ("ptq", "qat", "daq")
+RECIPES = ("ptq", "qat", "daq", "daq-ours")  # recipes/compress-*.toml
 WIDTHS = (1, 2, 3, 4, 8)
 SMALLEST = ("--codec-bits", "8", "--float-kind", "float16")
 
@@ -37,28 +37,28 @@ class Cell:
     """One compressed model."""
 
     name: str
-    options: tuple[str, ...]
+    recipe: str
+    options: tuple[str, ...] = ()
 
     def command(self, teacher: Path, folder: Path, more: Sequence[str]) -> list[str]:
         """The `tinywase compress` that makes it."""
-        strategy = self.options[self.options.index("--strategy") + 1]
-        recipe = REPOSITORY / "recipes" / f"compress-{strategy}.toml"
+        recipe = REPOSITORY / "recipes" / f"compress-{self.recipe}.toml"
         places = ["--recipe", str(recipe), "--work", str(folder / self.name), "-o", str(folder / f"{self.name}.twase")]
         return ["compress", str(teacher), *places, *self.options, *SMALLEST, *more]
 
 
 def cells() -> list[Cell]:
     """All of them, cheapest first."""
-    found = []
-    for strategy in STRATEGIES:
-        for share in ([], ["--share"]):
-            for bits in WIDTHS:
-                name = "-".join([strategy, *(["shared"] if share else []), f"{bits}-bit"])
-                found.append(Cell(name, ("--strategy", strategy, "--bits", str(bits), *share)))
-    found.append(Cell("kd-shared-32-bit", ("--strategy", "kd", "--share")))
+    found = [
+        Cell("-".join([recipe, *(["shared"] if share else []), f"{bits}-bit"]), recipe, ("--bits", str(bits), *share))
+        for recipe in RECIPES
+        for share in ([], ["--share"])
+        for bits in WIDTHS
+    ]
+    found.append(Cell("kd-shared-32-bit", "kd", ("--share",)))
     for bits in (8, 4):
-        options = ("--strategy", "daq", "--bits", "3", "--voiceprint-bits", str(bits))
-        found.append(Cell(f"daq-3-bit-voiceprint-{bits}-bit", options))
+        options = ("--bits", "3", "--voiceprint-bits", str(bits))
+        found.append(Cell(f"daq-ours-3-bit-voiceprint-{bits}-bit", "daq-ours", options))
     return found
 
 
@@ -101,7 +101,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     mean = {system["system"]: system["si_sdr_improvement_mean"] for system in results["systems"]}
-    for series in (*STRATEGIES, *(f"{strategy}-shared" for strategy in STRATEGIES)):
+    for series in (*RECIPES, *(f"{recipe}-shared" for recipe in RECIPES)):
         names = [name for name in results["sizes"] if re.fullmatch(rf"{series}-\d-bit", name)]
         points = sorted((results["sizes"][name]["file_bytes"] / 1e6, mean[name]) for name in names)
         if points:
