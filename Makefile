@@ -69,9 +69,10 @@ $(VENV)/.plots: $(VENV)/.core
 	@$(PIP) install -c constraints.txt matplotlib
 	@touch $@
 
+# pesq is compiled by its own build, which wants its own requirements: it comes with the first, isolated install.
 # With a compiler at hand, a native part that does not compile fails here, while a user's install goes on without it.
 $(VENV)/.dev: pyproject.toml $(NATIVE) $(VENV)/.build
 	@echo "Installing what the tests need (torch among it: a few minutes the first time) ..."
-	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch pesq
 	@env $(if $(CXX_FOUND),TINYWASE_NATIVE=require) $(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $(VENV)/.core $(VENV)/.plots $@

@@ -147,7 +147,9 @@ def test_processes_give_the_same_figures_in_the_same_order(trials: list[Trial]) 
         kept = ("si_sdr", "si_sdr_improvement", "confused")
         return [(row.position, row.system, *(row.values[name] for name in kept)) for row in rows]
 
-    assert figures(together.rows) == figures(alone.rows)
+    # Resampling and sums may round otherwise in another process: the last bits of a float64 are not the claim.
+    for one, other in zip(figures(alone.rows), figures(together.rows), strict=True):
+        assert one == pytest.approx(other, rel=1e-9)
     assert together.systems == ("mixture", "oracle")
 
 

@@ -27,6 +27,7 @@ class SharedSlope(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
+        grad = grad.to(x.dtype)  # autocast may have lowered what came out
         upper = torch.ops.aten.threshold_backward(grad, x, 0.0)  # grad where x > 0, else 0
         flat_x = x.reshape(-1)
         grad_slope = torch.dot(grad.reshape(-1), flat_x) - torch.dot(upper.reshape(-1), flat_x)
