@@ -19,6 +19,7 @@ from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 from tinywase.quant.attach import activation_quantizers, float_state, weight_quantizers  # noqa: E402
+from tinywase.train.budget import meet_budget  # noqa: E402
 from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, StackFeatures, feature_distance  # noqa: E402
@@ -243,3 +244,27 @@ def test_calibration_batches_are_the_same_at_every_call(workplace: Path) -> None
     )
     assert len(first) == 2
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_widths_chosen_for_a_budget_are_kept_when_the_compression_goes_on(workplace: Path) -> None:
+    options: dict[str, Any] = {"quant": {"method": "lsq"}, "max_size_bytes": 80_000, "calibration_batches": 1}
+    measured: list[float] = []
+    first = meet_budget(
+        recipe(workplace, "budget", **options), teacher(), float_kind="float32", progress=measured.append
+    )
+    assert measured[-1] == 1.0
+    assert len({bits for _, bits in first.quant.overrides}) > 1
+    Compressor(first, teacher()).run()
+    measured.clear()
+    again = meet_budget(
+        recipe(workplace, "budget", **options), teacher(), float_kind="float32", progress=measured.append
+    )
+    assert again == first
+    assert not measured
+    Compressor(again, teacher()).run()
+
+
+def test_a_causal_student_of_an_offline_teacher(workplace: Path) -> None:
+    compressor = Compressor(recipe(workplace, "causal", model={"causal": True}), teacher())
+    compressor.run()
+    assert packed_model(compressor.finished(), card={}).config.causal

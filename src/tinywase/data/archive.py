@@ -112,11 +112,14 @@ def _decode_all(archive: zipfile.ZipFile, table: bytes, target: Path, progress: 
 
 def _encoded(samples: np.ndarray, rate_hz: int, kbit_per_s: float) -> bytes:
     """Ogg/Opus bytes of float32 [T]."""
-    span = MOST_KBIT_PER_S - LEAST_KBIT_PER_S
-    level = min(1.0, max(0.0, 1 - (kbit_per_s - LEAST_KBIT_PER_S) / span))
     out = io.BytesIO()
-    soundfile.write(out, samples, rate_hz, format="OGG", subtype="OPUS", compression_level=level)
+    soundfile.write(out, samples, rate_hz, format="OGG", subtype="OPUS", compression_level=opus_level(kbit_per_s))
     return out.getvalue()
+
+
+def opus_level(kbit_per_s: float) -> float:
+    """libsndfile's compression level for a bit rate of mono Opus."""
+    return min(1.0, max(0.0, 1 - (kbit_per_s - LEAST_KBIT_PER_S) / (MOST_KBIT_PER_S - LEAST_KBIT_PER_S)))
 
 
 def _piece_name(index: int) -> str:
