@@ -22,6 +22,7 @@ int main(int argc, char **argv) {
   tw_model *model = tw_model_open(argv[1]);
   tw_info info;
   if (!model || tw_model_info(model, &info) != TW_OK) return std::printf("%s\n", tw_last_error()), 1;
+  std::printf("int8 peak %.1f GMAC/s\n", 1e-9 * tw_int8_peak());
   std::printf("%s, %s, open %.1f ms, weights %.1f MB, %d integer and %d float layers\n", info.name, info.isa, 1e3 * (now_s() - begin),
               1e-6 * static_cast<double>(info.weight_bytes), info.integer_layers, info.float_layers);
   const size_t count = static_cast<size_t>(seconds * info.sample_rate_hz);

@@ -60,6 +60,10 @@ TW_API const char *tw_last_error(void);
 /* Names of the instruction sets whose kernels this build and processor have, best first, separated by spaces. */
 TW_API const char *tw_instruction_sets(void);
 
+/* Multiply-adds of bytes per second that one core does at most with the kernels in use (TINYWASE_ISA): what speeds are compared
+ * with. Measures for about a tenth of a second; 0 on failure. */
+TW_API double tw_int8_peak(void);
+
 /* Open a model file; NULL on failure. The environment variable TINYWASE_ISA chooses the kernels by name. */
 TW_API tw_model *tw_model_open(const char *path);
 TW_API void tw_model_close(tw_model *model);

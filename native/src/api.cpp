@@ -1,5 +1,7 @@
 // The C interface over the classes: checks arguments, keeps exceptions in, remembers why something failed.
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -80,6 +82,25 @@ const char *tw_last_error(void) { return last_error; }
 const char *tw_instruction_sets(void) {
   static const std::string names = kernel_names(" ");
   return names.c_str();
+}
+
+double tw_int8_peak(void) {
+  double best = 0;
+  guarded([&] {
+    const Kernels &kernels = choose_kernels();
+    for (int i = 0; i < 20; i++) {  // short turns, so that the best is one that nothing disturbed
+      const auto begin = std::chrono::steady_clock::now();
+      int64_t count = 0;
+      double seconds = 0;
+      while (seconds < 0.005) {
+        count += kernels.multiply_adds(10000);
+        seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      }
+      best = std::max(best, static_cast<double>(count) / seconds);
+    }
+    return TW_OK;
+  });
+  return best;
 }
 
 tw_model *tw_model_open(const char *path) {

@@ -1,5 +1,6 @@
 // The convolution block of Conv-TasNet (models/layers.py, ConvBlock): 1x1 expand, PReLU, norm, depthwise, PReLU, norm, then
 // residual (added to x) and skip (added to the skips). The second norm is folded into the last product where that is float32.
+// Between its products the hidden channels are float32, or 16-bit integers where all three layers are integer and sums fit.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +19,8 @@ struct BlockMemory {
 
 // Working space that blocks share.
 struct Workspace {
-  float *hidden = nullptr;     // [frames, padded(hidden)]
+  uint8_t *hidden = nullptr;   // [frames], row_bytes each: where one block ends on a tile, the next begins
+  size_t row_bytes = 0;        // the most of ConvBlock::row_bytes
   float *row_sums = nullptr;   // [kTileFrames, 2]
   uint8_t *scratch = nullptr;  // ConvBlock::scratch_bytes
   uint8_t *ring = nullptr;     // centred blocks only: Depthwise::ring_bytes
@@ -41,24 +43,38 @@ class ConvBlock {
 
   // Causal: rows <= kTileFrames of x [rows, padded(bottleneck)] and skips of the same shape.
   void run_chunk(const Kernels &kernels, float *x, float *skips, int rows, BlockMemory &memory, const Workspace &work) const;
-  // Centred, with norms over the whole clip: any number of frames, work.hidden holds them all.
+
+  // Centred, with norms over the whole clip, in three passes over its frames: expand every tile of kTileFrames frames, convolve,
+  // add the outputs of every tile. `x` and `skips` point to the tile's first row; work.hidden holds all frames. `next` is how many
+  // rows the tile after it has: they are fetched meanwhile, x and skips by expand(), the hidden channels by add_outputs().
+  void expand(const Kernels &kernels, const float *x, int first, int rows, NormSums &sums, const Workspace &work, int next = 0,
+              const float *skips = nullptr) const;
+  RowStatistics convolve(const Kernels &kernels, int frames, const NormSums &sums, const Workspace &work) const;
+  void add_outputs(const Kernels &kernels, int first, int rows, const RowStatistics &statistics, float *x, float *skips,
+                   const Workspace &work, int next = 0) const;
+  // The three of them, for x and skips of all frames.
   void run_clip(const Kernels &kernels, float *x, float *skips, int frames, const Workspace &work) const;
 
   const Depthwise &depthwise() const { return depthwise_; }
+  size_t row_bytes() const { return hidden_stride_ * (keeps_ ? sizeof(int16_t) : sizeof(float)); }  // of a frame's hidden channels
   size_t scratch_bytes() const { return std::max(expand_.scratch_bytes(), output_.scratch_bytes()); }
   void count(WeightCount &count) const;
 
  private:
   ConvBlock(const ModelFile &file, const Kernels &kernels, const std::string &prefix, int bottleneck, int hidden, int kernel,
             int dilation, const Norm &expand_norm, const Norm &depthwise_norm);
-  void expand(const Kernels &kernels, const float *x, int rows, float *hidden, const Workspace &work) const;
-  void add_outputs(const Kernels &kernels, const float *hidden, int rows, const RowStatistics &statistics, float *x,
-                   float *skips, uint8_t *scratch) const;
+  size_t row_elements(const Workspace &work) const { return work.row_bytes / (keeps_ ? sizeof(int16_t) : sizeof(float)); }
+  float *floats(const Workspace &work, int frame) const { return reinterpret_cast<float *>(work.hidden + frame * work.row_bytes); }
+  int16_t *sums(const Workspace &work, int frame) const { return reinterpret_cast<int16_t *>(work.hidden + frame * work.row_bytes); }
+  InputRows expanded(const Workspace &work, int frame) const;
+  void emit(const Kernels &kernels, const RowRing &ring, int frame, int rows, float *row_sums, const Workspace &work) const;
 
-  int hidden_, x_stride_, hidden_stride_;
+  int hidden_;
+  size_t x_stride_, hidden_stride_;
   float expand_slope_;
   Pointwise expand_, output_;
   Depthwise depthwise_;
+  bool keeps_;  // hidden channels are kept as sums
 };
 
 }  // namespace tinywase

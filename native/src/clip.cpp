@@ -23,14 +23,27 @@ class Clip {
   void run(const float *voiceprint, float *estimate, float *activity) {
     std::copy_n(voiceprint, config_.voiceprint.dimensions, voiceprint_);
     model_.separator.project(model_.kernels, voiceprint_, cues_, work_.scratch);
-    enter();
+    RowStatistics statistics = latent_statistics();
     const Separator &separator = model_.separator;
+    // Between two convolutions everything happens tile by tile, while the tile is in the nearest cache.
     for (int use = 0; use < separator.uses(); use++) {
-      if (use % config_.blocks == 0) apply_cues(use / config_.blocks, x_);
-      separator.block(use).run_clip(model_.kernels, x_, skips_, static_cast<int>(frames_), work_);
+      NormSums sums;
+      each_tile([&](size_t first, int rows) {
+        if (use == 0)
+          enter(first, rows, statistics);
+        else
+          add_outputs(use - 1, first, rows, statistics);
+        if (use % config_.blocks == 0) apply_cues(use / config_.blocks, x_, first, rows);
+        separator.block(use).expand(model_.kernels, x_at(x_, first), static_cast<int>(first), rows, sums, work_, rows_after(first, rows),
+                                    x_at(skips_, first));
+      });
+      statistics = separator.block(use).convolve(model_.kernels, static_cast<int>(frames_), sums, work_);
     }
-    apply_cues(config_.stacks, skips_);
-    leave(estimate);
+    each_tile([&](size_t first, int rows) {
+      add_outputs(separator.uses() - 1, first, rows, statistics);
+      apply_cues(config_.stacks, skips_, first, rows);
+      leave(first, rows, estimate);
+    });
     if (activity)
       for (size_t frame = 0; frame < frames_; frame++) activity[frame] = separator.activity(logit_sums_[frame]);
   }
@@ -40,7 +53,8 @@ class Clip {
     const size_t x = frames_ * padded(config_.bottleneck);
     x_ = arena.take<float>(x);
     skips_ = arena.take<float>(x);
-    work_.hidden = arena.take<float>(frames_ * padded(config_.hidden));
+    work_.row_bytes = model_.separator.hidden_row_bytes();
+    work_.hidden = arena.take<uint8_t>(frames_ * work_.row_bytes);
     logit_sums_ = arena.take<float>(frames_);
     latent_ = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
     masked_ = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
@@ -61,10 +75,15 @@ class Clip {
       function(first, static_cast<int>(std::min<size_t>(kTileFrames, frames_ - first)));
   }
 
+  // Rows of the tile after this one.
+  int rows_after(size_t first, int rows) const { return static_cast<int>(std::min<size_t>(kTileFrames, frames_ - first - rows)); }
+
   const float *samples_at(size_t frame) const { return signal_.data() + frame * config_.hop(); }
 
-  // Encoder, norm, bottleneck. The latent is cheaper to compute again than to keep.
-  void enter() {
+  float *x_at(float *x, size_t frame) const { return x + frame * padded(config_.bottleneck); }
+
+  // Of the separator's first norm. The latent is cheaper to compute again than to keep.
+  RowStatistics latent_statistics() {
     NormSums sums;
     each_tile([&](size_t first, int rows) {
       model_.hear(samples_at(first), rows, latent_, work_.row_sums);
@@ -74,29 +93,32 @@ class Clip {
     sums.statistics(config_.feature_channels(), &gain, &shift);
     RowStatistics statistics;
     statistics.fill(gain, shift);
-    each_tile([&](size_t first, int rows) {
-      model_.hear(samples_at(first), rows, latent_);
-      model_.separator.enter(model_.kernels, latent_, rows, statistics, x_ + first * padded(config_.bottleneck), work_.scratch);
-    });
+    return statistics;
   }
 
-  void apply_cues(int place, float *x) {
-    each_tile([&](size_t first, int rows) {
-      model_.separator.apply_cues(model_.kernels, place, cues_, x + first * padded(config_.bottleneck), rows, logit_sums_ + first,
-                                  work_.scratch);
-    });
+  // Encoder, norm, bottleneck.
+  void enter(size_t first, int rows, const RowStatistics &statistics) {
+    model_.hear(samples_at(first), rows, latent_);
+    model_.separator.enter(model_.kernels, latent_, rows, statistics, x_at(x_, first), work_.scratch);
+  }
+
+  void add_outputs(int use, size_t first, int rows, const RowStatistics &statistics) {
+    model_.separator.block(use).add_outputs(model_.kernels, static_cast<int>(first), rows, statistics, x_at(x_, first),
+                                            x_at(skips_, first), work_, rows_after(first, rows));
+  }
+
+  void apply_cues(int place, float *x, size_t first, int rows) {
+    model_.separator.apply_cues(model_.kernels, place, cues_, x_at(x, first), rows, logit_sums_ + first, work_.scratch);
   }
 
   // Mask, decoder, and the samples without their padding.
-  void leave(float *estimate) {
+  void leave(size_t first, int rows, float *estimate) {
     const size_t hop = config_.hop();
-    each_tile([&](size_t first, int rows) {
-      model_.encode(samples_at(first), rows, latent_);
-      model_.separator.mask(model_.kernels, skips_ + first * padded(config_.bottleneck), latent_, rows, masked_, work_.scratch);
-      model_.decode(masked_, rows, wave_, overlap_, out_);
-      const size_t begin = std::max(first * hop, hop), end = std::min((first + rows) * hop, hop + count_);
-      if (begin < end) std::copy_n(out_ + (begin - first * hop), end - begin, estimate + (begin - hop));
-    });
+    model_.encode(samples_at(first), rows, latent_);
+    model_.separator.mask(model_.kernels, x_at(skips_, first), latent_, rows, masked_, work_.scratch);
+    model_.decode(masked_, rows, wave_, overlap_, out_);
+    const size_t begin = std::max(first * hop, hop), end = std::min((first + rows) * hop, hop + count_);
+    if (begin < end) std::copy_n(out_ + (begin - first * hop), end - begin, estimate + (begin - hop));
   }
 
   const Model &model_;

@@ -5,12 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "norm.h"
-#include "quantized.h"
+#include "pointwise.h"
 
 namespace tinywase {
 
-// (kernel - 1) * dilation + 1 rows, the newest at `head`.
+// (kernel - 1) * dilation + kRowGroup rows, the newest at `head`.
 struct RowRing {
   uint8_t *rows = nullptr;
   int head = 0;
@@ -23,25 +22,32 @@ class Depthwise {
   Depthwise(const ModelFile &file, const Kernels &kernels, const std::string &name, int channels, int kernel, int dilation,
             const ActivationPoint &point, const Norm &norm, float slope);
 
-  int ring_rows() const { return (kernel_ - 1) * dilation_ + 1; }
+  int ring_rows() const { return (kernel_ - 1) * dilation_ + kRowGroup; }
   size_t ring_bytes() const { return ring_rows() * row_bytes_; }
   int side() const { return (kernel_ - 1) * dilation_ / 2; }
 
-  void clear(RowRing &ring) const;         // silence
-  void push_silence(RowRing &ring) const;  // one row of it
-  void push(const Kernels &kernels, RowRing &ring, const float *row, float gain, float shift) const;
-  // The row that the ring's rows make, through PReLU; row_sums as for kernels.
-  void emit(const Kernels &kernels, const RowRing &ring, float *out, float *row_sums) const;
+  void clear(RowRing &ring) const;                   // silence
+  void push_silence(RowRing &ring, int rows) const;  // rows of it
+  // rows <= kRowGroup of `input` from `row` on, through the norm whose statistics they have.
+  void push(const Kernels &kernels, RowRing &ring, const InputRows &input, int row, int rows, const RowStatistics &statistics) const;
+  // What the newest rows <= kRowGroup of the ring make, through PReLU, to `out`, or their sums to `kept`; row_sums as for kernels.
+  void emit(const Kernels &kernels, const RowRing &ring, int rows, float *out, int16_t *kept, size_t out_stride,
+            float *row_sums) const;
 
   InputMode mode() const { return mode_; }
+  // Whether `kept` may be asked for; what its sums stand for.
+  bool keeps_sums() const { return keeps_sums_; }
+  Kept kept(const int16_t *sums) const { return {sums, scale_.data(), bias_.data(), slope_}; }
   size_t bytes() const;
 
  private:
   void load_floats(const std::vector<float> &weight, int channels);
   void load_integers(const IntegerWeight &weight, int channels, int code_offset);
   uint8_t *advance(RowRing &ring) const;
+  int past(const RowRing &ring, int rows) const;
 
   InputMode mode_ = InputMode::plain;
+  bool keeps_sums_ = false;
   int channels_ = 0;  // padded
   int kernel_ = 0, dilation_ = 0;
   size_t row_bytes_ = 0;

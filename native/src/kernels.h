@@ -15,6 +15,7 @@ namespace tinywase {
 
 constexpr int kLane = 32;       // channels are padded to a multiple of this
 constexpr int kTileFrames = 48;  // frames that the layers handle at a time
+constexpr int kRowGroup = 4;     // rows that a call of a row kernel takes at most: they share the loads of what is per channel
 
 constexpr int padded(int channels) { return (channels + kLane - 1) / kLane * kLane; }
 
@@ -23,6 +24,7 @@ enum class Epilogue {
   store,       // out[f, c] = v
   prelu_sums,  // out[f, c] = p = max(v, 0) + slope * min(v, 0); row_sums[f] = sum of p and of p * p over c
   store_sums,  // the same without PReLU
+  keep_sums,   // integers only: kept[f, c] = the accumulated product, which fits 16 bits; row_sums as prelu_sums has them
   accumulate,  // out[f, c] += v for c < split, second[f, c - split] += v beyond
   mask,        // out[f, c] = latent[f, c] / (1 + exp(-v))
 };
@@ -44,6 +46,7 @@ struct GemmOutput {
   const float *latent = nullptr;
   size_t latent_stride = 0;
   float *row_sums = nullptr;  // [rows, 2]: sum, sum of squares
+  int16_t *kept = nullptr;    // keep_sums: row f at kept + f * out_stride
 };
 
 // out[f, c] = epilogue(sum_k input[f, k] * weight[k, c]).
@@ -57,6 +60,13 @@ struct GemmF32 {
   GemmOutput output;
 };
 
+// Memory that is needed after a product, brought near while the product runs: reading a long clip's tensors and multiplying
+// overlap instead of taking turns.
+struct Ahead {
+  const void *begin = nullptr;
+  size_t bytes = 0;
+};
+
 // The same on integers: the sum of code * level, exact in 32 bits, begins at start[c] (which holds -zero_point * sum of levels).
 // input: stored codes (quantize_row), rows padded to a multiple of kLane bytes; panels: [columns / panel][depth / 4][panel][4].
 // flush: how many products of four the 16-bit accumulators of AVX2 hold without overflow; 0 if not even one.
@@ -66,6 +76,7 @@ struct GemmInt8 {
   const int8_t *panels = nullptr;
   const int32_t *start = nullptr;  // [columns]
   int rows = 0, depth = 0, columns = 0, flush = 0;
+  Ahead ahead[2];
   GemmOutput output;
 };
 
@@ -80,27 +91,44 @@ struct DepthwiseF32 {
   float *row_sums = nullptr;  // [2]
 };
 
-// On stored codes: out[c] = prelu(bias[c] + scale[c] * (start[c] + sum_k weights[k, c] * taps[k][c])).
+// Slopes of PReLU after integers are at most 1 (kMostIntegerSlope): there a maximum does it.
+constexpr float kMostIntegerSlope = 1;
+
+// Integer sums kept as they are, in half the bytes of the floats they stand for: x[c] = prelu(sums[c] * scale[c] + bias[c]).
+struct Kept {
+  const int16_t *sums = nullptr;
+  const float *scale = nullptr;
+  const float *bias = nullptr;
+  float slope = 0;
+};
+
+// rows <= kRowGroup frames of a depthwise convolution on stored codes, each with its taps and its row_sums:
+// out[c] = prelu(bias[c] + scale[c] * sum[c]), sum[c] = start[c] + sum_k weights[k, c] * taps[k][c]; with `kept` the sums instead.
 // weights: int16, taps in pairs: [(kernel + 1) / 2][channels][2], the odd one out paired with zero.
 struct DepthwiseInt8 {
-  const uint8_t *const *taps = nullptr;
+  const uint8_t *const *taps = nullptr;  // [rows][kernel]
   const int16_t *weights = nullptr;
   const int32_t *start = nullptr;
   const float *scale = nullptr;
   const float *bias = nullptr;
-  int kernel = 0, channels = 0;
+  int rows = 0, kernel = 0, channels = 0;
   float slope = 0;
-  float *out = nullptr;
-  float *row_sums = nullptr;
+  float *out = nullptr;     // row r at out + r * out_stride, or
+  int16_t *kept = nullptr;  // at kept + r * out_stride
+  size_t out_stride = 0;
+  float *row_sums = nullptr;  // [rows, 2]
 };
 
-// A row through a norm whose statistics are known: n[c] = (x[c] * row_gain + row_shift) * gain[c] + bias[c].
-struct NormRow {
+// rows <= kRowGroup rows through a norm whose statistics are known: n[c] = (x[c] * row_gain[r] + row_shift[r]) * gain[c] + bias[c].
+// x is row r of input, at input + r * stride, or of the kept sums.
+struct NormRows {
   const float *input = nullptr;
-  float row_gain = 1, row_shift = 0;
+  Kept kept;
+  size_t stride = 0;
+  int rows = 0, channels = 0;
+  const float *row_gain = nullptr, *row_shift = nullptr;  // [rows]
   const float *gain = nullptr;
   const float *bias = nullptr;
-  int channels = 0;
 };
 
 struct Kernels {
@@ -113,14 +141,16 @@ struct Kernels {
   void (*gemm_int8)(const GemmInt8 &);
   void (*depthwise_f32)(const DepthwiseF32 &);
   void (*depthwise_int8)(const DepthwiseInt8 &);
-  // out[c] = n[c]; may work in place.
-  void (*normalize_row)(const NormRow &, float *out);
-  // out[c] = clip(rint(n[c]), 0, top) - code_offset: gain and bias carry the step and the zero point. top <= 255.
-  void (*quantize_row)(const NormRow &, int top, uint8_t *out);
+  // out[r][c] = n[c]; floats only, may work in place.
+  void (*normalize_rows)(const NormRows &, float *const *out);
+  // out[r][c] = clip(rint(n[c]), 0, top) - code_offset: gain and bias carry the step and the zero point. top <= 255.
+  void (*quantize_rows)(const NormRows &, int top, uint8_t *const *out);
   // x[c] = max(x[c], 0) + slope * min(x[c], 0)
   void (*prelu_row)(float *x, int channels, float slope);
   // x[c] *= factor[c] * gain; factor may be null (ones).
   void (*scale_row)(float *x, int channels, const float *factor, float gain);
+  // Does nothing but multiply and add bytes, in registers, `steps` times: the limit of the processor. Returns how many products.
+  int64_t (*multiply_adds)(int64_t steps);
   // One step of an LSTM: gates [4, padded hidden] in torch's order input, forget, cell, output -> cell, hidden [hidden].
   void (*lstm_step)(const float *gates, int hidden, float *cell, float *out);
 };

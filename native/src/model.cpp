@@ -33,7 +33,7 @@ void Model::encode(const float *samples, int rows, float *latent, float *row_sum
   output.out = latent;
   output.out_stride = padded(config.filters);
   output.row_sums = row_sums;
-  encoder.run(kernels, samples, config.hop(), rows, output, nullptr);
+  encoder.run(kernels, {samples, static_cast<size_t>(config.hop())}, rows, output, nullptr);
 }
 
 void Model::hear(const float *samples, int rows, float *features, float *row_sums) const {
@@ -58,7 +58,7 @@ void Model::decode(const float *masked, int rows, float *wave, float *overlap, f
   GemmOutput output;
   output.out = wave;
   output.out_stride = stride;
-  decoder.run(kernels, masked, padded(config.filters), rows, output, nullptr);
+  decoder.run(kernels, {masked, static_cast<size_t>(padded(config.filters))}, rows, output, nullptr);
   for (int row = 0; row < rows; row++, wave += stride, out += hop)
     for (int i = 0; i < hop; i++) {
       out[i] = overlap[i] + wave[i];

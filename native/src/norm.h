@@ -18,13 +18,15 @@ struct Norm {
   static Norm load(const ModelFile &file, const std::string &name, int channels);
   static Norm identity(int channels);
   Norm copy() const;
-  // The same followed by a quantizer: n / scale + zero_point, ready for Kernels::quantize_row.
+  // The same followed by a quantizer: n / scale + zero_point, ready for Kernels::quantize_rows.
   Norm quantized(const ActivationPoint &point) const;
 };
 
-// What a norm does to a row, x * gain + shift, for up to kTileFrames rows.
+// What a norm does to a row, x * gain + shift, for up to kTileFrames rows; nothing, as it is made.
 struct RowStatistics {
   float gain[kTileFrames], shift[kTileFrames];
+
+  RowStatistics() { fill(1, 0); }
 
   void set(int row, float gain_value, float shift_value) {
     gain[row] = gain_value;

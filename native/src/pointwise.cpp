@@ -10,18 +10,15 @@ Columns Columns::load(const ModelFile &file, const std::string &name, int output
 }
 
 Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inputs, const ActivationPoint &point,
-                     const Norm *norm)
+                     const Norm *norm, float slope)
     : mode_(point.present ? InputMode::integer : InputMode::plain), through_norm_(norm), inputs_(inputs), point_(point) {
-  int largest = 1;
   for (const Columns &part : parts) {
     columns_ += padded(part.outputs);
-    largest = std::max(largest, part.integer.largest);
-    if (mode_ == InputMode::integer) mode_ = input_mode(point, part.integer, inputs);
+    if (mode_ == InputMode::integer) mode_ = input_mode(point, part.integer, inputs, slope);
   }
-  // One multiply-add of a pair of codes is at most 2 * 255 * largest, and 16 bits hold 32767.
-  flush_ = 32767 / (2 * 255 * largest);
   bias_ = Buffer<float>(columns_);
   if (mode_ == InputMode::integer) {
+    keeps_sums_ = true;
     levels_ = Buffer<int8_t>(static_cast<size_t>(padded(inputs)) * columns_);
     start_ = Buffer<int32_t>(columns_);
     scale_ = Buffer<float>(columns_);
@@ -39,6 +36,7 @@ Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inp
     first += padded(part.outputs);
   }
   if (mode_ == InputMode::plain) return;
+  if (mode_ == InputMode::integer) flush_ = steps_in_16_bits(levels_.data(), padded(inputs), columns_, kernels.panel, point.top());
   const Norm none = Norm::identity(inputs);
   const Norm &input_norm = norm ? *norm : none;
   norm_ = mode_ == InputMode::integer ? input_norm.quantized(point) : input_norm.copy();
@@ -74,28 +72,47 @@ void Pointwise::pack_integers(const Columns &part, int first, const Kernels &ker
     }
     start_[column] = -(point_.zero_point - kernels.code_offset) * sum;
     scale_[column] = part.integer.scales[o] * point_.scale;
+    keeps_sums_ = keeps_sums_ && sum_fits_16_bits(point_, level, inputs_);
   }
 }
 
-NormRow Pointwise::norm_row(const float *row, const RowStatistics *statistics, int index) const {
-  const float gain = statistics ? statistics->gain[index] : 1, shift = statistics ? statistics->shift[index] : 0;
-  return {row, gain, shift, norm_.gain.data(), norm_.bias.data(), padded(inputs_)};
+NormRows InputRows::from(int row, int rows, int channels, const Norm &norm, const RowStatistics &statistics) const {
+  NormRows result;
+  if (kept.sums) {
+    result.kept = kept;
+    result.kept.sums += row * stride;
+  } else {
+    result.input = input + row * stride;
+  }
+  result.stride = stride;
+  result.rows = rows;
+  result.channels = channels;
+  result.row_gain = statistics.gain + row;
+  result.row_shift = statistics.shift + row;
+  result.gain = norm.gain.data();
+  result.bias = norm.bias.data();
+  return result;
 }
 
-void Pointwise::run(const Kernels &kernels, const float *input, size_t input_stride, int rows, GemmOutput output,
-                    uint8_t *scratch, const RowStatistics *statistics) const {
+void Pointwise::run(const Kernels &kernels, const InputRows &input, int rows, GemmOutput output, uint8_t *scratch,
+                    const RowStatistics &statistics, Ahead ahead, Ahead more_ahead) const {
   output.bias = bias_.data();
-  if (mode_ == InputMode::integer) return run_integers(kernels, input, input_stride, rows, output, scratch, statistics);
+  if (mode_ == InputMode::integer) {
+    quantize(kernels, input, rows, scratch, statistics);
+    output.scale = scale_.data();
+    return kernels.gemm_int8({scratch, static_cast<size_t>(padded(inputs_)), levels_.data(), start_.data(), rows, padded(inputs_), columns_,
+                              flush_, {ahead, more_ahead}, output});
+  }
   GemmF32 gemm;
   if (mode_ == InputMode::fake_quantized) {
-    gemm.input = fake_quantized(kernels, input, input_stride, rows, scratch, statistics);
+    gemm.input = fake_quantized(kernels, input, rows, scratch, statistics);
     gemm.input_stride = padded(inputs_);
   } else {
-    gemm.input = input;
-    gemm.input_stride = input_stride;
+    gemm.input = input.input;
+    gemm.input_stride = input.stride;
     if (through_norm_) {
-      output.row_gain = statistics->gain;
-      output.row_shift = statistics->shift;
+      output.row_gain = statistics.gain;
+      output.row_shift = statistics.shift;
       output.weight_sum = weight_sum_.data();
     }
   }
@@ -107,31 +124,23 @@ void Pointwise::run(const Kernels &kernels, const float *input, size_t input_str
   kernels.gemm_f32(gemm);
 }
 
-void Pointwise::run_integers(const Kernels &kernels, const float *input, size_t input_stride, int rows, GemmOutput output,
-                             uint8_t *scratch, const RowStatistics *statistics) const {
+void Pointwise::quantize(const Kernels &kernels, const InputRows &input, int rows, uint8_t *codes,
+                         const RowStatistics &statistics) const {
   const size_t stride = padded(inputs_);
-  for (int row = 0; row < rows; row++)
-    kernels.quantize_row(norm_row(input + row * input_stride, statistics, row), point_.top(), scratch + row * stride);
-  output.scale = scale_.data();
-  GemmInt8 gemm;
-  gemm.input = scratch;
-  gemm.input_stride = stride;
-  gemm.panels = levels_.data();
-  gemm.start = start_.data();
-  gemm.rows = rows;
-  gemm.depth = static_cast<int>(stride);
-  gemm.columns = columns_;
-  gemm.flush = flush_;
-  gemm.output = output;
-  kernels.gemm_int8(gemm);
+  for (int row = 0; row < rows; row += kRowGroup) {
+    uint8_t *to[kRowGroup];
+    for (int r = 0; r < kRowGroup; r++) to[r] = codes + (row + r) * stride;
+    const NormRows group = input.from(row, std::min(kRowGroup, rows - row), static_cast<int>(stride), norm_, statistics);
+    kernels.quantize_rows(group, point_.top(), to);
+  }
 }
 
-const float *Pointwise::fake_quantized(const Kernels &kernels, const float *input, size_t input_stride, int rows,
-                                       uint8_t *scratch, const RowStatistics *statistics) const {
+const float *Pointwise::fake_quantized(const Kernels &kernels, const InputRows &input, int rows, uint8_t *scratch,
+                                       const RowStatistics &statistics) const {
   float *result = reinterpret_cast<float *>(scratch);
   for (int row = 0; row < rows; row++) {
     float *to = result + static_cast<size_t>(row) * padded(inputs_);
-    kernels.normalize_row(norm_row(input + row * input_stride, statistics, row), to);
+    kernels.normalize_rows(input.from(row, 1, padded(inputs_), norm_, statistics), &to);
     fake_quantize(point_, to, inputs_);
   }
   return result;

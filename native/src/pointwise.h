@@ -19,35 +19,49 @@ struct Columns {
   static Columns load(const ModelFile &file, const std::string &name, int outputs);  // name.weight, name.bias
 };
 
+// Rows of a layer's input: float32, or the kept sums of the layer before it.
+struct InputRows {
+  InputRows(const float *input_in, size_t stride_in) : input(input_in), stride(stride_in) {}
+  InputRows(const Kept &kept_in, size_t stride_in) : kept(kept_in), stride(stride_in) {}
+
+  const float *input = nullptr;
+  Kept kept;
+  size_t stride;  // in elements
+
+  // Rows from `row` on, for a row kernel.
+  NormRows from(int row, int rows, int channels, const Norm &norm, const RowStatistics &statistics) const;
+};
+
 // Packed weights of one or several convolutions of the same input: each one's outputs begin at a multiple of kLane.
 class Pointwise {
  public:
   Pointwise() = default;
-  // `norm`: the input is this norm's output, and run() takes the norm's input and statistics.
+  // `norm`: the input is this norm's output, and run() takes the norm's input and statistics. `slope`: of the PReLU after it.
   Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inputs, const ActivationPoint &point = {},
-            const Norm *norm = nullptr);
+            const Norm *norm = nullptr, float slope = 0);
 
   // At most kTileFrames rows; output says where to and what happens on the way (its bias and scale are set here).
-  // `scratch` holds scratch_bytes(). Quantized input needs rows of padded(inputs) floats.
-  void run(const Kernels &kernels, const float *input, size_t input_stride, int rows, GemmOutput output, uint8_t *scratch,
-           const RowStatistics *statistics = nullptr) const;
+  // `scratch` holds scratch_bytes(). Quantized input needs rows of padded(inputs) elements; kept sums need InputMode::integer.
+  void run(const Kernels &kernels, const InputRows &input, int rows, GemmOutput output, uint8_t *scratch,
+           const RowStatistics &statistics = {}, Ahead ahead = {}, Ahead more_ahead = {}) const;
 
   size_t scratch_bytes() const { return static_cast<size_t>(kTileFrames) * padded(inputs_) * sizeof(float); }
   int columns() const { return columns_; }
   InputMode mode() const { return mode_; }
+  // Whether Epilogue::keep_sums may be asked for; what its sums stand for, with the epilogue's slope.
+  bool keeps_sums() const { return keeps_sums_; }
+  Kept kept(const int16_t *sums, float slope) const { return {sums, scale_.data(), bias_.data(), slope}; }
   size_t bytes() const;
 
  private:
   void pack_floats(const Columns &part, int first, int panel, const Norm *norm);
   void pack_integers(const Columns &part, int first, const Kernels &kernels);
-  void run_integers(const Kernels &kernels, const float *input, size_t input_stride, int rows, GemmOutput output,
-                    uint8_t *scratch, const RowStatistics *statistics) const;
-  const float *fake_quantized(const Kernels &kernels, const float *input, size_t input_stride, int rows, uint8_t *scratch,
-                              const RowStatistics *statistics) const;
-  NormRow norm_row(const float *row, const RowStatistics *statistics, int index) const;
+  void quantize(const Kernels &kernels, const InputRows &input, int rows, uint8_t *codes, const RowStatistics &statistics) const;
+  const float *fake_quantized(const Kernels &kernels, const InputRows &input, int rows, uint8_t *scratch,
+                              const RowStatistics &statistics) const;
 
   InputMode mode_ = InputMode::plain;
-  bool through_norm_ = false;
+  bool through_norm_ = false, keeps_sums_ = false;
   int inputs_ = 0, columns_ = 0, flush_ = 0;
   ActivationPoint point_;
   Norm norm_;                  // plain: unused, its gain and bias are folded into the weights

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "kernels.h"
+
 namespace tinywase {
 namespace {
 
@@ -34,11 +36,58 @@ IntegerWeight IntegerWeight::from(const Tensor &tensor) {
   return result;
 }
 
-InputMode input_mode(const ActivationPoint &point, const IntegerWeight &weight, int inputs) {
+InputMode input_mode(const ActivationPoint &point, const IntegerWeight &weight, int inputs, float slope) {
   if (!point.present) return InputMode::plain;
   const int64_t largest_sum = static_cast<int64_t>(inputs) * std::max(weight.largest, 1) * (255 + kMaxZeroPoint);
-  const bool fits = point.bits <= 8 && std::abs(point.zero_point) <= kMaxZeroPoint && largest_sum < int64_t{1} << 31;
+  const bool fits = point.bits <= 8 && slope <= kMostIntegerSlope && std::abs(point.zero_point) <= kMaxZeroPoint && largest_sum < int64_t{1} << 31;
   return weight.found && fits ? InputMode::integer : InputMode::fake_quantized;
+}
+
+namespace {
+
+// Whether sums that begin anew every `steps` steps stay within 16 bits: positive and negative weights of a lane are counted apart,
+// because codes may be 0 wherever the other sign is.
+bool fits_16_bits(const int8_t *panels, int depth, int columns, int panel, int top, int steps) {
+  const int lanes = 2 * panel, limit = 32767 / top;
+  std::vector<int> above(lanes), below(lanes);
+  for (int column = 0; column < columns; column += panel)
+    for (int step = 0; step < depth / 4; step++, panels += 2 * lanes) {
+      if (step % steps == 0) {
+        std::fill(above.begin(), above.end(), 0);
+        std::fill(below.begin(), below.end(), 0);
+      }
+      int most = 0;
+      for (int lane = 0; lane < lanes; lane++) {
+        const int first = panels[2 * lane], second = panels[2 * lane + 1];
+        above[lane] += std::max(first, 0) + std::max(second, 0);
+        below[lane] -= std::min(first, 0) + std::min(second, 0);
+        most = std::max(most, std::max(above[lane], below[lane]));
+      }
+      if (most > limit) return false;
+    }
+  return true;
+}
+
+}  // namespace
+
+int steps_in_16_bits(const int8_t *panels, int depth, int columns, int panel, int top) {
+  const int all = depth / 4;
+  for (int pieces = 1, steps = all; steps > 0; pieces++) {
+    if (fits_16_bits(panels, depth, columns, panel, top, steps)) return steps;
+    const int next = (all + pieces) / (pieces + 1);
+    steps = next < steps ? next : steps - 1;
+  }
+  return 0;
+}
+
+bool sum_fits_16_bits(const ActivationPoint &point, const int8_t *levels, int inputs) {
+  const int lowest = -point.zero_point, highest = point.top() - point.zero_point;
+  int64_t least = 0, most = 0;
+  for (int k = 0; k < inputs; k++) {
+    least += std::min(levels[k] * lowest, levels[k] * highest);
+    most += std::max(levels[k] * lowest, levels[k] * highest);
+  }
+  return least >= -32768 && most <= 32767;
 }
 
 void fake_quantize(const ActivationPoint &point, float *x, int count) {

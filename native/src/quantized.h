@@ -25,8 +25,16 @@ struct IntegerWeight {
   static IntegerWeight from(const Tensor &tensor);
 };
 
-// integer where codes fit into a byte and no sum of `inputs` products can leave 32 bits; plain without a point.
-InputMode input_mode(const ActivationPoint &point, const IntegerWeight &weight, int inputs);
+// integer where codes fit into a byte, no sum of `inputs` products can leave 32 bits and the PReLU that follows is one that the
+// integer kernels have; plain without a point.
+InputMode input_mode(const ActivationPoint &point, const IntegerWeight &weight, int inputs, float slope);
+
+// How many steps of four inputs 16-bit sums of two products each hold whatever the codes are (0..top), for packed weights
+// [columns / panel][depth / 4][panel][4]; 0 if not even one.
+int steps_in_16_bits(const int8_t *panels, int depth, int columns, int panel, int top);
+
+// Whether `level` times any code of the point, less its zero point, added up over [inputs] levels, stays within 16 bits.
+bool sum_fits_16_bits(const ActivationPoint &point, const int8_t *levels, int inputs);
 
 // x = (clip(rint(x / scale) + zero_point) - zero_point) * scale, in place.
 void fake_quantize(const ActivationPoint &point, float *x, int count);

@@ -42,7 +42,7 @@ void Separator::project(const Kernels &kernels, const float *voiceprint, float *
     output.out = cues;
     output.out_stride = stride;
     if (config.voiceprint_cue())
-      cue_projections_[place].run(kernels, voiceprint, padded(config.voiceprint.dimensions), 1, output, scratch);
+      cue_projections_[place].run(kernels, {voiceprint, 0}, 1, output, scratch);
     else
       std::fill_n(cues, config.bottleneck, 1.0f);
     if (config.mean_skip && place == stacks_) kernels.scale_row(cues, stride, nullptr, 1.0f / static_cast<float>(uses()));
@@ -54,7 +54,7 @@ void Separator::enter(const Kernels &kernels, const float *features, int rows, c
   GemmOutput output;
   output.out = x;
   output.out_stride = padded(config.bottleneck);
-  bottleneck_.run(kernels, features, padded(config.filters), rows, output, scratch, &statistics);
+  bottleneck_.run(kernels, {features, static_cast<size_t>(padded(config.filters))}, rows, output, scratch, statistics);
 }
 
 void Separator::apply_cues(const Kernels &kernels, int place, const float *cues, float *x, int rows, float *logit_sums,
@@ -66,7 +66,7 @@ void Separator::apply_cues(const Kernels &kernels, int place, const float *cues,
   GemmOutput output;
   output.out = logits;
   output.out_stride = kLane;
-  activities_[place].run(kernels, x, stride, rows, output, scratch);
+  activities_[place].run(kernels, {x, static_cast<size_t>(stride)}, rows, output, scratch);
   for (int row = 0; row < rows; row++) {
     const float logit = logits[row * kLane];
     logit_sums[row] += logit;
@@ -83,7 +83,7 @@ void Separator::mask(const Kernels &kernels, float *skips, const float *latent, 
   output.latent = latent;
   output.out = masked;
   output.latent_stride = output.out_stride = padded(config.filters);
-  mask_.run(kernels, skips, stride, rows, output, scratch);
+  mask_.run(kernels, {skips, static_cast<size_t>(stride)}, rows, output, scratch);
 }
 
 float Separator::activity(float logit_sum) const {
@@ -95,6 +95,12 @@ size_t Separator::scratch_bytes() const {
   for (const ConvBlock &block : blocks_) most = std::max(most, block.scratch_bytes());
   for (const Pointwise &layer : cue_projections_) most = std::max(most, layer.scratch_bytes());
   return most;  // the activity's input is as wide as the mask's
+}
+
+size_t Separator::hidden_row_bytes() const {
+  size_t most = 0;
+  for (const ConvBlock &block : blocks_) most = std::max(most, block.row_bytes());
+  return most;
 }
 
 void Separator::count(WeightCount &count) const {

@@ -30,6 +30,7 @@ class Separator {
   float activity(float logit_sum) const;
 
   size_t scratch_bytes() const;
+  size_t hidden_row_bytes() const;  // of the block that needs most
   void count(WeightCount &count) const;
   const Config config;
 

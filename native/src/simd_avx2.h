@@ -11,11 +11,15 @@ namespace tinywase {
 namespace avx2 {
 
 // 6 x 16 float accumulators, two weights and one input fill the 16 registers.
-constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kCodeOffset = 0;
+constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kGroup = 2, kCodeOffset = 0;
 
 struct F32 {
   static constexpr int width = 8;
   __m256 v;
+};
+
+struct I32 {
+  __m256i v;
 };
 
 inline F32 set(float x) { return {_mm256_set1_ps(x)}; }
@@ -28,15 +32,18 @@ inline F32 div(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
 inline F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 inline F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
 inline F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
-// Where x < 0 (or -0) a, else b.
-inline F32 where_negative(F32 x, F32 a, F32 b) { return {_mm256_blendv_ps(b.v, a.v, x.v)}; }
+inline F32 prelu(F32 x, F32 slope) { return {_mm256_blendv_ps(x.v, _mm256_mul_ps(x.v, slope.v), x.v)}; }
 inline F32 round(F32 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 inline F32 power_of_two(F32 a) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(a.v), _mm256_set1_epi32(127));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
 }
-inline F32 from_int(const int32_t *p) {
-  return {_mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i *>(p)))};
+inline F32 to_float(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
+inline I32 load(const int32_t *p) { return {_mm256_load_si256(reinterpret_cast<const __m256i *>(p))}; }
+inline I32 load_16(const int16_t *p) { return {_mm256_cvtepi16_epi32(_mm_load_si128(reinterpret_cast<const __m128i *>(p)))}; }
+inline void store_16(int16_t *p, I32 a) {
+  const __m128i eight = _mm_packs_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
+  _mm_store_si128(reinterpret_cast<__m128i *>(p), eight);
 }
 inline float sum(F32 a) {
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
@@ -54,24 +61,35 @@ inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
   _mm256_store_si256(reinterpret_cast<__m256i *>(out), bytes);
 }
 
-inline __m128i load_8_bytes(const uint8_t *p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)); }
-
-inline __m256i pair_weights(const DepthwiseInt8 &d, int pair, int channel) {
-  const int16_t *at = d.weights + (static_cast<size_t>(pair) * d.channels + channel) * 2;
-  return _mm256_load_si256(reinterpret_cast<const __m256i *>(at));
+inline __m256i eight_codes(const uint8_t *p) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(p)));
 }
 
-// start + the sums over pairs of taps of eight channels: two bytes side by side, widened, times two int16 weights.
-inline F32 depthwise_sums(const DepthwiseInt8 &d, int channel) {
-  __m256i total = _mm256_load_si256(reinterpret_cast<const __m256i *>(d.start + channel));
-  int k = 0;
-  for (; k + 1 < d.kernel; k += 2) {
-    const __m128i pair = _mm_unpacklo_epi8(load_8_bytes(d.taps[k] + channel), load_8_bytes(d.taps[k + 1] + channel));
-    total = _mm256_add_epi32(total, _mm256_madd_epi16(_mm256_cvtepu8_epi16(pair), pair_weights(d, k / 2, channel)));
+// start + the sums over pairs of taps of eight channels: two codes in the halves of 32 bits, times two int16 weights.
+template <int Kernel>
+struct Taps {
+  const DepthwiseInt8 &d;
+  int channel;
+
+  Taps(const DepthwiseInt8 &d_in, int channel_in) : d(d_in), channel(channel_in) {}
+  I32 sums(const uint8_t *const *taps) const {
+    __m256i total = _mm256_load_si256(reinterpret_cast<const __m256i *>(d.start + channel));
+    int k = 0;
+#pragma GCC unroll 1
+    for (; k + 1 < (Kernel ? Kernel : d.kernel); k += 2) {
+      const __m256i second = _mm256_slli_epi32(eight_codes(taps[k + 1] + channel), 16);
+      const __m256i pair = _mm256_or_si256(eight_codes(taps[k] + channel), second);
+      total = _mm256_add_epi32(total, _mm256_madd_epi16(pair, weights(k / 2)));
+    }
+    return {_mm256_add_epi32(total, _mm256_madd_epi16(eight_codes(taps[k] + channel), weights(k / 2)))};  // kernels are odd
   }
-  const __m256i last = _mm256_cvtepu8_epi32(load_8_bytes(d.taps[k] + channel));  // kernels are odd
-  return {_mm256_cvtepi32_ps(_mm256_add_epi32(total, _mm256_madd_epi16(last, pair_weights(d, k / 2, channel))))};
-}
+
+ private:
+  __m256i weights(int pair) const {
+    const int16_t *at = d.weights + (static_cast<size_t>(pair) * d.channels + channel) * 2;
+    return _mm256_load_si256(reinterpret_cast<const __m256i *>(at));
+  }
+};
 
 inline __m256i four_codes(const uint8_t *p) {
   int32_t four;
@@ -85,7 +103,21 @@ inline __m256i load_weights(const int8_t *p) { return _mm256_load_si256(reinterp
 // and spill some of them, which costs more than half of the speed.
 inline void multiply_add(__m256i &acc, __m256i codes, __m256i weights) {
   __m256i products;
-  __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
+  __asm__ volatile("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
+}
+
+// Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
+inline int64_t multiply_adds(int64_t steps) {
+  __m256i acc[12];
+#pragma GCC unroll 12
+  for (int i = 0; i < 12; i++) acc[i] = _mm256_set1_epi16(static_cast<int16_t>(i));
+  const __m256i codes = _mm256_set1_epi8(3), weights = _mm256_set1_epi8(1);
+  for (int64_t step = 0; step < steps; step++)
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; i++) multiply_add(acc[i], codes, weights);
+#pragma GCC unroll 12
+  for (int i = 0; i < 12; i++) __asm__ volatile("" : : "x"(acc[i]));
+  return steps * 12 * 32;
 }
 
 // maddubs gives two 16-bit sums of two products per column; `flush` of them add up in 16 bits without overflow, then they are

@@ -12,11 +12,15 @@ namespace tinywase {
 namespace neon {
 
 // 6 x 16 accumulators are 24 of the 32 registers, four weights and one input five more.
-constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kCodeOffset = 128;
+constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kGroup = 4, kCodeOffset = 128;
 
 struct F32 {
   static constexpr int width = 4;
   float32x4_t v;
+};
+
+struct I32 {
+  int32x4_t v;
 };
 
 inline F32 set(float x) { return {vdupq_n_f32(x)}; }
@@ -29,13 +33,16 @@ inline F32 div(F32 a, F32 b) { return {vdivq_f32(a.v, b.v)}; }
 inline F32 fma(F32 a, F32 b, F32 c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 inline F32 min(F32 a, F32 b) { return {vminq_f32(a.v, b.v)}; }
 inline F32 max(F32 a, F32 b) { return {vmaxq_f32(a.v, b.v)}; }
-// Where x < 0 (or -0) a, else b.
-inline F32 where_negative(F32 x, F32 a, F32 b) {
-  return {vbslq_f32(vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_f32(x.v), 31)), a.v, b.v)};
+inline F32 prelu(F32 x, F32 slope) {
+  const uint32x4_t negative = vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_f32(x.v), 31));
+  return {vbslq_f32(negative, vmulq_f32(x.v, slope.v), x.v)};
 }
 inline F32 round(F32 a) { return {vrndnq_f32(a.v)}; }
 inline F32 power_of_two(F32 a) { return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(a.v), vdupq_n_s32(127)), 23))}; }
-inline F32 from_int(const int32_t *p) { return {vcvtq_f32_s32(vld1q_s32(p))}; }
+inline F32 to_float(I32 a) { return {vcvtq_f32_s32(a.v)}; }
+inline I32 load(const int32_t *p) { return {vld1q_s32(p)}; }
+inline I32 load_16(const int16_t *p) { return {vmovl_s16(vld1_s16(p))}; }
+inline void store_16(int16_t *p, I32 a) { vst1_s16(p, vmovn_s32(a.v)); }
 inline float sum(F32 a) { return vaddvq_f32(a.v); }
 
 // 32 floats up to 255 -> the nearest bytes, even ones in the middle, minus 128; below 0 and NaN count as 0.
@@ -49,16 +56,39 @@ inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
 }
 
 // start + the sums over taps of four channels.
-inline F32 depthwise_sums(const DepthwiseInt8 &d, int channel) {
-  int32x4_t total = vld1q_s32(d.start + channel);
-  for (int k = 0; k < d.kernel; k++) {
-    const int16x4x2_t pair = vld2_s16(d.weights + (static_cast<size_t>(k / 2) * d.channels + channel) * 2);
-    uint32_t four;
-    __builtin_memcpy(&four, d.taps[k] + channel, 4);
-    const int16x4_t codes = vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))));
-    total = vmlal_s16(total, codes, pair.val[k % 2]);
+template <int Kernel>
+struct Taps {
+  const DepthwiseInt8 &d;
+  int channel;
+
+  Taps(const DepthwiseInt8 &d_in, int channel_in) : d(d_in), channel(channel_in) {}
+  I32 sums(const uint8_t *const *taps) const {
+    int32x4_t total = vld1q_s32(d.start + channel);
+    for (int k = 0; k < (Kernel ? Kernel : d.kernel); k++) {
+      const int16x4x2_t pair = vld2_s16(d.weights + (static_cast<size_t>(k / 2) * d.channels + channel) * 2);
+      uint32_t four;
+      __builtin_memcpy(&four, taps[k] + channel, 4);
+      const int16x4_t codes = vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))));
+      total = vmlal_s16(total, codes, pair.val[k % 2]);
+    }
+    return {total};
   }
-  return {vcvtq_f32_s32(total)};
+};
+
+// Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
+inline int64_t multiply_adds(int64_t steps) {
+  int32x4_t acc[24];
+#pragma GCC unroll 24
+  for (int i = 0; i < 24; i++) acc[i] = vdupq_n_s32(i);
+  int8x16_t codes = vdupq_n_s8(3), weights = vdupq_n_s8(1);
+  for (int64_t step = 0; step < steps; step++) {
+    __asm__ volatile("" : "+w"(codes), "+w"(weights));  // so that every step is done
+#pragma GCC unroll 24
+    for (int i = 0; i < 24; i++) acc[i] = vdotq_s32(acc[i], weights, codes);
+  }
+#pragma GCC unroll 24
+  for (int i = 0; i < 24; i++) __asm__ volatile("" : : "w"(acc[i]));
+  return steps * 24 * 16;
 }
 
 template <int Rows>

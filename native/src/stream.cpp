@@ -34,7 +34,8 @@ void Stream::place(Arena &arena) {
   masked_ = arena.take<float>(tile * padded(config_.filters));
   x_ = arena.take<float>(tile * x_stride);
   skips_ = arena.take<float>(tile * x_stride);
-  work_.hidden = arena.take<float>(tile * padded(config_.hidden));
+  work_.row_bytes = separator.hidden_row_bytes();
+  work_.hidden = arena.take<uint8_t>(tile * work_.row_bytes);
   work_.row_sums = arena.take<float>(2 * tile);
   work_.scratch = arena.take<uint8_t>(separator.scratch_bytes());
   logit_sums_ = arena.take<float>(tile);

@@ -12,13 +12,13 @@ const std::string kPrefix = "voiceprint_encoder.";
 
 // Runs a layer over any number of frames.
 void run_all(const Pointwise &layer, const Kernels &kernels, const float *input, size_t input_stride, size_t frames, float *out,
-             uint8_t *scratch, const RowStatistics *statistics = nullptr) {
+             uint8_t *scratch, const RowStatistics &statistics = {}) {
   for (size_t first = 0; first < frames; first += kTileFrames) {
     GemmOutput output;
     output.out = out + first * layer.columns();
     output.out_stride = layer.columns();
     const int rows = static_cast<int>(std::min<size_t>(kTileFrames, frames - first));
-    layer.run(kernels, input + first * input_stride, input_stride, rows, output, scratch, statistics);
+    layer.run(kernels, {input + first * input_stride, input_stride}, rows, output, scratch, statistics);
   }
 }
 
@@ -28,7 +28,7 @@ void run_linear(const Pointwise &linear, const Kernels &kernels, const float *fe
   GemmOutput output;
   output.out = padded_out.data();
   output.out_stride = padded_out.size();
-  linear.run(kernels, features, 0, 1, output, nullptr);
+  linear.run(kernels, {features, 0}, 1, output, nullptr);
   std::copy_n(padded_out.data(), dimensions, voiceprint);
 }
 
@@ -47,17 +47,18 @@ class TcnEncoder : public VoiceprintEncoder {
   void run(const Kernels &kernels, const float *enrollment, size_t count, float *voiceprint) const override {
     const size_t frames = frame_count(count, config_.window, config_.hop), x_stride = padded(config_.bottleneck);
     Buffer<float> x(frames * x_stride), skips(frames * x_stride);
-    size_t scratch_bytes = 0, ring_bytes = 0;
+    size_t scratch_bytes = 0, ring_bytes = 0, row_bytes = 0;
     for (const ConvBlock &block : blocks_) {
       scratch_bytes = std::max(scratch_bytes, block.scratch_bytes());
       ring_bytes = std::max(ring_bytes, block.depthwise().ring_bytes());
+      row_bytes = std::max(row_bytes, block.row_bytes());
     }
-    Buffer<uint8_t> scratch(scratch_bytes), ring(ring_bytes);
-    Buffer<float> hidden(frames * padded(config_.hidden)), row_sums(2 * kTileFrames);
+    Buffer<uint8_t> scratch(scratch_bytes), ring(ring_bytes), hidden(frames * row_bytes);
+    Buffer<float> row_sums(2 * kTileFrames);
     enter(kernels, enrollment, count, frames, x.data());
     for (const ConvBlock &block : blocks_)
       block.run_clip(kernels, x.data(), skips.data(), static_cast<int>(frames),
-                     {hidden.data(), row_sums.data(), scratch.data(), ring.data()});
+                     {hidden.data(), row_bytes, row_sums.data(), scratch.data(), ring.data()});
     const auto features = moments(skips.data(), frames, x_stride);
     run_linear(linear_, kernels, features.data(), config_.dimensions, voiceprint);
     double squares = 0;  // every voiceprint has the length sqrt(D), so that all modulate the separator equally strongly
@@ -95,7 +96,7 @@ class TcnEncoder : public VoiceprintEncoder {
     sums.statistics(bands_, &gain, &shift);
     RowStatistics statistics;
     statistics.fill(gain, shift);
-    run_all(bottleneck_, kernels, power.data(), stride, frames, x, nullptr, &statistics);
+    run_all(bottleneck_, kernels, power.data(), stride, frames, x, nullptr, statistics);
   }
 
   // Mean and deviation over the frames, side by side.
@@ -148,7 +149,7 @@ class LstmDirection {
       output.kind = Epilogue::accumulate;
       output.out = gates.data() + frame * input_.columns();
       output.out_stride = output.split = input_.columns();
-      recurrent_.run(kernels, last, 0, 1, output, nullptr);
+      recurrent_.run(kernels, {last, 0}, 1, output, nullptr);
       kernels.lstm_step(output.out, padded(hidden_), cell.data(), out + frame * out_stride);
       last = out + frame * out_stride;
     }
