@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "training.h"
+
 namespace nb = nanobind;
 
 namespace {
@@ -162,4 +164,5 @@ NB_MODULE(_native, module) {
       .def("flush", &Stream::flush)
       .def("reset", &Stream::reset)
       .def_prop_ro("activity", &Stream::activity);
+  bind_training(module);
 }

@@ -1,8 +1,9 @@
-"""Three operations of the blocks, each computed in the form its device likes; the values are the same.
+"""The operations of the network, each computed in the form its device likes; the values are the same.
 
 Compiled: plain formulas, which the compiler fuses with their neighbours; a pointwise convolution is a matrix product,
-because a convolution library would reorder [B, C, F] first. On a CPU: gradients written out (gradients.py). Otherwise:
-torch's own kernels. Letters: B batch, C and H channels, F frames, P kernel, d dilation.
+because a convolution library would reorder [B, C, F] first. On a CPU: gradients written out (gradients.py), and products
+over frames side by side, as the training kernels (fused.py) leave them. Otherwise:
+torch's own kernels. Letters: B batch, C and H channels, N filters, L window, F frames, T samples, P kernel, d dilation.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         y = torch.bmm(weight[..., 0].expand(x.shape[0], -1, -1), x)
         return y + bias.to(y.dtype)[:, None]
-    return functional.conv1d(x, weight, bias)
+    if x.is_cuda:
+        return functional.conv1d(x, weight, bias)
+    return functional.linear(x.transpose(1, 2), weight[..., 0], bias).transpose(1, 2)
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
@@ -42,3 +45,20 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
     if x.is_cuda:
         return functional.conv1d(x, weight, bias, dilation=dilation, groups=len(weight))
     return cast(Tensor, DilatedDepthwise.apply(x, weight, bias, dilation))
+
+
+def analyze(signal: Tensor, weight: Tensor, hop: int) -> Tensor:
+    """Filters over every window. Shape: [B, T], [N, 1, L] -> [B, N, F]."""
+    if torch.compiler.is_compiling() or signal.is_cuda:
+        return functional.conv1d(signal[:, None], weight, stride=hop)
+    windows = signal.unfold(-1, weight.shape[-1], hop)  # [B, F, L]
+    return functional.linear(windows, weight[:, 0]).transpose(1, 2)
+
+
+def synthesize(latent: Tensor, weight: Tensor, hop: int) -> Tensor:
+    """Filters added up where windows overlap, half by half. Shape: [B, N, F], [N, 1, 2 hop] -> [B, (F + 1) hop]."""
+    if torch.compiler.is_compiling() or latent.is_cuda:
+        return functional.conv_transpose1d(latent, weight, stride=hop)[:, 0]
+    windows = functional.linear(latent.transpose(1, 2), weight[:, 0].t())  # [B, F, L]
+    first, second = windows[..., :hop].flatten(1), windows[..., hop:].flatten(1)  # [B, F hop]
+    return functional.pad(first, (0, hop)) + functional.pad(second, (hop, 0))

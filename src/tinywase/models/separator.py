@@ -6,13 +6,16 @@ R stacks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from ..config import ModelConfig
 from .filterbank import log_power
+from .fused import run_blocks
 from .layers import BlockState, ConvBlock, Norm, NormState, PointwiseConv, PReLU
 
 
@@ -67,18 +70,17 @@ class Separator(nn.Module):
         Shape: latent [B, N, F], voiceprint [B, D] -> mask [B, N, F], activity logits [B, R+1, F] or None.
         """
         config = self.config
-        state = state if state is not None else self.initial_state()
-        x = self.bottleneck(self.bottleneck_input(self.norm(self._features(latent), state.norm)))  # [B, C, F]
+        norm_state = None if state is None else state.norm
+        x = self.bottleneck(self.bottleneck_input(self.norm(self._features(latent), norm_state)))  # [B, C, F]
         v = None if voiceprint is None or config.cues == "activity" else self.voiceprint_input(voiceprint)
         skips: Tensor | None = None
         logits: list[Tensor] = []
         for stack in range(config.stacks):
             x = self._cue(x, v, stack, logits)
-            for i in range(config.blocks):
-                use = stack * config.blocks + i
-                block = self.blocks[i if config.share_stacks else use]
-                x, skip = block(x, state.blocks[use])
-                skips = skip if skips is None else skips + skip
+            uses = slice(stack * config.blocks, (stack + 1) * config.blocks)
+            blocks = self.blocks if config.share_stacks else self.blocks[uses]
+            x, skip = run_blocks(cast(Sequence[ConvBlock], blocks), x, None if state is None else state.blocks[uses])
+            skips = skip if skips is None else skips + skip
         assert skips is not None
         if config.mean_skip:
             skips = skips / (config.stacks * config.blocks)

@@ -6,22 +6,27 @@ its active parts and brings it to a fixed level first (`data.activity.prepare_en
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..config import VoiceprintConfig
 from .filterbank import log_power, mel_pairs
+from .fused import run_blocks
 from .layers import ConvBlock, Norm, PointwiseConv
+from .operations import analyze
 
 
 def pad_to_frames(signal: Tensor, window: int, hop: int) -> Tensor:
     """Zeros around a signal so that frames cover it: hop on both sides, and a tail to whole windows (docs/model.md 1).
 
-    Shape: [B, T] -> [B, 1, T + tail + 2 hop]
+    Shape: [B, T] -> [B, T + tail + 2 hop]
     """
     tail = window - (hop + signal.shape[-1] % window) % window
-    return functional.pad(signal, (hop, tail + hop))[:, None]
+    return functional.pad(signal, (hop, tail + hop))
 
 
 class LstmVoiceprint(nn.Module):
@@ -43,7 +48,7 @@ class LstmVoiceprint(nn.Module):
 
     def forward(self, enrollment: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, D]."""
-        frames = self.filterbank(pad_to_frames(enrollment, self.window, self.hop))  # [B, C, F]
+        frames = analyze(pad_to_frames(enrollment, self.window, self.hop), self.filterbank.weight, self.hop)  # [B, C, F]
         hidden, _ = self.rnn(frames.transpose(1, 2))  # [B, F, 2 H]
         return self.linear(hidden.mean(1))
 
@@ -72,13 +77,10 @@ class TcnVoiceprint(nn.Module):
 
     def forward(self, enrollment: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, D]."""
-        pairs = self.filterbank(pad_to_frames(enrollment, self.window, self.hop))  # [B, C, F]
+        pairs = analyze(pad_to_frames(enrollment, self.window, self.hop), self.filterbank.weight, self.hop)  # [B, C, F]
         x = self.norm(log_power(pairs))  # [B, C/2, F]
         x = self.bottleneck(x)
-        skips = torch.zeros_like(x)
-        for block in self.blocks:
-            x, skip = block(x)
-            skips = skips + skip
+        _, skips = run_blocks(cast(Sequence[ConvBlock], self.blocks), x)
         mean = skips.mean(-1)
         deviation = (skips - mean[..., None]).square().mean(-1).add(1e-6).sqrt()
         voiceprint = self.linear(torch.cat([mean, deviation], 1))

@@ -19,6 +19,7 @@ from torch.nn import functional
 from ..config import ModelConfig
 from ..errors import StreamError
 from .filterbank import fourier_pairs
+from .operations import analyze, synthesize
 from .separator import Separator, SeparatorState
 from .voiceprint import build_voiceprint_encoder, pad_to_frames
 
@@ -63,7 +64,7 @@ class Wase(nn.Module):
 
     def forward(self, mixture: Tensor, voiceprint: Tensor | None) -> Extraction:
         """Extract the speaker of `voiceprint` from `mixture`. Shape: [B, T], [B, D] -> see `Extraction`."""
-        latent = self.encoder(pad_to_frames(mixture, self.config.window, self.config.hop))  # [B, N, F]
+        latent = self._encode(pad_to_frames(mixture, self.config.window, self.config.hop))  # [B, N, F]
         mask, activity = self._masks(latent, voiceprint)
         length = mixture.shape[-1]
         estimate, residual = self._decode(latent * mask, length), self._decode(latent * (1 - mask), length)
@@ -81,7 +82,15 @@ class Wase(nn.Module):
 
     def _decode(self, masked: Tensor, length: int) -> Tensor:
         """Overlap-add back to samples, without the padding. Shape: [B, N, F] -> [B, T]."""
-        return self.decoder(masked)[:, 0, self.config.hop : self.config.hop + length]
+        return self._synthesize(masked)[:, self.config.hop : self.config.hop + length]
+
+    def _encode(self, padded: Tensor) -> Tensor:
+        """Shape: [B, T] -> [B, N, F]."""
+        return analyze(padded, self.encoder.weight, self.config.hop)
+
+    def _synthesize(self, masked: Tensor) -> Tensor:
+        """Shape: [B, N, F] -> [B, (F + 1) hop]."""
+        return synthesize(masked, self.decoder.weight, self.config.hop)
 
     # Streaming (causal networks): feed chunks of any size, then flush; together they equal one pass.
 
@@ -107,7 +116,7 @@ class Wase(nn.Module):
         if not count:
             return chunk[:, :0]
         used = samples[:, : (count + 1) * config.hop]
-        latent = self.encoder(used[:, None])
+        latent = self._encode(used)
         return self._finish(state, self._masked(state, latent))
 
     @torch.no_grad()
@@ -139,7 +148,7 @@ class Wase(nn.Module):
         hop = self.config.hop
         if not masked.shape[-1]:
             return masked[:, 0, :0]
-        wave = self.decoder(masked)[:, 0]  # [B, (k + 1) hop]
+        wave = self._synthesize(masked)  # [B, (k + 1) hop]
         first = state.overlap is None  # frame 0 begins hop samples before the recording
         if state.overlap is not None:
             wave = torch.cat([wave[:, :hop] + state.overlap, wave[:, hop:]], -1)

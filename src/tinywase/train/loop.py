@@ -83,8 +83,7 @@ class Trainer:
             {"params": rest, "lr": config.learning_rate, "base_lr": config.learning_rate},
             {"params": voiceprint, "lr": config.voiceprint_learning_rate, "base_lr": config.voiceprint_learning_rate},
         ]
-        fused = self.hardware.cuda
-        return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused, foreach=not fused)
+        return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
 
     # The loop
 

@@ -1,0 +1,88 @@
+// Training kernels for Python: arrays in, arrays filled. Checks and the GIL; no arithmetic.
+#include "training.h"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <string>
+
+#ifdef TINYWASE_TRAINING
+#include "../src/training/conv_stack.h"
+
+namespace nb = nanobind;
+using namespace tinywase::training;
+
+namespace {
+
+using Array = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+StackShape shape_of(const Array &x, int hidden, bool causal, const std::vector<int> &dilations) {
+  if (x.ndim() != 3) throw std::invalid_argument("x has " + std::to_string(x.ndim()) + " axes, expected [segments, frames, channels].");
+  StackShape shape{static_cast<int>(x.shape(0)), static_cast<int>(x.shape(1)), static_cast<int>(x.shape(2)), hidden, causal, dilations};
+  if (shape.channels % kGroup || hidden % kGroup || dilations.empty())
+    throw std::invalid_argument("channels " + std::to_string(shape.channels) + " and hidden " + std::to_string(hidden) +
+                                ": expected multiples of " + std::to_string(kGroup) + ", and one block or more.");
+  return shape;
+}
+
+// The tensors of all blocks, in the order of BlockTensors, each of the size its shape asks for.
+template <typename Float>
+std::vector<BlockTensors<Float>> blocks_of(const StackShape &shape, const std::vector<Array> &tensors) {
+  if (tensors.size() != kBlockTensors * shape.dilations.size())
+    throw std::invalid_argument(std::to_string(tensors.size()) + " tensors for " + std::to_string(shape.dilations.size()) + " blocks.");
+  const size_t narrow = shape.channels, wide = shape.hidden;
+  const size_t sizes[kBlockTensors] = {wide * narrow, wide, 1, wide, wide, wide * 3, wide, 1, wide, wide, narrow * wide, narrow, narrow * wide, narrow};
+  std::vector<BlockTensors<Float>> blocks(shape.dilations.size());
+  for (size_t i = 0; i < tensors.size(); i++) {
+    if (tensors[i].size() != sizes[i % kBlockTensors])
+      throw std::invalid_argument("tensor " + std::to_string(i) + " has " + std::to_string(tensors[i].size()) + " values, expected " +
+                                  std::to_string(sizes[i % kBlockTensors]) + ".");
+    reinterpret_cast<Float **>(&blocks[i / kBlockTensors])[i % kBlockTensors] = tensors[i].data();
+  }
+  return blocks;
+}
+
+void same_size(const Array &array, const Array &x) {
+  if (array.size() != x.size()) throw std::invalid_argument("arrays of one stack differ in size.");
+}
+
+}  // namespace
+
+void bind_training(nb::module_ &module) {
+  module.def("training_supported", &supported);
+  module.def("stack_saved_bytes", [](const Array &x, int hidden, bool causal, const std::vector<int> &dilations) {
+    return saved_bytes(shape_of(x, hidden, causal, dilations));
+  });
+  module.def("stack_forward", [](const Array &x, int hidden, bool causal, const std::vector<int> &dilations,
+                                 const std::vector<Array> &tensors, const Array &x_out, const Array &skip, const Bytes &saved) {
+    const StackShape shape = shape_of(x, hidden, causal, dilations);
+    const auto blocks = blocks_of<const float>(shape, tensors);
+    same_size(x_out, x);
+    same_size(skip, x);
+    if (saved.size() < saved_bytes(shape)) throw std::invalid_argument("too little room for what the backward pass needs.");
+    nb::gil_scoped_release release;
+    stack_forward(shape, blocks, x.data(), x_out.data(), skip.data(), reinterpret_cast<char *>(saved.data()));
+  });
+  module.def("stack_backward", [](const Array &grad_out, const Array &grad_skip, int hidden, bool causal, const std::vector<int> &dilations,
+                                  const std::vector<Array> &tensors, const Bytes &saved, const Array &grad_x,
+                                  const std::vector<Array> &gradients) {
+    const StackShape shape = shape_of(grad_out, hidden, causal, dilations);
+    const auto blocks = blocks_of<const float>(shape, tensors);
+    const auto to = blocks_of<float>(shape, gradients);
+    same_size(grad_skip, grad_out);
+    same_size(grad_x, grad_out);
+    if (saved.size() < saved_bytes(shape)) throw std::invalid_argument("what the forward pass saved is missing.");
+    nb::gil_scoped_release release;
+    stack_backward(shape, blocks, reinterpret_cast<const char *>(saved.data()), grad_out.data(), grad_skip.data(), grad_x.data(), to);
+  });
+}
+
+#else
+
+void bind_training(nanobind::module_ &module) {
+  module.def("training_supported", [] { return false; });
+}
+
+#endif

@@ -1,0 +1,86 @@
+// Forward and backward pass of a convolution block (docs/model.md 3) over one segment, with everything it keeps in cache.
+// 1x1 expand, PReLU, norm, depthwise of kernel 3, PReLU, norm, then 1x1 residual and skip. Tensors: [channels / 32][frames][32].
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "statistics.h"
+#include "vectors.h"
+
+namespace tinywase {
+namespace training {
+
+struct BlockShape {
+  int frames, channels, hidden, dilation;
+  bool causal;
+
+  int span() const { return 2 * dilation; }                          // frames from the first tap to the last
+  int left() const { return causal ? span() : dilation; }            // frames of it before the current one
+  int pairs() const { return (frames + 1) / 2; }
+  size_t narrow() const { return static_cast<size_t>(frames) * channels; }  // values of the input
+  size_t wide() const { return static_cast<size_t>(frames) * hidden; }      // values within
+};
+
+// Pointers to the parameters of a block, or to their gradients.
+template <typename Float>
+struct BlockTensors {
+  Float *expand_weight, *expand_bias;        // [hidden][channels], [hidden]
+  Float *expand_slope;                       // [1]
+  Float *expand_gain, *expand_offset;        // [hidden], norm
+  Float *depthwise_weight, *depthwise_bias;  // [hidden][3], [hidden]
+  Float *depthwise_slope;                    // [1]
+  Float *depthwise_gain, *depthwise_offset;  // [hidden], norm
+  Float *residual_weight, *residual_bias;    // [channels][hidden], [channels]
+  Float *skip_weight, *skip_bias;            // [channels][hidden], [channels]
+};
+constexpr int kBlockTensors = 14;
+
+// Weights in bfloat16, as the products want them.
+struct PackedBlock {
+  std::vector<bf16> expand, output;                      // forward; output is residual and skip side by side
+  std::vector<bf16> expand_transposed, output_transposed;  // backward
+  std::vector<float> taps;                               // [3][hidden]
+
+  void pack(const BlockTensors<const float> &from, int channels, int hidden, bool backward);
+};
+
+// What the forward pass leaves for the backward pass, in memory of the caller.
+struct Saved {
+  bf16 *input, *expanded, *filtered;  // before the PReLUs
+  Statistics expand, depthwise;
+
+  static size_t bytes(const BlockShape &shape);
+  Saved(char *memory, const BlockShape &shape);
+};
+
+// Room for what lives only within one pass; grows to the largest segment.
+class Scratch {
+ public:
+  std::vector<float> columns, padded, constant, linear;
+  std::vector<bf16> wide, narrow_pairs, wide_pairs;
+  FrameSums sums;
+
+  void fit(const BlockShape &shape);
+};
+
+// The gradient that comes to residual and skip, side by side, as rows and as pairs of rows.
+struct OutputGradient {
+  bf16 *rows;   // [2 channels / 32][frames][32], skip in the upper half
+  bf16 *pairs;  // [2 channels / 32][pairs][32][2]
+};
+
+// x += residual, skip += skip path.
+void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed, float *x,
+             float *skip, Saved saved, Scratch &scratch);
+
+// `grad` comes as the gradient of x after the block and leaves as that before it; gradients of the parameters are added to.
+// The caller filled the upper half of `output` and adds the skip bias's gradient itself: both are the same for all blocks.
+void backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed, Saved saved,
+              OutputGradient output, float *grad, const BlockTensors<float> &gradients, Scratch &scratch);
+
+// Rounds [groups][frames][32] floats into pairs of rows and, unless `rows` is null, into rows; adds the sums over frames.
+void round_gradient(const float *values, int frames, int groups, bf16 *rows, bf16 *pairs, float *sums);
+
+}  // namespace training
+}  // namespace tinywase
