@@ -1,0 +1,117 @@
+"""The native training kernels against the blocks they stand for, run in float32: values, gradients, awkward shapes."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from tinywase.config import named_config  # noqa: E402
+from tinywase.models import Wase, fused  # noqa: E402
+from tinywase.models.layers import ConvBlock  # noqa: E402
+from tinywase.quant.activation import DynamicRange  # noqa: E402
+
+pytestmark = pytest.mark.skipif(
+    fused._kernels() is None, reason="the training kernels want AVX-512 with bfloat16 dot products"
+)
+# bfloat16 keeps 8 bits and a stack rounds at every layer, so nothing is nearer to float32 than a few percent of a norm: the
+# kernels may be no farther from it than torch's own bfloat16, with room for chance: little where PReLUs are straight lines,
+# more where rounding decides on which side of their kink a value falls.
+ROOM = {"straight": (1.5, 0.01), "bent": (2.0, 0.05)}
+
+
+def stack(
+    channels: int, hidden: int, dilations: tuple[int, ...], *, causal: bool, slopes: str = "bent"
+) -> nn.ModuleList:
+    torch.manual_seed(1)
+    blocks = nn.ModuleList(ConvBlock(channels, hidden, 3, dilation=d, causal=causal) for d in dilations)
+    with torch.no_grad():
+        for name, parameter in blocks.named_parameters():
+            if "slope" in name and slopes == "straight":
+                parameter.fill_(1.0)
+            elif parameter.ndim == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return blocks
+
+
+def values_and_gradients(blocks: nn.ModuleList, x: Tensor, *, lowered: bool) -> dict[str, Tensor]:
+    """Outputs and the gradients of their energies, by kind; those of the slopes, single numbers, as one tensor."""
+    x = x.clone().requires_grad_()
+    blocks.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
+        out, skip = fused.run_blocks(list(blocks), x)
+    (out.float().square().sum() + skip.float().square().sum()).backward()
+    gradients = {name: parameter.grad.clone() for name, parameter in blocks.named_parameters()}
+    slopes = torch.cat([gradients.pop(name) for name in list(gradients) if "slope" in name])
+    return {"out": out.detach(), "skip": skip.detach(), "x": x.grad, "slopes": slopes, **gradients}
+
+
+@pytest.mark.parametrize("slopes", list(ROOM))
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("frames", [1, 2, 11, 12, 13, 37, 157])
+@pytest.mark.parametrize(
+    ("channels", "hidden", "dilations"), [(32, 32, (1,)), (64, 96, (1, 2, 4)), (128, 256, (32, 1))], ids=str
+)
+def test_a_stack_equals_its_blocks(
+    channels: int,
+    hidden: int,
+    dilations: tuple[int, ...],
+    frames: int,
+    causal: bool,
+    slopes: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = stack(channels, hidden, dilations, causal=causal, slopes=slopes)
+    x = torch.randn(2, channels, frames)
+    native = values_and_gradients(blocks, x, lowered=True)
+    monkeypatch.setattr(fused, "can_fuse", lambda blocks, x: False)
+    lowered = values_and_gradients(blocks, x, lowered=True)
+    assert not torch.equal(lowered["out"], native["out"])  # two implementations, not one twice
+    for name, exact in values_and_gradients(blocks, x, lowered=False).items():
+        factor, least = ROOM[slopes]
+        size = exact.norm() if name != "slopes" else 2 * native["0.expand_norm.weight"].norm()  # sums that cancel
+        error, usual = ((found[name] - exact).norm() for found in (native, lowered))
+        assert error <= factor * usual + least * size, name
+
+
+def test_a_segment_does_not_depend_on_its_neighbours() -> None:
+    blocks = list(stack(32, 64, (1, 2), causal=False))
+    x = torch.randn(3, 32, 20)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        together = fused.run_blocks(blocks, x)
+        alone = fused.run_blocks(blocks, x[1:2])
+    for many, one in zip(together, alone, strict=True):
+        assert torch.equal(many[1:2], one)
+
+
+@pytest.mark.parametrize("what", ["float32", "quantized", "watched", "channels"])
+def test_what_the_kernels_cannot_do_runs_block_by_block(what: str) -> None:
+    blocks = stack(48 if what == "channels" else 32, 32, (1,), causal=False)
+    if what == "quantized":
+        blocks[0].output_input = DynamicRange(8)
+    if what == "watched":
+        blocks[0].register_forward_hook(lambda *_: None)
+    with torch.autocast("cpu", torch.bfloat16, enabled=what != "float32"):
+        assert not fused.can_fuse(list(blocks), torch.zeros(1, blocks[0].expand.in_channels, 4))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_whole_network_learns_the_same(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(2)
+    config = named_config("small", causal=causal, lookahead_frames=1 if causal else 0)
+    model = Wase(config)
+    mixture, enrollment = 0.05 * torch.randn(2, 8000), 0.05 * torch.randn(2, 8000)
+
+    def gradients() -> Tensor:
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            extraction = model(mixture, model.enroll(enrollment))
+        extraction.estimate.float().square().sum().backward()
+        return torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in model.parameters()])
+
+    native = gradients()
+    monkeypatch.setenv("TINYWASE_TRAINING_KERNELS", "0")
+    plain = gradients()
+    assert nn.functional.cosine_similarity(native, plain, dim=0) > 0.995
