@@ -44,6 +44,18 @@ std::vector<BlockTensors<Float>> blocks_of(const StackShape &shape, const std::v
   return blocks;
 }
 
+// `ranges` [blocks][3][scale, zero point, top].
+std::vector<BlockInput> inputs_of(const StackShape &shape, const std::vector<Array> &tensors, const Array &ranges) {
+  const std::vector<BlockTensors<const float>> blocks = blocks_of<const float>(shape, tensors);
+  if (ranges.size() != 9 * blocks.size()) throw std::invalid_argument("ranges: expected [blocks, 3, 3] values.");
+  std::vector<BlockInput> inputs(blocks.size());
+  for (size_t i = 0; i < blocks.size(); i++) {
+    const float *r = ranges.data() + 9 * i;
+    inputs[i] = {blocks[i], {{r[0], r[1], r[2]}, {r[3], r[4], r[5]}, {r[6], r[7], r[8]}}};
+  }
+  return inputs;
+}
+
 void same_size(const Array &array, const Array &x) {
   if (array.size() != x.size()) throw std::invalid_argument("arrays of one stack differ in size.");
 }
@@ -56,9 +68,9 @@ void bind_training(nb::module_ &module) {
     return saved_bytes(shape_of(x, hidden, causal, dilations));
   });
   module.def("stack_forward", [](const Array &x, int hidden, bool causal, const std::vector<int> &dilations,
-                                 const std::vector<Array> &tensors, const Array &x_out, const Array &skip, const Bytes &saved) {
+                                 const std::vector<Array> &tensors, const Array &ranges, const Array &x_out, const Array &skip, const Bytes &saved) {
     const StackShape shape = shape_of(x, hidden, causal, dilations);
-    const auto blocks = blocks_of<const float>(shape, tensors);
+    const auto blocks = inputs_of(shape, tensors, ranges);
     same_size(x_out, x);
     same_size(skip, x);
     if (saved.size() < saved_bytes(shape)) throw std::invalid_argument("too little room for what the backward pass needs.");
@@ -66,16 +78,17 @@ void bind_training(nb::module_ &module) {
     stack_forward(shape, blocks, x.data(), x_out.data(), skip.data(), reinterpret_cast<char *>(saved.data()));
   });
   module.def("stack_backward", [](const Array &grad_out, const Array &grad_skip, int hidden, bool causal, const std::vector<int> &dilations,
-                                  const std::vector<Array> &tensors, const Bytes &saved, const Array &grad_x,
-                                  const std::vector<Array> &gradients) {
+                                  const std::vector<Array> &tensors, const Array &ranges, const Bytes &saved, const Array &grad_x,
+                                  const std::vector<Array> &gradients, const Array &to_scales) {
     const StackShape shape = shape_of(grad_out, hidden, causal, dilations);
-    const auto blocks = blocks_of<const float>(shape, tensors);
+    const auto blocks = inputs_of(shape, tensors, ranges);
+    if (to_scales.size() != 3 * blocks.size()) throw std::invalid_argument("to_scales: expected [blocks, 3] values.");
     const auto to = blocks_of<float>(shape, gradients);
     same_size(grad_skip, grad_out);
     same_size(grad_x, grad_out);
     if (saved.size() < saved_bytes(shape)) throw std::invalid_argument("what the forward pass saved is missing.");
     nb::gil_scoped_release release;
-    stack_backward(shape, blocks, reinterpret_cast<const char *>(saved.data()), grad_out.data(), grad_skip.data(), grad_x.data(), to);
+    stack_backward(shape, blocks, reinterpret_cast<const char *>(saved.data()), grad_out.data(), grad_skip.data(), grad_x.data(), to, to_scales.data());
   });
 }
 

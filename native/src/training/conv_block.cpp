@@ -71,22 +71,27 @@ void Scratch::fit(const BlockShape &shape) {
   padded.resize(at(shape.frames + shape.span()));
   constant.resize(shape.frames);
   linear.resize(shape.frames);
+  narrow.resize(shape.narrow());
   wide.resize(shape.wide());
   narrow_pairs.resize(static_cast<size_t>(shape.pairs()) * 2 * shape.channels);
   wide_pairs.resize(static_cast<size_t>(shape.pairs()) * 2 * kGroup);
 }
 
-void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed, float *x,
-             float *skip, Saved saved, Scratch &scratch) {
+void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
+             const PackedBlock &packed, float *x, float *skip, Saved saved, Scratch &scratch) {
   const int frames = shape.frames, narrow_groups = shape.channels / kGroup, wide_groups = shape.hidden / kGroup;
   const size_t group = at(frames);
   float *columns = scratch.columns.data();
-  for (size_t i = 0; i < shape.narrow(); i += kGroup) store(saved.input + i, load(x + i));
+  for (size_t i = 0; i < shape.narrow(); i += kGroup) {
+    store(saved.input + i, load(x + i));
+    if (ranges.expand.on()) store(&scratch.narrow[i], ranges.expand(load(saved.input + i)));
+  }
+  const bf16 *input = ranges.expand.on() ? scratch.narrow.data() : saved.input;
 
   scratch.sums.begin(frames);
   const Pair expand_slope = set(*tensors.expand_slope);
   for (int g = 0; g < wide_groups; g++) {
-    product(saved.input, frames, narrow_groups, &packed.expand[static_cast<size_t>(g) * kGroup * shape.channels], columns);
+    product(input, frames, narrow_groups, &packed.expand[static_cast<size_t>(g) * kGroup * shape.channels], columns);
     const Pair bias = load(tensors.expand_bias + g * kGroup);
     bf16 *out = saved.expanded + g * group;
     for (int f = 0; f < frames; f++) {
@@ -106,7 +111,7 @@ void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, 
     const int c = g * kGroup;
     const GroupNorm norm(saved.expand, tensors.expand_gain + c, tensors.expand_offset + c);
     const bf16 *in = saved.expanded + g * group;
-    for (int f = 0; f < frames; f++) store(middle + at(f), norm(prelu(load(in + at(f)), expand_slope), f));
+    for (int f = 0; f < frames; f++) store(middle + at(f), ranges.depthwise(norm(prelu(load(in + at(f)), expand_slope), f)));
     const float *taps = packed.taps.data() + c;
     const Pair w0 = load(taps), w1 = load(taps + shape.hidden), w2 = load(taps + 2 * shape.hidden);
     const Pair bias = load(tensors.depthwise_bias + c);
@@ -128,7 +133,7 @@ void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, 
     const GroupNorm norm(saved.depthwise, tensors.depthwise_gain + c, tensors.depthwise_offset + c);
     for (int f = 0; f < frames; f++) {
       const size_t i = g * group + at(f);
-      store(&scratch.wide[i], norm(prelu(load(saved.filtered + i), depthwise_slope), f));
+      store(&scratch.wide[i], ranges.output(norm(prelu(load(saved.filtered + i), depthwise_slope), f)));
     }
   }
   for (int g = 0; g < 2 * narrow_groups; g++) {
@@ -163,12 +168,14 @@ namespace {
 
 // Through residual, skip and the second norm. Leaves the gradient after the norm in `scratch.wide`, what reaches the norm's
 // statistics in `scratch`.
-void output_backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed,
-                     const Saved &saved, OutputGradient output, const BlockTensors<float> &gradients, Scratch &scratch) {
+void output_backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const Range &range,
+                     const PackedBlock &packed, const Saved &saved, OutputGradient output,
+                     const BlockTensors<float> &gradients, float *to_scale, Scratch &scratch) {
   const int frames = shape.frames, narrow_groups = shape.channels / kGroup, wide_groups = shape.hidden / kGroup;
   const size_t group = at(frames), pair_group = static_cast<size_t>(shape.pairs()) * 2 * kGroup;
   const float *columns = scratch.columns.data();
   const Pair slope = set(*tensors.depthwise_slope);
+  Pair scale_gradient = zero();
   scratch.sums.begin(frames);
   for (int g = 0; g < wide_groups; g++) {
     const int c = g * kGroup;
@@ -179,13 +186,14 @@ void output_backward(const BlockShape &shape, const BlockTensors<const float> &t
     bf16 *grads = scratch.wide.data() + g * group;
     Pair gain = zero(), offset = zero();
     auto row = [&](int f) {
-      const Pair x = norm.normalized(prelu(load(filtered + at(f)), slope), f), grad = load(columns + at(f));
+      const Pair x = norm.normalized(prelu(load(filtered + at(f)), slope), f), y = fma(x, norm.gain, norm.offset);
+      const Pair grad = range.backward(load(columns + at(f)), y, scale_gradient);
       store(grads + at(f), grad);
       offset = offset + grad;
       gain = fma(grad, x, gain);
       const Pair inner = grad * norm.gain;
       scratch.sums.add(f, inner, inner * x);
-      return fma(x, norm.gain, norm.offset);
+      return range(y);
     };
     for (int f = 0; f < frames; f += 2) {
       const Pair first = row(f), second = f + 1 < frames ? row(f + 1) : zero();
@@ -201,13 +209,15 @@ void output_backward(const BlockShape &shape, const BlockTensors<const float> &t
                          weight + first_row * shape.hidden + c, shape.hidden);
     }
   }
+  *to_scale += sum(scale_gradient);
   finish_backward(scratch.sums, frames, shape.hidden, shape.causal, saved.depthwise, scratch.constant.data(),
                   scratch.linear.data());
 }
 
 // Through the second PReLU, the depthwise convolution and the first norm; from and to `scratch.wide` as above.
-void depthwise_backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed,
-                        const Saved &saved, const BlockTensors<float> &gradients, Scratch &scratch) {
+void depthwise_backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const Range &range,
+                        const PackedBlock &packed, const Saved &saved, const BlockTensors<float> &gradients,
+                        float *to_scale, Scratch &scratch) {
   const int frames = shape.frames, span = shape.span();
   const size_t group = at(frames);
   const Pair one = set(1.0f), outer_slope = set(*tensors.depthwise_slope), inner_slope = set(*tensors.expand_slope);
@@ -216,7 +226,7 @@ void depthwise_backward(const BlockShape &shape, const BlockTensors<const float>
   std::fill(padded, middle, 0.0f);
   std::fill(middle + group, padded + at(frames + span), 0.0f);
   scratch.sums.begin(frames);
-  Pair to_slope = zero();
+  Pair to_slope = zero(), scale_gradient = zero();
   for (int g = 0; g < shape.hidden / kGroup; g++) {
     const int c = g * kGroup;
     const GroupNorm outer(saved.depthwise, tensors.depthwise_gain + c, tensors.depthwise_offset + c);
@@ -240,13 +250,13 @@ void depthwise_backward(const BlockShape &shape, const BlockTensors<const float>
     Pair t0 = zero(), t1 = zero(), t2 = zero(), gain = zero(), offset = zero();
     for (int f = 0; f < frames; f++) {
       const Pair x = inner.normalized(prelu(load(expanded + at(f)), inner_slope), f);
-      const Pair y = fma(x, inner.gain, inner.offset);
+      const Pair y = fma(x, inner.gain, inner.offset), quantized = range(y);
       const float *last = padded + at(f);
       const Pair d0 = load(last + at(span)), d1 = load(last + at(shape.dilation)), d2 = load(last);
-      t0 = fma(d0, y, t0);
-      t1 = fma(d1, y, t1);
-      t2 = fma(d2, y, t2);
-      const Pair grad = fma(w0, d0, fma(w1, d1, w2 * d2));
+      t0 = fma(d0, quantized, t0);
+      t1 = fma(d1, quantized, t1);
+      t2 = fma(d2, quantized, t2);
+      const Pair grad = range.backward(fma(w0, d0, fma(w1, d1, w2 * d2)), y, scale_gradient);
       store(grads + at(f), grad);
       offset = offset + grad;
       gain = fma(grad, x, gain);
@@ -263,21 +273,24 @@ void depthwise_backward(const BlockShape &shape, const BlockTensors<const float>
       for (int k = 0; k < 3; k++) gradients.depthwise_weight[3 * (c + j) + k] += of_tap[k][j];
   }
   *gradients.depthwise_slope += sum(to_slope);
+  *to_scale += sum(scale_gradient);
   finish_backward(scratch.sums, frames, shape.hidden, shape.causal, saved.expand, scratch.constant.data(),
                   scratch.linear.data());
 }
 
 // Through the first PReLU and the expanding convolution.
-void expand_backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed,
-                     const Saved &saved, float *grad, const BlockTensors<float> &gradients, Scratch &scratch) {
+void expand_backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const Range &range,
+                     const PackedBlock &packed, const Saved &saved, float *grad, const BlockTensors<float> &gradients,
+                     float *to_scale, Scratch &scratch) {
   const int frames = shape.frames, narrow_groups = shape.channels / kGroup, wide_groups = shape.hidden / kGroup;
   const size_t group = at(frames), pair_group = static_cast<size_t>(shape.pairs()) * 2 * kGroup;
   const Pair one = set(1.0f), slope = set(*tensors.expand_slope);
-  Pair to_slope = zero();
+  Pair to_slope = zero(), scale_gradient = zero();
   for (int g = 0; g < narrow_groups; g++)
     for (int f = 0; f < frames; f += 2) {
       const bf16 *row = saved.input + g * group + at(f);
-      store_pairs(&scratch.narrow_pairs[g * pair_group + at(f)], load(row), f + 1 < frames ? load(row + kGroup) : zero());
+      const Pair second = f + 1 < frames ? range(load(row + kGroup)) : zero();
+      store_pairs(&scratch.narrow_pairs[g * pair_group + at(f)], range(load(row)), second);
     }
   for (int g = 0; g < wide_groups; g++) {
     const int c = g * kGroup;
@@ -308,18 +321,22 @@ void expand_backward(const BlockShape &shape, const BlockTensors<const float> &t
     product(scratch.wide.data(), frames, wide_groups,
             &packed.expand_transposed[static_cast<size_t>(g) * kGroup * shape.hidden], scratch.columns.data());
     float *out = grad + g * group;
-    for (int f = 0; f < frames; f++) add_to(out + at(f), load(&scratch.columns[at(f)]));
+    const bf16 *input = saved.input + g * group;
+    for (int f = 0; f < frames; f++)
+      add_to(out + at(f), range.backward(load(&scratch.columns[at(f)]), load(input + at(f)), scale_gradient));
   }
+  *to_scale += sum(scale_gradient);
 }
 
 }  // namespace
 
-void backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed, Saved saved,
-              OutputGradient output, float *grad, const BlockTensors<float> &gradients, Scratch &scratch) {
+void backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
+              const PackedBlock &packed, Saved saved, OutputGradient output, float *grad, const BlockTensors<float> &gradients,
+              float *to_scales, Scratch &scratch) {
   round_gradient(grad, shape.frames, shape.channels / kGroup, output.rows, output.pairs, gradients.residual_bias);
-  output_backward(shape, tensors, packed, saved, output, gradients, scratch);
-  depthwise_backward(shape, tensors, packed, saved, gradients, scratch);
-  expand_backward(shape, tensors, packed, saved, grad, gradients, scratch);
+  output_backward(shape, tensors, ranges.output, packed, saved, output, gradients, to_scales + 2, scratch);
+  depthwise_backward(shape, tensors, ranges.depthwise, packed, saved, gradients, to_scales + 1, scratch);
+  expand_backward(shape, tensors, ranges.expand, packed, saved, grad, gradients, to_scales, scratch);
 }
 
 }  // namespace training

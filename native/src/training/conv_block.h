@@ -36,6 +36,31 @@ struct BlockTensors {
 };
 constexpr int kBlockTensors = 14;
 
+// An activation on 2^bits steps around an integer zero point, straight-through (docs/quantization.md); scale 0: left alone.
+struct Range {
+  float scale = 0, zero_point = 0, top = 0;
+
+  bool on() const { return scale > 0; }
+  Pair operator()(Pair x) const { return on() ? steps(clipped(ratio(x))) : x; }
+  // The gradient before the quantizer; what the scale gets, but for a constant, is added to `to_scale`.
+  Pair backward(Pair grad, Pair x, Pair &to_scale) const {
+    if (!on()) return grad;
+    const Pair exact = ratio(x), whole = clipped(exact), inside_grad = where_equal(whole, round(exact), grad, zero());
+    to_scale = fma(grad, whole, to_scale) - inside_grad * exact;
+    return inside_grad;
+  }
+
+ private:
+  Pair ratio(Pair x) const { return x * set(1 / scale); }
+  Pair clipped(Pair ratio) const { return min(max(round(ratio), set(-zero_point)), set(top - zero_point)); }
+  Pair steps(Pair whole) const { return whole * set(scale); }
+};
+
+// The three activation points of a block: input of expand, of the depthwise convolution, of residual and skip.
+struct BlockRanges {
+  Range expand, depthwise, output;
+};
+
 // Weights in bfloat16, as the products want them.
 struct PackedBlock {
   std::vector<bf16> expand, output;                      // forward; output is residual and skip side by side
@@ -58,7 +83,7 @@ struct Saved {
 class Scratch {
  public:
   std::vector<float> columns, padded, constant, linear;
-  std::vector<bf16> wide, narrow_pairs, wide_pairs;
+  std::vector<bf16> narrow, wide, narrow_pairs, wide_pairs;
   FrameSums sums;
 
   void fit(const BlockShape &shape);
@@ -71,13 +96,15 @@ struct OutputGradient {
 };
 
 // x += residual, skip += skip path.
-void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed, float *x,
-             float *skip, Saved saved, Scratch &scratch);
+void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
+             const PackedBlock &packed, float *x, float *skip, Saved saved, Scratch &scratch);
 
 // `grad` comes as the gradient of x after the block and leaves as that before it; gradients of the parameters are added to.
+// `to_scales` [3] are of the ranges, but for a constant.
 // The caller filled the upper half of `output` and adds the skip bias's gradient itself: both are the same for all blocks.
-void backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const PackedBlock &packed, Saved saved,
-              OutputGradient output, float *grad, const BlockTensors<float> &gradients, Scratch &scratch);
+void backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
+              const PackedBlock &packed, Saved saved, OutputGradient output, float *grad, const BlockTensors<float> &gradients,
+              float *to_scales, Scratch &scratch);
 
 // Rounds [groups][frames][32] floats into pairs of rows and, unless `rows` is null, into rows; adds the sums over frames.
 void round_gradient(const float *values, int frames, int groups, bf16 *rows, bf16 *pairs, float *sums);

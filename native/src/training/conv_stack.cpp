@@ -34,8 +34,8 @@ size_t saved_bytes(const StackShape &shape) {
   return shape.segments * shape.dilations.size() * Saved::bytes(shape.block(0));
 }
 
-void stack_forward(const StackShape &shape, const std::vector<BlockTensors<const float>> &blocks, const float *x,
-                   float *x_out, float *skip, char *saved) {
+void stack_forward(const StackShape &shape, const std::vector<BlockInput> &blocks, const float *x, float *x_out, float *skip,
+                   char *saved) {
   const size_t narrow = shape.block(0).narrow();
   std::vector<float> own(shape.segments * narrow), skips(shape.segments * narrow, 0.0f);
   PackedBlock weights;
@@ -43,10 +43,10 @@ void stack_forward(const StackShape &shape, const std::vector<BlockTensors<const
   for (int s = 0; s < shape.segments; s++) into_groups(x + s * narrow, shape.frames, shape.channels, &own[s * narrow]);
   for (int i = 0; i < static_cast<int>(blocks.size()); i++) {
     const BlockShape block = shape.block(i);
-    weights.pack(blocks[i], shape.channels, shape.hidden, false);
+    weights.pack(blocks[i].tensors, shape.channels, shape.hidden, false);
     scratch.fit(block);
     for (int s = 0; s < shape.segments; s++)
-      forward(block, blocks[i], weights, &own[s * narrow], &skips[s * narrow], saved_of(shape, saved, s, i), scratch);
+      forward(block, blocks[i].tensors, blocks[i].ranges, weights, &own[s * narrow], &skips[s * narrow], saved_of(shape, saved, s, i), scratch);
   }
   for (int s = 0; s < shape.segments; s++) {
     out_of_groups(&own[s * narrow], shape.frames, shape.channels, x_out + s * narrow);
@@ -54,9 +54,8 @@ void stack_forward(const StackShape &shape, const std::vector<BlockTensors<const
   }
 }
 
-void stack_backward(const StackShape &shape, const std::vector<BlockTensors<const float>> &blocks, const char *saved,
-                    const float *grad_out, const float *grad_skip, float *grad_x,
-                    const std::vector<BlockTensors<float>> &gradients) {
+void stack_backward(const StackShape &shape, const std::vector<BlockInput> &blocks, const char *saved, const float *grad_out,
+                    const float *grad_skip, float *grad_x, const std::vector<BlockTensors<float>> &gradients, float *to_scales) {
   const BlockShape first = shape.block(0);
   const size_t narrow = first.narrow(), pairs = static_cast<size_t>(first.pairs()) * 2 * shape.channels;
   std::vector<float> own(shape.segments * narrow), skips(narrow), skip_bias(shape.channels, 0.0f);
@@ -72,12 +71,12 @@ void stack_backward(const StackShape &shape, const std::vector<BlockTensors<cons
   }
   for (int i = static_cast<int>(blocks.size()) - 1; i >= 0; i--) {
     const BlockShape block = shape.block(i);
-    weights.pack(blocks[i], shape.channels, shape.hidden, true);
+    weights.pack(blocks[i].tensors, shape.channels, shape.hidden, true);
     scratch.fit(block);
     for (int c = 0; c < shape.channels; c++) gradients[i].skip_bias[c] += skip_bias[c];
     for (int s = 0; s < shape.segments; s++)
-      backward(block, blocks[i], weights, saved_of(shape, const_cast<char *>(saved), s, i), output(s), &own[s * narrow],
-               gradients[i], scratch);
+      backward(block, blocks[i].tensors, blocks[i].ranges, weights, saved_of(shape, const_cast<char *>(saved), s, i), output(s),
+               &own[s * narrow], gradients[i], to_scales + 3 * i, scratch);
   }
   for (int s = 0; s < shape.segments; s++)
     out_of_groups(&own[s * narrow], shape.frames, shape.channels, grad_x + s * narrow);

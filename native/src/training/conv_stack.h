@@ -24,13 +24,18 @@ struct StackShape {
 // Bytes that `stack_forward` fills for `stack_backward`.
 size_t saved_bytes(const StackShape &shape);
 
-void stack_forward(const StackShape &shape, const std::vector<BlockTensors<const float>> &blocks, const float *x,
-                   float *x_out, float *skip, char *saved);
+// A block's parameters and the ranges of its activations.
+struct BlockInput {
+  BlockTensors<const float> tensors;
+  BlockRanges ranges;
+};
 
-// Gradients of the parameters are added to what is there.
-void stack_backward(const StackShape &shape, const std::vector<BlockTensors<const float>> &blocks, const char *saved,
-                    const float *grad_out, const float *grad_skip, float *grad_x,
-                    const std::vector<BlockTensors<float>> &gradients);
+void stack_forward(const StackShape &shape, const std::vector<BlockInput> &blocks, const float *x, float *x_out, float *skip,
+                   char *saved);
+
+// Gradients of parameters and scales [blocks][3] are added to what is there.
+void stack_backward(const StackShape &shape, const std::vector<BlockInput> &blocks, const char *saved, const float *grad_out,
+                    const float *grad_skip, float *grad_x, const std::vector<BlockTensors<float>> &gradients, float *to_scales);
 
 }  // namespace training
 }  // namespace tinywase

@@ -55,6 +55,17 @@ inline Pair where_positive(Pair x, Pair a, Pair b) {
   const __mmask16 high = _mm512_cmp_ps_mask(x.high, _mm512_setzero_ps(), _CMP_GT_OQ);
   return {_mm512_mask_blend_ps(low, b.low, a.low), _mm512_mask_blend_ps(high, b.high, a.high)};
 }
+inline Pair min(Pair a, Pair b) { return {_mm512_min_ps(a.low, b.low), _mm512_min_ps(a.high, b.high)}; }
+inline Pair max(Pair a, Pair b) { return {_mm512_max_ps(a.low, b.low), _mm512_max_ps(a.high, b.high)}; }
+inline Pair round(Pair a) {
+  constexpr int mode = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  return {_mm512_roundscale_ps(a.low, mode), _mm512_roundscale_ps(a.high, mode)};
+}
+// Where x == y a, else b.
+inline Pair where_equal(Pair x, Pair y, Pair a, Pair b) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.low, y.low, _CMP_EQ_OQ), b.low, a.low),
+          _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.high, y.high, _CMP_EQ_OQ), b.high, a.high)};
+}
 inline float sum(Pair a) { return _mm512_reduce_add_ps(_mm512_add_ps(a.low, a.high)); }
 // max(x, 0) + slope min(x, 0)
 inline Pair prelu(Pair x, Pair slope) { return fma(slope, negative(x), positive(x)); }

@@ -64,24 +64,42 @@ def can_fuse(blocks: Sequence[nn.Module], x: Tensor) -> bool:
 
 
 def _is_plain(block: nn.Module) -> bool:
-    """Whether nothing but floats is in a block: no quantized activations, kernel 3, whole groups of channels."""
+    """Whether the kernels can run a block: constant or learned ranges if any, kernel 3, whole groups of channels."""
     return (
         isinstance(block, ConvBlock)
         and not block._forward_hooks  # somebody wants to see what leaves it
-        and all(type(m) is nn.Identity for m in (block.expand_input, block.depthwise_input, block.output_input))
+        and all(type(point) is nn.Identity or hasattr(point, "scale") for point in _points(block))
         and block.depthwise.kernel_size == (3,)
         and block.expand.out_channels % GROUP == 0
     )
 
 
+def _points(block: ConvBlock) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """Where activations may be quantized."""
+    return block.expand_input, block.depthwise_input, block.output_input
+
+
 def run_stack(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:
-    """All blocks one after another, from silence. Shape: [B, C, F] -> x after them and the sum of their skips, each [B, C, F]."""
+    """`run_blocks` by the kernels, where `can_fuse`."""
     first = blocks[0].depthwise
     dilations = tuple(block.depthwise.dilation[0] for block in blocks)
     tensors = [tensor for block in blocks for tensor in _tensors(block)]
-    frames_first = x.transpose(1, 2)
-    out, skip = FusedStack.apply(frames_first, first.out_channels, first.causal, dilations, *tensors)
+    scales, constants = _ranges(blocks)
+    options = first.out_channels, first.causal, dilations
+    out, skip = FusedStack.apply(x.transpose(1, 2), options, scales, constants, *tensors)
     return out.transpose(1, 2), skip.transpose(1, 2)
+
+
+def _ranges(blocks: Sequence[ConvBlock]) -> tuple[Tensor, Tensor]:
+    """Scales of the activation points, 0 for floats, and their zero points and top steps. Shape: -> [X, 3], [X, 3, 2]."""
+    nothing = torch.zeros(1)
+    scales, constants = [], []
+    for point in (point for block in blocks for point in _points(block)):
+        plain = type(point) is nn.Identity
+        scale, zero_point = (nothing, nothing) if plain else point.parameters_for(nothing)
+        scales.append(scale)
+        constants.append(torch.cat([zero_point, nothing if plain else torch.exp2(point.bits) - 1]))
+    return torch.cat(scales).view(-1, 3), torch.stack(constants).view(-1, 3, 2)
 
 
 def _tensors(block: ConvBlock) -> tuple[Tensor, ...]:
@@ -100,35 +118,48 @@ class FusedStack(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, hidden: int, causal: bool, dilations: tuple[int, ...], *tensors: Tensor
+        ctx: Any,
+        x: Tensor,
+        options: tuple[int, bool, tuple[int, ...]],
+        scales: Tensor,
+        constants: Tensor,
+        *tensors: Tensor,
     ) -> tuple[Tensor, Tensor]:
         x = x.float().contiguous()
-        ctx.options = hidden, causal, list(dilations)
-        own = _arrays(tensors)
+        ctx.options = hidden, causal, dilations = options[0], options[1], list(options[2])
+        ranges = torch.cat([scales.detach()[..., None], constants], -1).contiguous()
         out, skip = torch.empty_like(x), torch.empty_like(x)
-        saved = torch.empty(_kernels().stack_saved_bytes(x.numpy(), *ctx.options), dtype=torch.uint8)
-        _kernels().stack_forward(x.numpy(), *ctx.options, own, out.numpy(), skip.numpy(), saved.numpy())
-        ctx.save_for_backward(saved, *tensors)
+        saved = torch.empty(_kernels().stack_saved_bytes(x.numpy(), hidden, causal, dilations), dtype=torch.uint8)
+        arrays = _arrays(tensors), ranges.numpy(), out.numpy(), skip.numpy(), saved.numpy()
+        _kernels().stack_forward(x.numpy(), hidden, causal, dilations, *arrays)
+        ctx.save_for_backward(saved, ranges, *tensors)
         return out, skip
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor, grad_skip: Tensor) -> tuple[Tensor | None, ...]:
-        saved, *tensors = ctx.saved_tensors
-        grad_x = torch.empty(grad_out.shape)
-        flat = torch.zeros(sum(tensor.numel() for tensor in tensors))
-        pieces = flat.split([tensor.numel() for tensor in tensors])
+        saved, ranges, *tensors = ctx.saved_tensors
+        grad_x, to_scales = torch.empty(grad_out.shape), torch.zeros(ranges.shape[:2])
+        sizes = [tensor.numel() for tensor in tensors]
+        pieces = torch.zeros(sum(sizes)).split(sizes)
         gradients = [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
         _kernels().stack_backward(
             grad_out.float().contiguous().numpy(),
             grad_skip.float().contiguous().numpy(),
             *ctx.options,
             _arrays(tensors),
+            ranges.numpy(),
             saved.numpy(),
             grad_x.numpy(),
             _arrays(gradients),
+            to_scales.numpy(),
         )
-        return grad_x, None, None, None, *gradients
+        # Learned scales are damped by the size of what they scale (quant/activation.py).
+        segments, frames, channels = grad_out.shape
+        wide = segments * frames * ctx.options[0]
+        values = torch.tensor([segments * frames * channels, wide, wide])
+        to_scales *= (values * ranges[..., 2]).clamp_min(1).rsqrt()
+        return grad_x, None, to_scales, None, *gradients
 
 
 def _arrays(tensors: Sequence[Tensor]) -> list[Any]:
