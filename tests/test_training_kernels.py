@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -11,14 +13,14 @@ from torch import Tensor, nn  # noqa: E402
 from tinywase.config import named_config  # noqa: E402
 from tinywase.models import Wase, fused  # noqa: E402
 from tinywase.models.layers import ConvBlock  # noqa: E402
-from tinywase.quant.activation import ActivationQuantizer, DynamicRange, FrozenRange, LearnedRange  # noqa: E402
+from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     fused._kernels() is None, reason="the training kernels want AVX-512 with bfloat16 dot products"
 )
-# bfloat16 keeps 8 bits and a stack rounds at every layer, so nothing is nearer to float32 than a few percent of a norm: the
-# kernels may be no farther from it than torch's own bfloat16, with room for chance: little where PReLUs are straight lines,
-# more where rounding decides on which side of their kink a value falls.
+# bfloat16 keeps 8 bits and a stack rounds at every layer, so nothing is nearer to float32 than a few percent of a norm:
+# the kernels may be no farther from it than torch's own bfloat16, with room for chance: little where PReLUs are
+# straight lines, more where rounding decides on which side of their kink a value falls.
 ROOM = {"straight": (1.5, 0.01), "bent": (2.0, 0.1)}
 
 
@@ -36,16 +38,25 @@ def stack(
     return blocks
 
 
+def run(blocks: nn.ModuleList, x: Tensor) -> tuple[Tensor, Tensor]:
+    return fused.run_blocks([cast(ConvBlock, block) for block in blocks], x)
+
+
+def gradient(x: Tensor) -> Tensor:
+    assert x.grad is not None
+    return x.grad.clone()
+
+
 def values_and_gradients(blocks: nn.ModuleList, x: Tensor, *, lowered: bool) -> dict[str, Tensor]:
     """Outputs and the gradients of their energies, by kind; those of the slopes, single numbers, as one tensor."""
     x = x.clone().requires_grad_()
     blocks.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
-        out, skip = fused.run_blocks(list(blocks), x)
+        out, skip = run(blocks, x)
     (out.float().square().sum() + skip.float().square().sum()).backward()
-    gradients = {name: parameter.grad.clone() for name, parameter in blocks.named_parameters()}
+    gradients = {name: gradient(parameter) for name, parameter in blocks.named_parameters()}
     slopes = torch.cat([gradients.pop(name) for name in list(gradients) if "slope" in name])
-    return {"out": out.detach(), "skip": skip.detach(), "x": x.grad, "slopes": slopes, **gradients}
+    return {"out": out.detach(), "skip": skip.detach(), "x": gradient(x), "slopes": slopes, **gradients}
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -81,7 +92,7 @@ def test_a_stack_equals_its_blocks(
 @pytest.mark.parametrize("kind", [FrozenRange, LearnedRange])
 @pytest.mark.parametrize("reach", [1.0, 4.0], ids=["clipping", "wide"])
 def test_quantized_activations(
-    kind: type[ActivationQuantizer], reach: float, causal: bool, monkeypatch: pytest.MonkeyPatch
+    kind: type[FrozenRange] | type[LearnedRange], reach: float, causal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocks = stack(64, 96, (1, 2), causal=causal, slopes="straight")
     zero_point = torch.tensor([120.0])
@@ -101,24 +112,25 @@ def test_quantized_activations(
 
 
 def test_a_segment_does_not_depend_on_its_neighbours() -> None:
-    blocks = list(stack(32, 64, (1, 2), causal=False))
+    blocks = stack(32, 64, (1, 2), causal=False)
     x = torch.randn(3, 32, 20)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        together = fused.run_blocks(blocks, x)
-        alone = fused.run_blocks(blocks, x[1:2])
+        together = run(blocks, x)
+        alone = run(blocks, x[1:2])
     for many, one in zip(together, alone, strict=True):
         assert torch.equal(many[1:2], one)
 
 
 @pytest.mark.parametrize("what", ["float32", "quantized", "watched", "channels"])
 def test_what_the_kernels_cannot_do_runs_block_by_block(what: str) -> None:
-    blocks = stack(48 if what == "channels" else 32, 32, (1,), causal=False)
+    channels = 48 if what == "channels" else 32
+    blocks = stack(channels, 32, (1,), causal=False)
     if what == "quantized":
         blocks[0].output_input = DynamicRange(8)
     if what == "watched":
         blocks[0].register_forward_hook(lambda *_: None)
     with torch.autocast("cpu", torch.bfloat16, enabled=what != "float32"):
-        assert not fused.can_fuse(list(blocks), torch.zeros(1, blocks[0].expand.in_channels, 4))
+        assert not fused.can_fuse(list(blocks), torch.zeros(1, channels, 4))
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -126,8 +126,10 @@ class Mixer:
         count = 1 if single else 3 if rng.random() < config.third else 2
         gain_db = rng.uniform(-config.gain_db, config.gain_db)
         absent = not single and rng.random() < config.absent
+        if absent:  # as many strangers, or one less
+            count += int(rng.integers(2))
         voices = [self._draw_voice(rng, target, gain_db, enroll=True)]
-        while len(voices) < count + absent:
+        while len(voices) < count:
             speaker = self._speakers[rng.integers(len(self._speakers))]
             if all(speaker != voice.speaker for voice in voices):
                 enroll = len(voices) == 1 and speaker in self._class_of

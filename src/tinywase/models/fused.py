@@ -50,7 +50,7 @@ def run_blocks(
 
 
 def can_fuse(blocks: Sequence[nn.Module], x: Tensor) -> bool:
-    """Whether `run_stack` computes what the blocks would, up to bfloat16: plain blocks, on this processor, autocast on."""
+    """Whether `run_stack` does what the blocks would, up to bfloat16: known blocks, this processor, autocast on."""
     return (
         x.device.type == "cpu"
         and not torch.compiler.is_compiling()
@@ -74,8 +74,8 @@ def _is_plain(block: nn.Module) -> bool:
     )
 
 
-def _points(block: ConvBlock) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """Where activations may be quantized."""
+def _points(block: ConvBlock) -> tuple[Any, Any, Any]:
+    """Where activations may be quantized: identities, or what quant/activation.py put in their place."""
     return block.expand_input, block.depthwise_input, block.output_input
 
 
@@ -91,7 +91,7 @@ def run_stack(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _ranges(blocks: Sequence[ConvBlock]) -> tuple[Tensor, Tensor]:
-    """Scales of the activation points, 0 for floats, and their zero points and top steps. Shape: -> [X, 3], [X, 3, 2]."""
+    """Scales of the activation points (0: float), and zero points with top steps. Shape: -> [X, 3], [X, 3, 2]."""
     nothing = torch.zeros(1)
     scales, constants = [], []
     for point in (point for block in blocks for point in _points(block)):

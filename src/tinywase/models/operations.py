@@ -1,9 +1,9 @@
 """The operations of the network, each computed in the form its device likes; the values are the same.
 
 Compiled: plain formulas, which the compiler fuses with their neighbours; a pointwise convolution is a matrix product,
-because a convolution library would reorder [B, C, F] first. On a CPU: gradients written out (gradients.py), and products
-over frames side by side, as the training kernels (fused.py) leave them. Otherwise:
-torch's own kernels. Letters: B batch, C and H channels, N filters, L window, F frames, T samples, P kernel, d dilation.
+because a convolution library would reorder [B, C, F] first. On a CPU: gradients written out (gradients.py), and
+products over frames side by side, as the training kernels (fused.py) leave them. Otherwise: torch's own kernels.
+Letters: B batch, C and H channels, N filters, L window, F frames, T samples, P kernel, d dilation.
 """
 
 from __future__ import annotations

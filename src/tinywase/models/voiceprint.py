@@ -48,7 +48,8 @@ class LstmVoiceprint(nn.Module):
 
     def forward(self, enrollment: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, D]."""
-        frames = analyze(pad_to_frames(enrollment, self.window, self.hop), self.filterbank.weight, self.hop)  # [B, C, F]
+        padded = pad_to_frames(enrollment, self.window, self.hop)
+        frames = analyze(padded, self.filterbank.weight, self.hop)  # [B, C, F]
         hidden, _ = self.rnn(frames.transpose(1, 2))  # [B, F, 2 H]
         return self.linear(hidden.mean(1))
 
@@ -77,7 +78,8 @@ class TcnVoiceprint(nn.Module):
 
     def forward(self, enrollment: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, D]."""
-        pairs = analyze(pad_to_frames(enrollment, self.window, self.hop), self.filterbank.weight, self.hop)  # [B, C, F]
+        padded = pad_to_frames(enrollment, self.window, self.hop)
+        pairs = analyze(padded, self.filterbank.weight, self.hop)  # [B, C, F]
         x = self.norm(log_power(pairs))  # [B, C/2, F]
         x = self.bottleneck(x)
         _, skips = run_blocks(cast(Sequence[ConvBlock], self.blocks), x)

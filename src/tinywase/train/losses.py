@@ -32,14 +32,23 @@ def snr_loss(estimate: Tensor, reference: Tensor, mixture: Tensor, *, ceiling_db
     """
     tau = 10 ** (-ceiling_db / 10)
     power = reference.square().sum(-1)
-    against = torch.where(power > FLOOR, power, mixture.square().sum(-1)) + FLOOR
+    against = torch.where(is_silent(reference), mixture.square().sum(-1), power) + FLOOR
     error = (estimate - reference).square().sum(-1)
     return 10 * torch.log10(error / against + tau)
 
 
-def signal_loss(kind: str, estimate: Tensor, reference: Tensor, mixture: Tensor) -> Tensor:
+def signal_loss(
+    kind: str, estimate: Tensor, reference: Tensor, mixture: Tensor, *, ceiling_db: float = 30.0
+) -> Tensor:
     """`si_snr` (the paper's) or `snr`. Shape: [B, T] each -> [B]."""
-    return -si_snr(estimate, reference) if kind == "si_snr" else snr_loss(estimate, reference, mixture)
+    if kind == "si_snr":
+        return -si_snr(estimate, reference)
+    return snr_loss(estimate, reference, mixture, ceiling_db=ceiling_db)
+
+
+def is_silent(signal: Tensor) -> Tensor:
+    """Shape: [B, T] -> bool [B]."""
+    return signal.square().sum(-1) <= FLOOR
 
 
 def activity_loss(logits: Tensor, label: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..data.activity import activity_label
 from ..data.mixing import Mixer
 from ..models import Wase
-from .losses import SpeakerClassifier, activity_loss, signal_loss
+from .losses import SpeakerClassifier, activity_loss, is_silent, signal_loss
 from .recipe import Recipe
 from .schedule import ordered_share
 
@@ -103,9 +103,9 @@ class ExtractionObjective:
         extraction = result["extraction"]
         ordered, permuted = self._signal_losses(extraction, batch)
         share = ordered_share(step, config)
-        signal = ordered.mean() if share >= 1 else (
-            share * ordered + (1 - share) * torch.minimum(ordered, permuted)
-        ).mean()
+        chosen = ordered if share >= 1 else share * ordered + (1 - share) * torch.minimum(ordered, permuted)
+        lone = is_silent(batch["target"]) | is_silent(batch["interference"])
+        signal = (torch.where(lone, config.lone, 1.0) * chosen).mean()
         total = signal
         logs = {
             "signal": signal.detach(),
@@ -128,8 +128,8 @@ class ExtractionObjective:
         estimate, residual = extraction.estimate.float(), extraction.residual.float()
 
         def both(first: Tensor, second: Tensor) -> Tensor:
-            kept = signal_loss(config.signal, first, batch["target"], mixture)
-            rest = signal_loss(config.signal, second, batch["interference"], mixture)
+            kept = signal_loss(config.signal, first, batch["target"], mixture, ceiling_db=config.ceiling_db)
+            rest = signal_loss(config.signal, second, batch["interference"], mixture, ceiling_db=config.ceiling_db)
             return (1 - config.residual) * kept + config.residual * rest
 
         ordered = both(estimate, residual)
