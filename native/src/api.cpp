@@ -56,6 +56,8 @@ std::vector<uint8_t> read_file(const char *path) {
   const Closer closer{std::fopen(path, "rb")};
   if (!closer.file) throw FileError(std::string("cannot read model '") + path + "': " + std::strerror(errno) + ". Expected a .twase file.");
   std::vector<uint8_t> bytes;
+  if (std::fseek(closer.file, 0, SEEK_END) == 0) bytes.reserve(static_cast<size_t>(std::max(std::ftell(closer.file), 0L)));
+  std::rewind(closer.file);
   uint8_t piece[1 << 16];
   for (size_t got; (got = std::fread(piece, 1, sizeof piece, closer.file)) > 0;) bytes.insert(bytes.end(), piece, piece + got);
   if (std::ferror(closer.file)) throw FileError(std::string("cannot read model '") + path + "': " + std::strerror(errno) + ".");

@@ -92,7 +92,7 @@ void check_sum(const uint8_t *bytes, size_t size) {
 
 }  // namespace
 
-ModelFile::ModelFile(const uint8_t *bytes, size_t size) {
+ModelFile::ModelFile(const uint8_t *bytes, size_t size) : bytes_(bytes) {
   const Parts parts = check_parts(bytes, size);
   config_ = Config::read(bytes);
   std::vector<Record> records;
@@ -100,8 +100,16 @@ ModelFile::ModelFile(const uint8_t *bytes, size_t size) {
   check_names(records);
   check_places(bytes, records, parts);
   check_sum(bytes, size);
-  for (const Record &record : records) tensors_.emplace(record.name, Tensor(record, bytes + record.offset));
+  for (Record &record : records) {
+    const std::string name = record.name;
+    records_.emplace(name, std::move(record));
+  };
   for (const std::string &name : activation_points(config_)) point(name);
+}
+
+Tensor ModelFile::tensor(const std::string &name) const {
+  const Record &record = records_.at(name);
+  return Tensor(record, bytes_ + record.offset);
 }
 
 void ModelFile::check_names(const std::vector<Record> &records) const {
@@ -124,10 +132,10 @@ ActivationPoint ModelFile::point(const std::string &name) const {
   float parts[3];
   int found = 0, floats = 0;
   for (const char *part : {".scale", ".zero_point", ".bits"}) {
-    const auto at = tensors_.find(name + part);
-    if (at == tensors_.end()) continue;
-    if (at->second.kind() == TensorKind::float32) floats++;
-    parts[found++] = at->second.values()[0];
+    const auto at = records_.find(name + part);
+    if (at == records_.end()) continue;
+    if (at->second.kind == TensorKind::float32) floats++;
+    parts[found++] = tensor(at->first).values()[0];
   }
   if (!found) return {};
   if (floats != 3) refuse("activation '" + name + "': expected float32 scale, zero_point and bits, all three");

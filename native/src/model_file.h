@@ -48,18 +48,20 @@ struct ActivationPoint {
 
 class ModelFile {
  public:
-  // Copies what it needs: `bytes` may go afterwards.
+  // Checks everything but the tensors' contents. `bytes` must stay as long as the object.
   ModelFile(const uint8_t *bytes, size_t size);
 
   const Config &config() const { return config_; }
-  const Tensor &tensor(const std::string &name) const { return tensors_.at(name); }
+  // Reads the tensor: only what is being packed is in memory twice. Throws FileError for contents that are not possible.
+  Tensor tensor(const std::string &name) const;
   ActivationPoint point(const std::string &name) const;
 
  private:
   void check_names(const std::vector<Record> &records) const;
 
+  const uint8_t *bytes_;
   Config config_;
-  std::map<std::string, Tensor> tensors_;
+  std::map<std::string, Record> records_;
 };
 
 // layout.cpp: which tensors a configuration has, and where its activations may be quantized.

@@ -5,8 +5,9 @@
 namespace tinywase {
 
 Columns Columns::load(const ModelFile &file, const std::string &name, int outputs) {
-  const Tensor &weight = file.tensor(name + ".weight");
-  return {outputs, weight.values(), file.tensor(name + ".bias").values(), IntegerWeight::from(weight)};
+  Tensor weight = file.tensor(name + ".weight");
+  IntegerWeight integer = IntegerWeight::from(weight);
+  return {outputs, {}, std::move(weight), file.tensor(name + ".bias").values(), std::move(integer)};
 }
 
 Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inputs, const ActivationPoint &point,
@@ -43,10 +44,11 @@ Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inp
 }
 
 void Pointwise::pack_floats(const Columns &part, int first, int panel, const Norm *norm) {
+  const std::vector<float> weights = part.floats();
   for (int o = 0; o < part.outputs; o++) {
     const int column = first + o;
     float *to = panels_.data() + static_cast<size_t>(column / panel * panel) * inputs_ + column % panel;
-    const float *weight = part.weight.data() + static_cast<size_t>(o) * inputs_;
+    const float *weight = weights.data() + static_cast<size_t>(o) * inputs_;
     double sum = 0, from_bias = 0;
     for (int k = 0; k < inputs_; k++) {
       const float w = norm ? weight[k] * norm->gain[k] : weight[k];

@@ -1,6 +1,7 @@
 // 1x1 convolutions, and every other product of a row with a matrix: encoder, decoder, the gates of an LSTM.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,13 @@ namespace tinywase {
 // Weights of some outputs, before packing.
 struct Columns {
   int outputs = 0;
-  std::vector<float> weight;  // [outputs, inputs]
-  std::vector<float> bias;    // [outputs]
-  IntegerWeight integer;      // where the tensor is quantized so
+  std::vector<float> weight;     // [outputs, inputs], or as
+  std::optional<Tensor> tensor;  // the file has it
+  std::vector<float> bias;       // [outputs]
+  IntegerWeight integer;         // where the tensor is quantized so
 
   static Columns load(const ModelFile &file, const std::string &name, int outputs);  // name.weight, name.bias
+  std::vector<float> floats() const { return tensor ? tensor->values() : weight; }
 };
 
 // Rows of a layer's input: float32, or the kept sums of the layer before it.

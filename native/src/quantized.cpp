@@ -29,7 +29,8 @@ IntegerWeight IntegerWeight::from(const Tensor &tensor) {
   const auto levels = integer_levels(tensor);
   if (levels.empty()) return result;
   for (const int level : levels) result.largest = std::max(result.largest, std::abs(level));
-  for (const uint8_t code : tensor.codes()) result.levels.push_back(levels[code]);
+  result.levels.resize(tensor.codes().size());
+  std::transform(tensor.codes().begin(), tensor.codes().end(), result.levels.begin(), [&](uint8_t code) { return levels[code]; });
   result.scales = tensor.scales();
   if (result.scales.size() == 1) result.scales.assign(tensor.shape()[0], result.scales[0]);
   result.found = true;

@@ -14,14 +14,17 @@ constexpr int kMaxDimensions = 4;
 
 [[noreturn]] void refuse(const std::string &name, const std::string &why) { throw FileError("tensor '" + name + "'" + why + "."); }
 
+// Infinities become NaN too: no weight may be one.
 float read_f16(const uint8_t *p) {
-  const int bits = static_cast<int>(read_u16(p)), exponent = bits >> 10 & 31, fraction = bits & 1023;
-  float value = std::numeric_limits<float>::quiet_NaN();  // infinities too: no weight may be one
-  if (exponent == 0)
-    value = std::ldexp(static_cast<float>(fraction), -24);
-  else if (exponent < 31)
-    value = std::ldexp(static_cast<float>(fraction | 1024), exponent - 25);
-  return bits >> 15 ? -value : value;
+  const uint32_t bits = read_u16(p), exponent = bits >> 10 & 31, fraction = bits & 1023, sign = bits >> 15 << 31;
+  if (exponent == 31) return std::numeric_limits<float>::quiet_NaN();
+  const float small = static_cast<float>(fraction) * 0x1p-24f;  // without a hidden bit
+  uint32_t word = (exponent + 112) << 23 | fraction << 13;
+  if (exponent == 0) std::memcpy(&word, &small, sizeof word);
+  word |= sign;
+  float value;
+  std::memcpy(&value, &word, sizeof value);
+  return value;
 }
 
 std::string read_name(const uint8_t *p) {
