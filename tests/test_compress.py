@@ -22,7 +22,7 @@ from tinywase.quant.attach import activation_quantizers, float_state, weight_qua
 from tinywase.train.budget import meet_budget  # noqa: E402
 from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
-from tinywase.train.distill import DistillConfig, StackFeatures, feature_distance  # noqa: E402
+from tinywase.train.distill import DistillConfig, feature_distance  # noqa: E402
 from tinywase.train.export import packed_model  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.student import begin_student, calibration_batches  # noqa: E402
@@ -216,12 +216,9 @@ def test_a_shared_student_begins_as_the_teachers_first_stack() -> None:
 @pytest.mark.parametrize("share", [False, True])
 def test_features_are_the_ends_of_the_stacks(share: bool) -> None:
     model = Wase(dataclasses.replace(TINY, share_stacks=share))
-    features = StackFeatures(model)
-    model(torch.randn(2, 800), torch.randn(2, TINY.voiceprint.dimensions))
-    taken = features.take()
-    assert len(taken) == TINY.stacks
-    assert all(value.shape[:2] == (2, TINY.bottleneck) for value in taken)
-    assert features.take() == []
+    extraction = model(torch.randn(2, 800), torch.randn(2, TINY.voiceprint.dimensions))
+    assert len(extraction.features) == TINY.stacks
+    assert all(x.shape == (2, TINY.bottleneck, extraction.mask.shape[-1]) for x in extraction.features)
 
 
 def test_feature_distance_is_zero_for_equals_and_works_across_widths() -> None:

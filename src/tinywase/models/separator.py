@@ -27,6 +27,15 @@ class SeparatorState:
     blocks: list[BlockState]  # R*X
 
 
+@dataclass(frozen=True)
+class Separation:
+    """What one pass of the separator returns."""
+
+    mask: Tensor  # [B, N, F]
+    activity: Tensor | None  # [B, R+1, F] logits of the R + 1 places; None where the activity cue is off
+    features: tuple[Tensor, ...]  # R of [B, C, F]: what leaves each stack
+
+
 class Separator(nn.Module):
     """Norm, bottleneck, R stacks of X blocks with the cues before each stack and after the last, mask."""
 
@@ -64,29 +73,28 @@ class Separator(nn.Module):
 
     def forward(
         self, latent: Tensor, voiceprint: Tensor | None, state: SeparatorState | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Mask, and the activity logits of the R + 1 places.
-
-        Shape: latent [B, N, F], voiceprint [B, D] -> mask [B, N, F], activity logits [B, R+1, F] or None.
-        """
+    ) -> Separation:
+        """Shape: latent [B, N, F], voiceprint [B, D] -> see `Separation`."""
         config = self.config
         norm_state = None if state is None else state.norm
         x = self.bottleneck(self.bottleneck_input(self.norm(self._features(latent), norm_state)))  # [B, C, F]
         v = None if voiceprint is None or config.cues == "activity" else self.voiceprint_input(voiceprint)
         skips: Tensor | None = None
         logits: list[Tensor] = []
+        features: list[Tensor] = []
         for stack in range(config.stacks):
             x = self._cue(x, v, stack, logits)
             uses = slice(stack * config.blocks, (stack + 1) * config.blocks)
             blocks = self.blocks if config.share_stacks else self.blocks[uses]
             x, skip = run_blocks(cast(Sequence[ConvBlock], blocks), x, None if state is None else state.blocks[uses])
             skips = skip if skips is None else skips + skip
+            features.append(x)
         assert skips is not None
         if config.mean_skip:
             skips = skips / (config.stacks * config.blocks)
         skips = self._cue(skips, v, config.stacks, logits)
         mask = torch.sigmoid(self.mask(self.mask_input(self.output_slope(skips))))
-        return mask, torch.cat(logits, 1) if logits else None
+        return Separation(mask, torch.cat(logits, 1) if logits else None, tuple(features))
 
     def _features(self, latent: Tensor) -> Tensor:
         """What the separator hears. Shape: [B, N, F] -> [B, N or N/2, F]."""

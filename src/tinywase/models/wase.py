@@ -32,6 +32,7 @@ class Extraction:
     residual: Tensor  # [B, T]
     activity: Tensor | None  # [B, R+1, F] logits; None where the activity cue is off
     mask: Tensor  # [B, N, F]
+    features: tuple[Tensor, ...]  # R of [B, C, F]: what leaves each stack
 
 
 @dataclass
@@ -65,20 +66,21 @@ class Wase(nn.Module):
     def forward(self, mixture: Tensor, voiceprint: Tensor | None) -> Extraction:
         """Extract the speaker of `voiceprint` from `mixture`. Shape: [B, T], [B, D] -> see `Extraction`."""
         latent = self._encode(pad_to_frames(mixture, self.config.window, self.config.hop))  # [B, N, F]
-        mask, activity = self._masks(latent, voiceprint)
+        ahead = self.config.lookahead_frames  # the separator runs on past the end over silence
+        separation = self.separator(functional.pad(latent, (0, ahead)), voiceprint)
+        mask, activity = separation.mask[..., ahead:], separation.activity
         length = mixture.shape[-1]
-        estimate, residual = self._decode(latent * mask, length), self._decode(latent * (1 - mask), length)
-        return Extraction(estimate, residual, activity, mask)
+        return Extraction(
+            estimate=self._decode(latent * mask, length),
+            residual=self._decode(latent * (1 - mask), length),
+            activity=None if activity is None else activity[..., ahead:],
+            mask=mask,
+            features=tuple(x[..., ahead:] for x in separation.features),
+        )
 
     def enroll(self, enrollment: Tensor) -> Tensor:
         """The voiceprint of a prepared enrollment. Shape: [B, T] -> [B, D]."""
         return self.voiceprint_encoder(enrollment)
-
-    def _masks(self, latent: Tensor, voiceprint: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Masks of a whole clip: with lookahead, the separator runs on past the end over silence."""
-        ahead = self.config.lookahead_frames
-        mask, activity = self.separator(functional.pad(latent, (0, ahead)), voiceprint)
-        return mask[..., ahead:], activity if activity is None else activity[..., ahead:]
 
     def _decode(self, masked: Tensor, length: int) -> Tensor:
         """Overlap-add back to samples, without the padding. Shape: [B, N, F] -> [B, T]."""
@@ -135,7 +137,7 @@ class Wase(nn.Module):
     def _masked(self, state: WaseState, latent: Tensor) -> Tensor:
         """Masked latents that have become ready: a mask belongs to the latent `lookahead_frames` before it."""
         ahead = self.config.lookahead_frames
-        mask, _ = self.separator(latent, state.voiceprint, state.separator)
+        mask = self.separator(latent, state.voiceprint, state.separator).mask
         waiting = torch.cat([*state.latent, latent], -1)
         ready = waiting.shape[-1] - ahead  # the first `ahead` masks belong to no frame
         early = max(0, min(mask.shape[-1], ahead - state.frames))

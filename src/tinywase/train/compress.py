@@ -68,11 +68,7 @@ class Compressor(Trainer):
             calibrate(student, calibration_batches(base, recipe))
             learn_ranges(student)
         self.teacher.to(self.hardware.device)
-        system = Student(
-            student,
-            frozen_voiceprint=recipe.quant.voiceprint_bits == FLOAT_BITS,
-            watch_features=recipe.distill.features > 0,
-        )
+        system = Student(student, frozen_voiceprint=recipe.quant.voiceprint_bits == FLOAT_BITS)
         return system, DistilledExtraction(base, self.teacher, recipe.distill)
 
     def run(self) -> Progress:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
@@ -63,32 +63,12 @@ class DistillConfig:
                 )
 
 
-class StackFeatures:
-    """Outputs of the last block of each stack, from the network's latest pass. Shape of each: [S, C, F]."""
-
-    def __init__(self, model: Wase) -> None:
-        self._seen: list[Tensor] = []
-        config = model.config
-        last = [config.blocks - 1 if config.share_stacks else (i + 1) * config.blocks - 1 for i in range(config.stacks)]
-        for index in sorted(set(last)):  # a shared block is passed once per stack
-            model.separator.blocks[index].register_forward_hook(self._see)
-
-    def _see(self, _: nn.Module, __: object, outputs: tuple[Tensor, Tensor]) -> None:
-        self._seen.append(outputs[0])
-
-    def take(self) -> list[Tensor]:
-        """What was seen since the last call."""
-        seen, self._seen = self._seen, []
-        return seen
-
-
 class Student(TrainedSystem):
     """A network in training whose weights may be quantized; its voiceprint encoder stays as it is unless quantized."""
 
-    def __init__(self, model: Wase, *, frozen_voiceprint: bool, watch_features: bool) -> None:
+    def __init__(self, model: Wase, *, frozen_voiceprint: bool) -> None:
         super().__init__(model, 1, margin=0.0)
         self.frozen_voiceprint = frozen_voiceprint
-        self.features = StackFeatures(model) if watch_features else None
         if frozen_voiceprint:
             model.voiceprint_encoder.requires_grad_(False)
 
@@ -105,8 +85,7 @@ class Student(TrainedSystem):
 
     def forward(self, batch: Tensors) -> dict[str, Any]:
         with parametrize.cached():  # a shared weight is quantized once a pass, not once a use
-            result = super().forward(batch)
-        return result | {"features": self.features.take() if self.features else []}
+            return super().forward(batch)
 
 
 class DistilledExtraction:
@@ -116,7 +95,6 @@ class DistilledExtraction:
         config.check_pair(teacher.config, base.recipe.model)
         self.base, self.config = base, config
         self.teacher = teacher.eval().requires_grad_(False)
-        self.features = StackFeatures(teacher) if config.features else None
         self.begin_step = round(config.begin * base.recipe.optimizer.steps)
 
     def draw(self, rng: np.random.Generator) -> Arrays:
@@ -142,8 +120,8 @@ class DistilledExtraction:
             theirs = self.teacher(batch["mixture"], voiceprint)
         if config.estimate:
             yield "estimate", config.estimate, -si_snr(ours.estimate.float(), theirs.estimate.float()).mean()
-        if self.features:
-            pairs = list(zip(reversed(result["features"]), reversed(self.features.take()), strict=False))
+        if config.features:
+            pairs = list(zip(reversed(ours.features), reversed(theirs.features), strict=False))
             yield "features", config.features, torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
         if config.mask:
             yield "mask", config.mask, functional.mse_loss(ours.mask.float(), theirs.mask.float())
