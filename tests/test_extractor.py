@@ -101,6 +101,23 @@ def test_a_quiet_recording_reaches_the_model_at_its_working_level() -> None:
     assert np.sqrt(np.mean(heard**2)) == pytest.approx(0.05, rel=1e-3)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_model_never_hears_a_recordings_offset(causal: bool) -> None:
+    extractor = stand_in(causal=causal)
+    clean = 0.1 * noise(9000, 2)
+    plain = extractor.extract(clean, voice(extractor), sample_rate_hz=8000).estimate
+    with_offset = extractor.extract(clean + np.float32([0.3, 0.0]), voice(extractor), sample_rate_hz=8000)
+    np.testing.assert_allclose(with_offset.estimate, plain, atol=1e-3)
+    np.testing.assert_allclose(with_offset.residual.mean(axis=0), [0.3, 0.0], atol=1e-2)  # it belongs to nobody
+
+
+def test_nothing_but_an_offset_is_silence() -> None:
+    extractor = stand_in()
+    extraction = extractor.extract(np.full(9000, 0.3, np.float32), voice(extractor), sample_rate_hz=44100)
+    assert np.abs(extraction.estimate[500:-500]).max() < 1e-4  # at its edges the offset itself begins and ends
+    assert not extraction.presence
+
+
 def test_equal_channels_are_computed_once_and_different_ones_each() -> None:
     extractor = stand_in()
     left, right = noise(4000), noise(4000, seed=1)

@@ -1,6 +1,7 @@
 """The three passes over a recording of any length, rate and channels: listen, separate, render. Memory stays constant.
 
-1. listen: the mixture at the model's rate goes to a spool; its level and which channels are copies become known.
+1. listen: the mixture at the model's rate goes to a spool; its level, its offset (a mean that is not zero, which sound
+   cards add and no training mixture has) and which channels are copies become known.
 2. separate: every distinct channel through the model with the same voiceprint (so a stereo recording stays stereo),
    the estimate to a second spool. The level is known at its end: one projection of the estimate on the mixture over the
    whole recording and all channels, gain = <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
@@ -27,6 +28,7 @@ from .windows import separate
 
 CELL_S = 0.01
 WORKING_RMS = 0.05  # the level of training mixtures; the networks' norms are level-free only down to their epsilon
+OFFSET_BELOW_DB = 34.0  # smaller offsets change nothing, and digital silence beside them stays silence
 
 Progress = Callable[[float], None]
 
@@ -37,8 +39,13 @@ class Heard:
 
     mixture: Spool  # at the model's rate
     frames: int  # of the recording, at its own rate
-    rms: float
+    rms: float  # without the offset
+    offset: np.ndarray  # what the model does not get to hear. Shape: float32 [C]
     same_as: tuple[int, ...]  # for every channel the first one that is equal to it
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """The mixture at the model's rate without its offset. Shape: float32 [stop - start, C]."""
+        return self.mixture.read(start, stop) - self.offset
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,16 @@ def cell_samples(rate_hz: int) -> int:
 
 def listen(reader: AudioReader, rate_hz: int, folder: Path | None, progress: Progress) -> Heard:
     """First pass; the spool lies in `folder`, or in memory for None."""
-    channels, frames, power = reader.channels, 0, 0.0
+    channels, frames = reader.channels, 0
+    total, power = np.zeros(channels), np.zeros(channels)
     equal = np.ones((channels, channels), bool)
 
     def observed() -> Iterator[np.ndarray]:
-        nonlocal frames, power
+        nonlocal frames, total, power
         for block in reader.blocks():
             frames += len(block)
-            power += float(np.einsum("ij,ij->", block, block, dtype=np.float64))
+            total += block.sum(axis=0, dtype=np.float64)
+            power += np.einsum("ij,ij->j", block, block, dtype=np.float64)
             for a, b in np.argwhere(np.triu(equal, 1)):
                 equal[a, b] = np.array_equal(block[:, a], block[:, b])
             progress(frames / max(frames, reader.frames))
@@ -79,7 +88,8 @@ def listen(reader: AudioReader, rate_hz: int, folder: Path | None, progress: Pro
     length = max(1, -(-frames * rate_hz // reader.sample_rate_hz))
     spool.append(np.zeros((max(0, length - spool.frames), channels), np.float32))
     same_as = tuple(int(np.argmax(equal[: c + 1, c])) for c in range(channels))
-    return Heard(spool, frames, float(np.sqrt(power / max(1, frames * channels))), same_as)
+    offset, power = _offset(total / max(1, frames), power / max(1, frames))
+    return Heard(spool, frames, float(np.sqrt(power.mean())), offset.astype(np.float32), same_as)
 
 
 def separate_channels(
@@ -94,7 +104,7 @@ def separate_channels(
     scale = np.float32(WORKING_RMS / heard.rms if heard.rms > 0 else 1.0)
     distinct = sorted(set(heard.same_as))
     column = [distinct.index(first) for first in heard.same_as]
-    pieces = [separate(model, voiceprint, partial(_channel, mixture, c, scale), mixture.frames) for c in distinct]
+    pieces = [separate(model, voiceprint, partial(_channel, heard, c, scale), mixture.frames) for c in distinct]
     rate_hz = model.config.sample_rate_hz
     cells, products = _Cells(cell_samples(rate_hz), 3), np.zeros(2)
     for pair in zip(*pieces, strict=True):
@@ -102,7 +112,7 @@ def separate_channels(
         found = both[:, 0, column] / scale
         if not np.isfinite(found).all():
             raise TinyWaseError("the model gives values that are not finite: damaged or badly trained. Use another.")
-        original = mixture.read(estimate.frames, estimate.frames + len(found))
+        original = heard.read(estimate.frames, estimate.frames + len(found))
         estimate.append(found)
         powers = [np.square(signal, dtype=np.float64) for signal in (original, found)]
         products += np.sum(original * found, dtype=np.float64), powers[1].sum()
@@ -140,6 +150,14 @@ def render(
         yield block, found
 
 
+def _offset(mean: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The means that matter, 0 where they do not, and the power without them. Shape: [C], [C] -> [C], [C]."""
+    around = power - mean**2
+    matters = mean**2 > 10 ** (-OFFSET_BELOW_DB / 10) * np.maximum(around, 0.0)
+    still = around <= 1e-9 * power  # nothing but the offset: what is left is rounding
+    return np.where(matters, mean, 0.0), np.where(matters, np.where(still, 0.0, around), power)
+
+
 def _gate(separated: Separated) -> np.ndarray:
     """How much of each cell of the mixture is the estimate, 0..1, smoothed over three cells. Shape: [cells]."""
     share = separated.estimate_power / np.maximum(separated.mixture_power, 1e-20)
@@ -147,8 +165,8 @@ def _gate(separated: Separated) -> np.ndarray:
     return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
 
 
-def _channel(mixture: Spool, channel: int, scale: np.float32, start: int, stop: int) -> np.ndarray:
-    return np.ascontiguousarray(mixture.read(start, stop)[:, channel]) * scale
+def _channel(heard: Heard, channel: int, scale: np.float32, start: int, stop: int) -> np.ndarray:
+    return np.ascontiguousarray(heard.read(start, stop)[:, channel]) * scale
 
 
 def _blocks(spool: Spool) -> Iterator[np.ndarray]:
