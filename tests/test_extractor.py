@@ -16,7 +16,7 @@ import soundfile
 from conftest import random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_in import spectrum, stand_in, tone
+from stand_in import StandInModel, spectrum, stand_in, tone
 
 from tinywase.config import TINY
 from tinywase.errors import AudioError, ConfigError, FormatError, OutputError, TinyWaseError
@@ -106,7 +106,7 @@ def test_the_model_never_hears_a_recordings_offset(causal: bool) -> None:
     extractor = stand_in(causal=causal)
     clean = 0.1 * noise(9000, 2)
     plain = extractor.extract(clean, voice(extractor), sample_rate_hz=8000).estimate
-    with_offset = extractor.extract(clean + np.float32([0.3, 0.0]), voice(extractor), sample_rate_hz=8000)
+    with_offset = extractor.extract(clean + np.array([0.3, 0.0], np.float32), voice(extractor), sample_rate_hz=8000)
     np.testing.assert_allclose(with_offset.estimate, plain, atol=1e-3)
     np.testing.assert_allclose(with_offset.residual.mean(axis=0), [0.3, 0.0], atol=1e-2)  # it belongs to nobody
 
@@ -251,6 +251,20 @@ def test_a_model_without_activity_cue_takes_the_estimates_level_for_activity() -
     activity = extractor.extract(mixture, voice(extractor), sample_rate_hz=8000).activity
     assert activity[10:90].all()
     assert not activity[110:].any()
+
+
+def test_the_floor_of_a_quiet_recording_is_nobody_speaking_however_active_the_model_calls_it() -> None:
+    class AlwaysActive(StandInModel):
+        def extract(self, mixture: np.ndarray, voiceprint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            estimate, activity = super().extract(mixture, voiceprint)
+            return estimate, np.ones_like(activity)
+
+    extractor = Extractor(AlwaysActive())  # type: ignore[arg-type]
+    speech = np.concatenate([tone(440, 0.5), np.zeros(800, np.float32), tone(440, 0.5)])  # a pause of 0.1 s
+    mixture = np.concatenate([speech, np.zeros(8000, np.float32)]) + 1e-3 * noise(len(speech) + 8000)
+    activity = extractor.extract(mixture, voice(extractor), sample_rate_hz=8000).activity
+    assert activity[:110].all()
+    assert not activity[130:].any()
 
 
 # Files

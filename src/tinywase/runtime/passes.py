@@ -22,7 +22,7 @@ import numpy as np
 from ..audio import BLOCK_FRAMES, AudioReader, BlockQueue, resample_blocks
 from ..errors import TinyWaseError
 from .model import RuntimeModel
-from .presence import activity_from_power
+from .presence import activity_from_power, audible_activity
 from .spool import Spool
 from .windows import separate
 
@@ -120,8 +120,8 @@ def separate_channels(
         progress(estimate.frames / mixture.frames)
     gain = float(products[0] / products[1]) if products[1] > 0 else 0.0
     activity, mixture_power, estimate_power = cells.means().T
-    if model.config.cues == "voiceprint":
-        activity = activity_from_power(estimate_power)
+    by_level = model.config.cues == "voiceprint"
+    activity = activity_from_power(estimate_power) if by_level else audible_activity(activity, estimate_power)
     return Separated(
         estimate,
         gain=gain,

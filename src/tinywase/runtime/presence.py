@@ -27,6 +27,8 @@ from .spool import Spool
 JUDGED_S = 20.0  # this much active estimate is enough for a confidence
 JUDGED_PIECE_S = 1.0
 QUIET_CELL_DB = 20.0  # models without an activity cue: cells this far below the loudest are pauses
+INAUDIBLE_DB = 40.0  # with one: what stays this far below the loudest active cell is nobody speaking
+INAUDIBLE_CELLS = 15  # on both sides: shorter pauses belong to the speech around them
 LOWEST_LEVEL_DB = -30.0  # lower is as good as silent
 
 
@@ -98,6 +100,16 @@ def activity_from_power(power: np.ndarray) -> np.ndarray:
     """0 or 1 by the level of the estimate, for models that have no activity cue. Shape: [cells] -> [cells]."""
     loudest = power.max(initial=0.0)
     return ((power > 0) & (power > loudest * 10 ** (-QUIET_CELL_DB / 10))).astype(np.float32)
+
+
+def audible_activity(activity: np.ndarray, power: np.ndarray, *, threshold: float = 0.5) -> np.ndarray:
+    """The activity, 0 where the estimate is next to nothing for a while: a network hears voices in the floor of a quiet
+    recording. Shape: [cells], the estimate's [cells] -> [cells].
+    """
+    loudest = power[activity >= threshold].max(initial=0.0)
+    audible = power >= loudest * 10 ** (-INAUDIBLE_DB / 10)
+    near = np.convolve(audible, np.ones(2 * INAUDIBLE_CELLS + 1), "full")[INAUDIBLE_CELLS:][: len(power)] > 0.5
+    return activity * near
 
 
 def _voiceprint_of(model: RuntimeModel, spool: Spool, ranges: list[tuple[int, int]]) -> np.ndarray | None:
