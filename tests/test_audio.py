@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from tinywase.audio import BlockQueue, mono_at, open_audio, part_blocks, resample_blocks
 from tinywase.audio_writer import LARGEST_WAV_BYTES, AudioFormat, open_writer, output_format
 from tinywase.errors import AudioError, OutputError
+
+NAN = float("nan")
 
 
 def noise(frames: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -121,7 +124,10 @@ def test_mono_is_the_mean_of_the_channels_within_the_range() -> None:
     np.testing.assert_allclose(found, samples[4000:12000].mean(axis=1), atol=1e-7)
 
 
-@pytest.mark.parametrize(("start_s", "stop_s"), [(2.0, None), (0.5, 0.5), (-1.0, 0.5), (0.6, 0.2)])
+@pytest.mark.parametrize(
+    ("start_s", "stop_s"),
+    [(2.0, None), (0.5, 0.5), (-1.0, 0.5), (0.6, 0.2), (NAN, None), (0.1, NAN), (NAN, NAN)],
+)
 def test_a_range_outside_the_recording_is_refused(start_s: float, stop_s: float | None) -> None:
     with (
         open_audio(noise(8000), sample_rate_hz=8000) as reader,
@@ -200,6 +206,28 @@ def test_arrays_that_are_no_recordings_are_refused(array: np.ndarray, rate_hz: i
         open_audio(array, sample_rate_hz=rate_hz)
 
 
+@pytest.mark.parametrize("source", [None, 3, ["a.wav"], (np.zeros(8000), 8000)])
+def test_what_is_no_recording_at_all_is_refused_with_what_was_expected(source: Any) -> None:
+    message = rf"got a {type(source).__name__}, expected a recording: a path, bytes, an open file or a numpy array"
+    with pytest.raises(AudioError, match=message):
+        open_audio(source)
+
+
+def test_whatever_turns_into_an_array_is_one() -> None:
+    class Tensor:
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+            return np.ones(10, dtype)
+
+    with open_audio(Tensor(), sample_rate_hz=8000) as reader:  # type: ignore[arg-type]
+        assert np.concatenate(list(reader.blocks())).shape == (10, 1)
+
+
+def test_a_voiceprint_is_no_recording(tmp_path: Path) -> None:
+    (tmp_path / "me.voice").write_text("{}")
+    with pytest.raises(AudioError, match=r"me\.voice: is a voiceprint, expected a recording.*--voice"):
+        open_audio(tmp_path / "me.voice")
+
+
 def test_a_rate_given_with_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="was given with a file, which says its own"):
         open_audio(tmp_path / "a.wav", sample_rate_hz=8000)
@@ -267,13 +295,20 @@ def test_a_suffix_that_names_no_container_is_refused(tmp_path: Path) -> None:
         written(tmp_path / "a.xyz")
 
 
-def test_a_container_that_cannot_hold_the_rate_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp3"
-    with (
-        pytest.raises(OutputError, match=r"cannot hold 1 channels at 192000 Hz .*Write WAV or FLAC"),
-        open_writer(path, written(path, rate_hz=192000)),
-    ):
-        pass
+def test_an_output_without_suffix_is_refused_with_what_may_be_meant(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"a: has no suffix, expected one of \.wav.* or end it with '/'"):
+        written(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "rate_hz", "channels"), [("a.mp3", 192000, 1), ("a.opus", 44100, 2), ("a.flac", 8000, 9)]
+)
+def test_what_a_container_cannot_hold_is_refused_before_anything_is_computed(
+    tmp_path: Path, name: str, rate_hz: int, channels: int
+) -> None:
+    message = rf"cannot hold {channels} channels at {rate_hz} Hz .*Write WAV or FLAC"
+    with pytest.raises(OutputError, match=message):
+        written(tmp_path / name, rate_hz=rate_hz, channels=channels)
     assert not list(tmp_path.iterdir())
 
 

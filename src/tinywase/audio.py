@@ -144,16 +144,29 @@ class _FileReader(AudioReader):
             file.close()
 
 
+def is_array(source: object) -> bool:
+    """Samples in memory, which need their rate beside them."""
+    return hasattr(source, "__array__")
+
+
 def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioReader:
     """A reader of `source`: a path, `-` (standard input), bytes, a file-like object, or an array with its rate.
 
-    Video containers (mp4, mkv, ...) need the extra `media`. Arrays are [T] or [T, channels], floats in -1..1 or
-    integers.
+    Video containers (mp4, mkv, ...) need the extra `media`. Arrays (of numpy, or whatever turns into one) are [T] or
+    [T, channels], floats in -1..1 or integers.
+
+    Raises:
+        AudioError: what cannot be used as a recording.
     """
-    if isinstance(source, np.ndarray):
+    if is_array(source):
         if sample_rate_hz is None:
             raise AudioError("an array carries no sample rate. Pass sample_rate_hz=, for example 16000.")
-        return _ArrayReader(source, int(sample_rate_hz))
+        return _ArrayReader(np.asarray(source), int(sample_rate_hz))
+    if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) and not hasattr(source, "read"):
+        raise AudioError(
+            f"got a {type(source).__name__}, expected a recording: a path, bytes, an open file or a numpy array. Give "
+            "several one by one: enroll(*recordings)."
+        )
     if sample_rate_hz is not None:
         raise AudioError(f"sample_rate_hz = {sample_rate_hz} was given with a file, which says its own. Leave it out.")
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -175,14 +188,15 @@ def part_blocks(reader: AudioReader, start_s: float = 0.0, stop_s: float | None 
         AudioError: a range that is empty or outside the recording.
     """
     length_s = reader.frames / reader.sample_rate_hz
-    if start_s < 0 or start_s >= (length_s if stop_s is None else min(stop_s, length_s)):
+    end_s = length_s if stop_s is None else min(stop_s, length_s)
+    if not 0 <= start_s < end_s:  # as it stands, NaN is refused too
         stop = "the end" if stop_s is None else f"{stop_s:g} s"
         raise AudioError(
             f"{reader.name}: the range from {start_s:g} s to {stop} was asked for, but the recording lasts "
             f"{length_s:.2f} s. Give a start before its end, and a stop after the start."
         )
     first = round(start_s * reader.sample_rate_hz)
-    last = None if stop_s is None else round(stop_s * reader.sample_rate_hz)
+    last = None if stop_s is None else round(end_s * reader.sample_rate_hz)
     position = 0
     for block in reader.blocks():
         part = block[max(0, first - position) : None if last is None else last - position]
@@ -242,6 +256,11 @@ def _open_path(path: Path) -> AudioReader:
             _not_empty(file, str(path))
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror}). Check its permissions.") from None
+    if path.suffix.lower() == ".voice":
+        raise AudioError(
+            f"{path}: is a voiceprint, expected a recording. A voiceprint stands alone: give it to --voice, or to "
+            "Voiceprint.load."
+        )
     if path.suffix.lower() in MEDIA_SUFFIXES:
         return _FileReader(decode_media(path), str(path))
     return _FileReader(str(path), str(path))

@@ -6,6 +6,7 @@ temporary file beside the output, which takes its name only when everything is w
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,12 +50,13 @@ def output_format(path: Path, *, sample_rate_hz: int, channels: int, subtype: st
     """The format of a file at `path` for `frames` of a recording whose own encoding is `subtype`.
 
     Raises:
-        OutputError: a suffix that names no container.
+        OutputError: a suffix that names no container, or a container that cannot hold such a recording.
     """
     if path.suffix.lower() not in CONTAINERS:
+        named = f"'{path.suffix}' is no sound file that can be written" if path.suffix else "has no suffix"
         raise OutputError(
-            f"{path}: '{path.suffix}' is no sound file that can be written, expected one of {', '.join(CONTAINERS)}. "
-            "Give the output another suffix."
+            f"{path}: {named}, expected one of {', '.join(CONTAINERS)}. Give the output another suffix, or end it with "
+            "'/' if you mean a folder."
         )
     container, wanted = CONTAINERS[path.suffix.lower()]
     if not wanted:
@@ -62,7 +64,9 @@ def output_format(path: Path, *, sample_rate_hz: int, channels: int, subtype: st
         wanted = subtype if keep else soundfile.default_subtype(container)
     if container == "WAV" and frames * channels * _bytes_per_sample(wanted) > LARGEST_WAV_BYTES:
         container = "RF64"  # the same file with 64-bit sizes
-    return AudioFormat(sample_rate_hz, channels, container, wanted)
+    chosen = AudioFormat(sample_rate_hz, channels, container, wanted)
+    _sound_file(io.BytesIO(), chosen, path).close()  # asked now, because the long work comes before the writing
+    return chosen
 
 
 class AudioWriter:
@@ -91,20 +95,24 @@ def open_writer(path: str | Path, audio_format: AudioFormat, *, force: bool = Fa
     """`with open_writer(path, audio_format) as writer: writer.write(block)`; an exception inside leaves nothing."""
     kind, path = audio_format, Path(path)
     with whole_file(path, force=force) as part:
-        try:
-            file = soundfile.SoundFile(
-                str(part), "w", samplerate=kind.sample_rate_hz, channels=kind.channels,
-                format=kind.container, subtype=kind.subtype,
-            )  # fmt: skip
-        except soundfile.LibsndfileError as error:
-            raise OutputError(
-                f"{path}: {kind.container}/{kind.subtype} cannot hold {kind.channels} channels at "
-                f"{kind.sample_rate_hz} Hz ({error.error_string.strip()}). Write WAV or FLAC instead."
-            ) from None
-        with file:
+        with _sound_file(str(part), kind, path) as file:
             writer = AudioWriter(file, path)
             yield writer
         _check_whole(part, path, writer.frames, lossy=kind.subtype in LOSSY)
+
+
+def _sound_file(file: str | io.BytesIO, kind: AudioFormat, path: Path) -> Any:
+    """An empty sound file; `path` is its name in messages."""
+    try:
+        return soundfile.SoundFile(
+            file, "w", samplerate=kind.sample_rate_hz, channels=kind.channels,
+            format=kind.container, subtype=kind.subtype,
+        )  # fmt: skip
+    except soundfile.LibsndfileError as error:
+        raise OutputError(
+            f"{path}: {kind.container}/{kind.subtype} cannot hold {kind.channels} channels at "
+            f"{kind.sample_rate_hz} Hz ({error.error_string.strip()}). Write WAV or FLAC instead."
+        ) from None
 
 
 def _check_whole(part: Path, path: Path, expected_frames: int, *, lossy: bool) -> None:
