@@ -9,6 +9,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,6 +268,22 @@ def test_the_floor_of_a_quiet_recording_is_nobody_speaking_however_active_the_mo
     assert not activity[130:].any()
 
 
+@pytest.mark.parametrize("not_a_voice", [None, "me.wav", np.zeros(16, np.float32)], ids=["None", "path", "vector"])
+def test_what_is_no_voiceprint_is_refused_with_a_way_to_one(not_a_voice: Any) -> None:
+    message = (
+        rf"whose voice\? Got a {type(not_a_voice).__name__}, expected a Voiceprint\. Make one with extractor\.enroll"
+    )
+    with pytest.raises(ConfigError, match=message):
+        stand_in().extract(noise(8000), not_a_voice, sample_rate_hz=8000)
+
+
+def test_results_fit_on_a_line_when_they_are_printed() -> None:
+    extractor = stand_in()
+    extraction = extractor.extract(noise(8000), voice(extractor), sample_rate_hz=8000)
+    assert len(repr(extraction)) < 300
+    assert len(repr(voice(extractor))) < 200
+
+
 # Files
 
 
@@ -286,6 +303,13 @@ def test_a_file_gives_what_an_array_gives(tmp_path: Path) -> None:
     assert (report.duration_s, report.channels, report.sample_rate_hz) == (1.0, 2, 44100)
     assert report.band_hz == 4000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.wav", "rest.wav"]
+
+
+def test_an_array_is_extracted_to_a_file_too(tmp_path: Path) -> None:
+    extractor = stand_in()
+    report = extractor.extract_file(noise(44100), tmp_path / "out.wav", voice(extractor), sample_rate_hz=44100)
+    assert (report.duration_s, report.channels) == (1.0, 1)
+    assert soundfile.info(tmp_path / "out.wav").frames == 44100
 
 
 def test_bytes_and_files_are_extracted_too() -> None:

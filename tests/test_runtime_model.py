@@ -31,6 +31,7 @@ def test_names_and_paths_are_found(bundled: Path, tiny_model_path: Path) -> None
     assert find_model("default") == bundled / f"{registry.ALIASES['default']}.twase"
     assert find_model(tiny_model_path) == tiny_model_path
     assert find_model(str(tiny_model_path)) == tiny_model_path
+    assert find_model(Path("causal")) == bundled / "causal.twase"
     assert open_model("small", runtime="reference").config == TINY
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..audio import AudioReader, Source, mono_at, open_audio, part_blocks
+from ..audio import AudioReader, Source, is_array, mono_at, open_audio, part_blocks
 from ..data.activity import prepare_enrollment, trim_to_active
 from ..errors import AudioError
 from .model import PackedModel
@@ -43,7 +43,7 @@ def enroll(
         raise AudioError("no enrollment was given, expected at least one recording of the speaker. Pass one.")
     samples = []
     for source in audio:
-        rate_hz = sample_rate_hz if isinstance(source, np.ndarray) else None
+        rate_hz = sample_rate_hz if is_array(source) else None
         with open_audio(source, sample_rate_hz=rate_hz) as reader:
             samples.append(_sample(model, reader, start_s, stop_s))
     weights = np.array([sample.active_s for sample in samples])
@@ -61,7 +61,7 @@ def enroll(
 def quality_notes(voiceprint: Voiceprint) -> list[str]:
     """What could be better about the enrollment, in words; empty if nothing."""
     notes = []
-    if voiceprint.active_s < LITTLE_SPEECH_S:
+    if round(voiceprint.active_s, 1) < LITTLE_SPEECH_S:
         notes.append(
             f"only {voiceprint.active_s:.1f} s of speech; {LITTLE_SPEECH_S:g} s and more tell voices apart better"
         )

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..audio import AudioReader, Source, open_audio
+from ..audio import AudioReader, Source, is_array, open_audio
 from ..errors import AudioError, ConfigError
 from .enrollment import enroll
 from .model import PackedModel
@@ -38,10 +38,10 @@ LISTENING_SHARE, SEPARATING_SHARE, WRITING_SHARE = 0.05, 0.85, 0.1  # of the pro
 class Extraction:
     """One voice out of a recording."""
 
-    estimate: np.ndarray  # the target. float32 [T], or [T, C] like the mixture
-    residual: np.ndarray  # mixture - estimate: everybody else
+    estimate: np.ndarray = field(repr=False)  # the target. float32 [T], or [T, C] like the mixture
+    residual: np.ndarray = field(repr=False)  # mixture - estimate: everybody else
     sample_rate_hz: int
-    activity: np.ndarray  # 0..1, is the target speaking. float32 [cells]
+    activity: np.ndarray = field(repr=False)  # 0..1, is the target speaking. float32 [cells]
     activity_hop_s: float
     presence: bool  # is the target there at all
     confidence: float | None  # cosine of the estimate's voiceprint with the enrolled one; None: too little speech
@@ -64,7 +64,7 @@ class ExtractionReport:
     muted: bool  # the target was absent and `absent` was "mute"
     attenuation_db: float  # how much quieter than in the mixture, only to avoid clipping
     residual_attenuation_db: float
-    activity: np.ndarray  # 0..1. float32 [cells]
+    activity: np.ndarray = field(repr=False)  # 0..1. float32 [cells]
     activity_hop_s: float
 
 
@@ -112,7 +112,7 @@ class Extractor:
         keep_highband: bool = False,
     ) -> Extraction:
         """The voice of `voiceprint` in `mixture`, in memory. Shape: [T] or [T, C] -> the same."""
-        flat = mixture.ndim == 1 if isinstance(mixture, np.ndarray) else None
+        flat = np.ndim(mixture) == 1 if is_array(mixture) else None  # type: ignore[arg-type]
         with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
             heard, separated = self._separate(reader, voiceprint, None, stack, _nobody)
             evidence = self._gather(heard, separated, voiceprint)
@@ -137,6 +137,7 @@ class Extractor:
         path_out: str | Path,
         voiceprint: Voiceprint,
         *,
+        sample_rate_hz: int | None = None,
         residual: str | Path | None = None,
         absent: str = "pass",
         force: bool = False,
@@ -146,6 +147,7 @@ class Extractor:
         """The voice of `voiceprint` in a recording of any length, written to a file, in constant memory.
 
         Args:
+            sample_rate_hz: rate of an array; files know theirs.
             residual: where to write everything else (mixture - estimate).
             absent: what to do if the target is not there: "pass" writes the estimate all the same, "mute" writes
                 silence, "fail" writes nothing and raises.
@@ -160,7 +162,7 @@ class Extractor:
             raise ConfigError(f"absent = {absent!r}: expected one of {', '.join(ABSENT)}.")
         progress = progress or _nobody
         paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
-        with ExitStack() as stack, open_audio(path_in) as reader:
+        with ExitStack() as stack, open_audio(path_in, sample_rate_hz=sample_rate_hz) as reader:
             outputs = planned_outputs(reader, paths, force=force)
             heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress)
             evidence = self._gather(heard, separated, voiceprint)
@@ -198,6 +200,11 @@ class Extractor:
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress
     ) -> tuple[Heard, Separated]:
         """The first two passes; their spools are closed with `stack`."""
+        if not isinstance(voiceprint, Voiceprint):
+            raise ConfigError(
+                f"whose voice? Got a {type(voiceprint).__name__}, expected a Voiceprint. Make one with "
+                "extractor.enroll(recording), or read one with Voiceprint.load(path)."
+            )
         vector = voiceprint.vector_for(self.model)
         heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(LISTENING_SHARE * done))
         stack.callback(heard.mixture.close)

@@ -92,7 +92,7 @@ def gather(
     for spool in (estimate, mixture):
         vector = _voiceprint_of(model, spool, ranges)
         cosines.append(None if vector is None else cosine(vector, voiceprint))
-    active_s = np.count_nonzero(active) * cell_samples / model.config.sample_rate_hz
+    active_s = float(np.count_nonzero(active)) * cell_samples / model.config.sample_rate_hz
     return Evidence(active_s, level_db, *cosines)
 
 

@@ -24,12 +24,12 @@ def find_model(name_or_path: str | Path) -> Path:
     Raises:
         ConfigError: neither; the message lists the names, the closest one first.
     """
-    text = str(name_or_path)
-    if isinstance(name_or_path, str) and Path(text).name == text:
-        bundled = MODELS / f"{ALIASES.get(text, text)}{SUFFIX}"
-        if bundled.is_file():
-            return bundled
-    path = Path(text)
+    text, path = str(name_or_path), Path(name_or_path)
+    if isinstance(name_or_path, Path) and path.is_file():
+        return path
+    bundled = MODELS / f"{ALIASES.get(text, text)}{SUFFIX}"
+    if path.name == text and bundled.is_file():
+        return bundled
     if path.is_file():
         return path
     if path.is_dir():

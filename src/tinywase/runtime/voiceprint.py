@@ -14,7 +14,7 @@ import json
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -48,7 +48,7 @@ class Voiceprint:
         FormatError: values that no enrollment gives.
     """
 
-    vector: NDArray[np.float32]  # [D]
+    vector: NDArray[np.float32] = field(repr=False)  # [D]
     model: str  # name of the configuration, for people
     fingerprint: str  # of the voiceprint encoder
     active_s: float  # seconds of speech it was made from
