@@ -54,9 +54,10 @@ constexpr bool wants_sums(Epilogue kind) {
 
 constexpr int kMostRows = kRows > kIntRows ? kRows : kIntRows;
 
-// Rows x kPanel sums: accumulated in registers step k by step k, then put into `out` [Rows, kPanel].
+// Rows x kPanel sums: accumulated in registers step k by step k, then put into `out` [Rows, kPanel]. Not inlined, so that all
+// registers are free for it.
 template <int Rows>
-void multiply(const GemmF32 &g, const float *input, const float *panel, float *out) {
+[[gnu::noinline]] void multiply(const GemmF32 &g, const float *input, const float *panel, float *out) {
   F32 acc[Rows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++)
@@ -294,15 +295,15 @@ void depthwise_int8(const DepthwiseInt8 &d) {
     d.kept ? depthwise_group<0, true>(d) : depthwise_group<0, false>(d);
 }
 
-// n of 32 channels of `Rows` rows, given to `take(row, c, vectors)`.
+// n of kCodes channels of `Rows` rows, given to `take(row, c, vectors)`.
 template <int Rows, bool kept, class Take>
 inline void normalize_group(const NormRows &n, int first, Take take) {
-  constexpr int vectors = kLane / F32::width;
+  constexpr int vectors = kCodes / F32::width;
   F32 row_gain[Rows], row_shift[Rows];
 #pragma GCC unroll 4
   for (int r = 0; r < Rows; r++) row_gain[r] = set(n.row_gain[first + r]), row_shift[r] = set(n.row_shift[first + r]);
   const F32 slope = set(n.kept.slope);
-  for (int c = 0; c < n.channels; c += kLane) {
+  for (int c = 0; c < n.channels; c += kCodes) {
     F32 gain[vectors], bias[vectors], scale[vectors], sum_bias[vectors];
 #pragma GCC unroll 16
     for (int j = 0; j < vectors; j++) {
@@ -330,16 +331,16 @@ inline void normalize_group(const NormRows &n, int first, Take take) {
 template <bool kept, class Take>
 inline void each_group(const NormRows &n, Take take) {
   int row = 0;
-  for (; row + kGroup <= n.rows; row += kGroup) normalize_group<kGroup, kept>(n, row, take);
+  for (; row + kNormGroup <= n.rows; row += kNormGroup) normalize_group<kNormGroup, kept>(n, row, take);
   for (; row < n.rows; row++) normalize_group<1, kept>(n, row, take);
 }
 
-using Channels = F32[kLane / F32::width];
+using Channels = F32[kCodes / F32::width];
 
 void normalize_rows(const NormRows &n, float *const *out) {
   each_group<false>(n, [out](int row, int c, const Channels &v) {
 #pragma GCC unroll 16
-    for (int j = 0; j < kLane / F32::width; j++) store(out[row] + c + j * F32::width, v[j]);
+    for (int j = 0; j < kCodes / F32::width; j++) store(out[row] + c + j * F32::width, v[j]);
   });
 }
 
@@ -348,7 +349,7 @@ void quantize_rows(const NormRows &n, int top, uint8_t *const *out) {
   const auto take = [out, limit](int row, int c, Channels &v) {
     // The limits are integers, so clipping before rounding is the same. A NaN stays one.
 #pragma GCC unroll 16
-    for (int j = 0; j < kLane / F32::width; j++) v[j] = min(limit, v[j]);
+    for (int j = 0; j < kCodes / F32::width; j++) v[j] = min(limit, v[j]);
     store_codes(v, out[row] + c);
   };
   n.kept.sums ? each_group<true>(n, take) : each_group<false>(n, take);

@@ -11,7 +11,7 @@ namespace tinywase {
 namespace avx2 {
 
 // 6 x 16 float accumulators, two weights and one input fill the 16 registers.
-constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kGroup = 2, kCodeOffset = 0;
+constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kGroup = 2, kNormGroup = 1, kCodes = kLane, kCodeOffset = 0;
 
 struct F32 {
   static constexpr int width = 8;
@@ -53,7 +53,7 @@ inline float sum(F32 a) {
 
 // 32 floats up to 255 -> the nearest bytes, even ones in the middle; below 0 and NaN become 0, because conversion makes them
 // negative and packing saturates. The packs work within halves: their result is in the order 0 4 1 5 2 6 3 7 of four bytes each.
-inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
+inline void store_codes(const F32 (&v)[kCodes / F32::width], uint8_t *out) {
   const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(v[0].v), _mm256_cvtps_epi32(v[1].v));
   const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(v[2].v), _mm256_cvtps_epi32(v[3].v));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -103,7 +103,13 @@ inline __m256i load_weights(const int8_t *p) { return _mm256_load_si256(reinterp
 // and spill some of them, which costs more than half of the speed.
 inline void multiply_add(__m256i &acc, __m256i codes, __m256i weights) {
   __m256i products;
-  __asm__ volatile("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
+  __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
+}
+
+// The same for 16-bit factors and 32-bit sums.
+inline void multiply_add_wide(__m256i &acc, __m256i codes, __m256i weights) {
+  __m256i products;
+  __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
 }
 
 // Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
@@ -111,10 +117,12 @@ inline int64_t multiply_adds(int64_t steps) {
   __m256i acc[12];
 #pragma GCC unroll 12
   for (int i = 0; i < 12; i++) acc[i] = _mm256_set1_epi16(static_cast<int16_t>(i));
-  const __m256i codes = _mm256_set1_epi8(3), weights = _mm256_set1_epi8(1);
-  for (int64_t step = 0; step < steps; step++)
+  __m256i codes = _mm256_set1_epi8(3), weights = _mm256_set1_epi8(1);
+  for (int64_t step = 0; step < steps; step++) {
+    __asm__ volatile("" : "+x"(codes), "+x"(weights));  // so that every step is done
 #pragma GCC unroll 12
     for (int i = 0; i < 12; i++) multiply_add(acc[i], codes, weights);
+  }
 #pragma GCC unroll 12
   for (int i = 0; i < 12; i++) __asm__ volatile("" : : "x"(acc[i]));
   return steps * 12 * 32;
@@ -123,7 +131,7 @@ inline int64_t multiply_adds(int64_t steps) {
 // maddubs gives two 16-bit sums of two products per column; `flush` of them add up in 16 bits without overflow, then they are
 // widened to 32. With 3-bit weights that is every 21 steps, which is what makes this path fast.
 template <int Rows>
-inline void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
+[[gnu::noinline]] void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
   const __m256i ones = _mm256_set1_epi16(1);
   for (int k = 0; k < g.depth;) {
     const int end = k + 4 * g.flush < g.depth ? k + 4 * g.flush : g.depth;
@@ -165,7 +173,7 @@ inline void wide_rows(const GemmInt8 &g, const uint8_t *input, const int8_t *pan
     for (int part = 0; part < 4; part++) {
       const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(panel + 16 * part)));
 #pragma GCC unroll 8
-      for (int r = 0; r < Rows; r++) acc[r][part] = _mm256_add_epi32(acc[r][part], _mm256_madd_epi16(codes[r], w));
+      for (int r = 0; r < Rows; r++) multiply_add_wide(acc[r][part], codes[r], w);
     }
   }
   const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);  // horizontal adds work within halves
@@ -180,14 +188,14 @@ inline void wide_rows(const GemmInt8 &g, const uint8_t *input, const int8_t *pan
 }
 
 template <int Rows>
-inline void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
+[[gnu::noinline]] void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
   for (int r = 0; r + 1 < Rows; r += 2) wide_rows<2>(g, input + r * g.input_stride, panel, out + r * kPanel);
   if (Rows % 2) wide_rows<1>(g, input + (Rows - 1) * g.input_stride, panel, out + (Rows - 1) * kPanel);
 }
 
 template <int Rows>
-void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
-                     int32_t *out) {
+[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
+                               int32_t *out) {
   for (int r = 0; r < Rows; r++) __builtin_memcpy(out + r * kPanel, start, kPanel * sizeof *start);
   g.flush ? narrow_tile<Rows>(g, input, panel, out) : wide_tile<Rows>(g, input, panel, out);
 }

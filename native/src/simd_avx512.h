@@ -11,7 +11,7 @@ namespace tinywase {
 namespace avx512 {
 
 // 12 x 32 accumulators fill 24 of the 32 registers.
-constexpr int kPanel = 32, kRows = 12, kIntRows = 12, kGroup = 4, kCodeOffset = 0;
+constexpr int kPanel = 32, kRows = 12, kIntRows = 12, kGroup = 4, kNormGroup = 4, kCodes = kLane, kCodeOffset = 0;
 
 struct F32 {
   static constexpr int width = 16;
@@ -55,7 +55,7 @@ inline float sum(F32 a) {
 
 // 32 floats up to 255 -> the nearest bytes, even ones in the middle; below 0 and NaN become 0, because conversion makes them
 // negative and packing saturates. The packs work within quarters: their result is in the order 0 4 2 6 1 5 3 7 of four bytes each.
-inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
+inline void store_codes(const F32 (&v)[kCodes / F32::width], uint8_t *out) {
   const __m512i words = _mm512_packs_epi32(_mm512_cvtps_epi32(v[0].v), _mm512_cvtps_epi32(v[1].v));
   const __m256i bytes = _mm256_packus_epi16(_mm512_castsi512_si256(words), _mm512_extracti64x4_epi64(words, 1));
   const __m256i order = _mm256_setr_epi32(0, 4, 2, 6, 1, 5, 3, 7);
@@ -108,7 +108,7 @@ inline int64_t multiply_adds(int64_t steps) {
 }
 
 template <int Rows>
-void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
+[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
   __m512i acc[Rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++) {

@@ -11,8 +11,8 @@
 namespace tinywase {
 namespace neon {
 
-// 6 x 16 accumulators are 24 of the 32 registers, four weights and one input five more.
-constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kGroup = 4, kCodeOffset = 128;
+// 5 x 16 accumulators are 20 of the 32 registers, four weights and the inputs the rest: with six rows GCC 12 spills.
+constexpr int kPanel = 16, kRows = 5, kIntRows = 5, kGroup = 4, kNormGroup = 2, kCodes = 16, kCodeOffset = 128;
 
 struct F32 {
   static constexpr int width = 4;
@@ -45,14 +45,12 @@ inline I32 load_16(const int16_t *p) { return {vmovl_s16(vld1_s16(p))}; }
 inline void store_16(int16_t *p, I32 a) { vst1_s16(p, vmovn_s32(a.v)); }
 inline float sum(F32 a) { return vaddvq_f32(a.v); }
 
-// 32 floats up to 255 -> the nearest bytes, even ones in the middle, minus 128; below 0 and NaN count as 0.
-inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
-  for (int j = 0; j < kLane / F32::width; j += 4) {
-    uint16x4_t four[4];
-    for (int i = 0; i < 4; i++) four[i] = vqmovun_s32(vcvtnq_s32_f32(v[j + i].v));
-    const uint8x8_t low = vqmovn_u16(vcombine_u16(four[0], four[1])), high = vqmovn_u16(vcombine_u16(four[2], four[3]));
-    vst1q_u8(out + j * F32::width, veorq_u8(vcombine_u8(low, high), vdupq_n_u8(128)));
-  }
+// 16 floats up to 255 -> the nearest bytes, even ones in the middle, minus 128; below 0 and NaN count as 0.
+inline void store_codes(const F32 (&v)[kCodes / F32::width], uint8_t *out) {
+  uint16x4_t four[4];
+  for (int i = 0; i < 4; i++) four[i] = vqmovun_s32(vcvtnq_s32_f32(v[i].v));
+  const uint8x8_t low = vqmovn_u16(vcombine_u16(four[0], four[1])), high = vqmovn_u16(vcombine_u16(four[2], four[3]));
+  vst1q_u8(out, veorq_u8(vcombine_u8(low, high), vdupq_n_u8(128)));
 }
 
 // start + the sums over taps of four channels.
@@ -92,7 +90,7 @@ inline int64_t multiply_adds(int64_t steps) {
 }
 
 template <int Rows>
-void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
+[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
   int32x4_t acc[Rows][4];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++)

@@ -9,7 +9,7 @@
 namespace tinywase {
 namespace scalar {
 
-constexpr int kPanel = 16, kRows = 2, kIntRows = 2, kGroup = 1, kCodeOffset = 0;
+constexpr int kPanel = 16, kRows = 2, kIntRows = 2, kGroup = 1, kNormGroup = 1, kCodes = kLane, kCodeOffset = 0;
 
 struct F32 {
   static constexpr int width = 8;
@@ -63,8 +63,8 @@ inline float sum(F32 a) {
 }
 
 // 32 floats up to 255 -> the nearest bytes, even ones in the middle; below 0 and NaN become 0.
-inline void store_codes(const F32 (&v)[kLane / F32::width], uint8_t *out) {
-  for (int i = 0; i < kLane; i++) {
+inline void store_codes(const F32 (&v)[kCodes / F32::width], uint8_t *out) {
+  for (int i = 0; i < kCodes; i++) {
     const float x = v[i / F32::width].v[i % F32::width];
     out[i] = x > 0 ? static_cast<uint8_t>(std::nearbyint(x)) : uint8_t{0};
   }
@@ -100,7 +100,7 @@ inline int64_t multiply_adds(int64_t steps) {
 }
 
 template <int Rows>
-void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
+[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
   for (int r = 0; r < Rows; r++)
     for (int j = 0; j < kPanel; j++) out[r * kPanel + j] = start[j];
   for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4)

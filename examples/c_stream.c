@@ -1,0 +1,37 @@
+/* Follow one voice live: raw float32 samples from standard input to standard output, 8 ms at a time, with a causal model.
+ *
+ *   cc -std=c99 examples/c_stream.c -Inative/include build/native/libtinywase_core.a -lstdc++ -lm -lpthread -o c_stream
+ *   ./c_stream causal.twase voice.f32 < mixture.f32 > estimate.f32
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <tinywase.h>
+
+int main(int argc, char **argv) {
+  static float voice[1 << 20];
+  tw_info info;
+  size_t count, written;
+  if (argc != 3) return fprintf(stderr, "c_stream MODEL VOICE < MIXTURE > ESTIMATE\n"), 2;
+  tw_model *model = tw_model_open(argv[1]);
+  FILE *file = fopen(argv[2], "rb");
+  if (!model || !file || tw_model_info(model, &info) != TW_OK) return fprintf(stderr, "%s\n", tw_last_error()), 1;
+  count = fread(voice, sizeof(float), sizeof voice / sizeof(float), file);
+  fclose(file);
+  const size_t chunk_samples = (size_t)info.sample_rate_hz / 125;
+  const size_t capacity = chunk_samples + 2 * (size_t)info.hop_samples + (size_t)(info.latency_samples > 0 ? info.latency_samples : 0);
+  float *voiceprint = malloc((size_t)info.voiceprint_count * sizeof(float));
+  float *chunk = malloc(chunk_samples * sizeof(float)), *out = malloc(capacity * sizeof(float));
+  if (!voiceprint || !chunk || !out) return 1;
+  tw_stream *stream = tw_enroll(model, voice, count, voiceprint) == TW_OK ? tw_stream_create(model, voiceprint) : NULL;
+  if (!stream) return fprintf(stderr, "%s\n", tw_last_error()), 1;
+  while ((count = fread(chunk, sizeof(float), chunk_samples, stdin)) > 0) {
+    if (tw_stream_process(stream, chunk, count, out, capacity, &written) != TW_OK) return fprintf(stderr, "%s\n", tw_last_error()), 1;
+    fwrite(out, sizeof(float), written, stdout);
+  }
+  if (tw_stream_flush(stream, out, capacity, &written) != TW_OK) return fprintf(stderr, "%s\n", tw_last_error()), 1;
+  fwrite(out, sizeof(float), written, stdout);
+  tw_stream_destroy(stream);
+  tw_model_close(model);
+  free(voiceprint), free(chunk), free(out);
+  return 0;
+}

@@ -1,0 +1,94 @@
+// The C interface as a C program meets it: wrong arguments are refused in words, and threads share a model.
+//   test_api CAUSAL.twase OFFLINE.twase
+#include <tinywase.h>
+
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+
+namespace {
+
+using Samples = std::vector<float>;
+
+Samples noise(size_t count, unsigned seed) {
+  Samples samples(count);
+  for (float &sample : samples) {
+    seed = seed * 1664525u + 1013904223u;
+    sample = 0.1f * (static_cast<float>(seed >> 8) / 8388608.0f - 1);
+  }
+  return samples;
+}
+
+void check_refused(tw_status got, tw_status expected, const char *words) {
+  CHECK(got == expected, "status %d, expected %d", got, expected);
+  CHECK(std::strstr(tw_last_error(), words), "'%s' does not say '%s'", tw_last_error(), words);
+}
+
+void test_refusals(const tw_model *causal, const tw_model *offline, const Samples &voiceprint) {
+  float buffer[64] = {};
+  size_t written = 99;
+  CHECK(!tw_model_open("/nowhere/none.twase"), "opened a file that is not there");
+  CHECK(std::strstr(tw_last_error(), "cannot read model '/nowhere/none.twase'"), "%s", tw_last_error());
+  CHECK(!tw_model_open(nullptr), "opened null");
+  check_refused(tw_model_info(nullptr, nullptr), TW_ERROR_ARGUMENT, "null pointer");
+  check_refused(tw_enroll(causal, buffer, 0, buffer), TW_ERROR_ARGUMENT, "0 samples");
+  check_refused(tw_extract(causal, buffer, 10, voiceprint.data(), buffer, buffer, 1), TW_ERROR_ARGUMENT, "room for 1 values");
+  CHECK(!tw_stream_create(offline, voiceprint.data()), "an offline model streams");
+  CHECK(std::strstr(tw_last_error(), "needs the whole recording"), "%s", tw_last_error());
+  tw_stream *stream = tw_stream_create(causal, voiceprint.data());
+  check_refused(tw_stream_process(stream, buffer, 64, buffer, 64, &written), TW_ERROR_ARGUMENT, "room for 64 values");
+  CHECK(written == 0, "wrote %zu", written);
+  CHECK(tw_stream_process(stream, buffer, 0, buffer, 64, &written) == TW_OK, "an empty chunk: %s", tw_last_error());
+  CHECK(tw_stream_flush(stream, buffer, 64, &written) == TW_OK, "%s", tw_last_error());
+  check_refused(tw_stream_flush(stream, buffer, 64, &written), TW_ERROR_ARGUMENT, "flushed before");
+  tw_stream_destroy(stream);
+  tw_stream_destroy(nullptr);
+  tw_model_close(nullptr);
+}
+
+Samples streamed(const tw_model *model, const Samples &mixture, const Samples &voiceprint, size_t chunk) {
+  Samples out(mixture.size() + 4096);
+  size_t total = 0, written = 0;
+  tw_stream *stream = tw_stream_create(model, voiceprint.data());
+  for (size_t at = 0; at < mixture.size(); at += chunk) {
+    const size_t count = chunk < mixture.size() - at ? chunk : mixture.size() - at;
+    CHECK(tw_stream_process(stream, mixture.data() + at, count, out.data() + total, out.size() - total, &written) == TW_OK, "%s", tw_last_error());
+    total += written;
+  }
+  CHECK(tw_stream_flush(stream, out.data() + total, out.size() - total, &written) == TW_OK, "%s", tw_last_error());
+  tw_stream_destroy(stream);
+  out.resize(total + written);
+  return out;
+}
+
+void test_threads(const tw_model *causal, const tw_model *offline, const Samples &voiceprint) {
+  std::vector<std::thread> threads;
+  for (unsigned seed = 0; seed < 4; seed++)
+    threads.emplace_back([=, &voiceprint] {
+      const Samples mixture = noise(1500 + 100 * seed, seed);
+      Samples whole(mixture.size()), other(mixture.size()), vector(voiceprint.size());
+      CHECK(tw_extract(causal, mixture.data(), mixture.size(), voiceprint.data(), whole.data(), nullptr, 0) == TW_OK, "%s", tw_last_error());
+      CHECK(streamed(causal, mixture, voiceprint, 50 + seed) == whole, "thread %u: a stream differs", seed);
+      CHECK(tw_extract(offline, mixture.data(), mixture.size(), voiceprint.data(), other.data(), nullptr, 0) == TW_OK, "%s", tw_last_error());
+      CHECK(tw_enroll(causal, mixture.data(), mixture.size(), vector.data()) == TW_OK, "%s", tw_last_error());
+    });
+  for (std::thread &thread : threads) thread.join();
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  if (argc != 3) return std::printf("test_api CAUSAL.twase OFFLINE.twase\n"), 2;
+  tw_model *causal = tw_model_open(argv[1]), *offline = tw_model_open(argv[2]);
+  tw_info info;
+  if (!causal || !offline || tw_model_info(causal, &info) != TW_OK) return std::printf("%s\n", tw_last_error()), 1;
+  const Samples voiceprint(static_cast<size_t>(info.voiceprint_count), 0.5f);
+  test_refusals(causal, offline, voiceprint);
+  test_threads(causal, offline, voiceprint);
+  tw_model_close(causal);
+  tw_model_close(offline);
+  std::printf("%s\n", failures ? "FAILED" : "passed");
+  return failures != 0;
+}

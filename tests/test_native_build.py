@@ -1,0 +1,168 @@
+"""The native part outside Python: its own tests, sanitizers, C examples, other processors, hot loops without spills.
+
+Everything is compiled here, so nothing depends on what is installed; tools that are missing make a test skip. A longer
+fuzz: TINYWASE_FUZZ_S=600 pytest tests/test_native_build.py -k sanitizers
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from native_models import noise
+
+from tinywase.format import read_model
+from tinywase.runtime.reference import ReferenceModel
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+GOLDEN = REPOSITORY / "tests" / "golden"
+MODELS = [str(GOLDEN / f"{name}.twase") for name in ("causal", "offline")]
+FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
+CROSS = "aarch64-linux-gnu-"
+# The build's own cmake lies beside the interpreter, which need not be activated.
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+ON_X86 = platform.machine() in ("x86_64", "AMD64")
+pytestmark = pytest.mark.slow
+
+
+def needs(*programs: str) -> None:
+    missing = [program for program in programs if shutil.which(program, path=PATH) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def run(*command: str | Path, **options: str) -> str:
+    environment = dict(os.environ) | {"PATH": PATH} | options
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def built(folder: Path, *targets: str, **options: str) -> Path:
+    """Configure and compile the native part alone."""
+    needs("cmake", "c++")
+    definitions = [f"-D{name}={value}" for name, value in options.items()]
+    run("cmake", "-S", REPOSITORY, "-B", folder, *definitions)
+    run("cmake", "--build", folder, "--parallel", str(len(os.sched_getaffinity(0))), "--target", *targets)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("plain"), "test_kernels", "test_api")
+
+
+@pytest.fixture(scope="module")
+def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled for Armv8.2, wherever this runs."""
+    needs(f"{CROSS}g++")
+    return built(
+        tmp_path_factory.mktemp("arm"),
+        *("test_kernels", "test_api"),
+        CMAKE_SYSTEM_NAME="Linux",
+        CMAKE_SYSTEM_PROCESSOR="aarch64",
+        CMAKE_CXX_COMPILER=f"{CROSS}g++",
+        CMAKE_EXE_LINKER_FLAGS="-static",
+    )
+
+
+def test_every_kernel_equals_its_formula(plain: Path) -> None:
+    assert "scalar: passed" in run(plain / "test_kernels")
+
+
+def test_the_c_interface_refuses_in_words_and_serves_threads(plain: Path) -> None:
+    run(plain / "test_api", *MODELS)
+
+
+def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:
+    targets = ("test_kernels", "test_api", "fuzz")
+    folder = built(tmp_path, *targets, TINYWASE_SANITIZE="address,undefined", CMAKE_BUILD_TYPE="Debug")
+    options = {"ASAN_OPTIONS": "allocator_may_return_null=1:max_allocation_size_mb=2000"}
+    run(folder / "test_api", *MODELS, **options)
+    run(folder / "test_kernels", **options)
+    print(run(folder / "fuzz", FUZZ_S, *MODELS, **options))
+
+
+def test_the_thread_sanitizer_finds_nothing(tmp_path: Path) -> None:
+    folder = built(tmp_path, "test_api", TINYWASE_SANITIZE="thread", CMAKE_BUILD_TYPE="Debug")
+    run(folder / "test_api", *MODELS, TSAN_OPTIONS="halt_on_error=1")
+
+
+@pytest.mark.parametrize("example", ["c_api", "c_stream"])
+def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
+    needs("cc")
+    program, model_file = tmp_path / example, read_model(MODELS[0])
+    run(
+        *("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", REPOSITORY / "examples" / f"{example}.c"),
+        *(f"-I{REPOSITORY / 'native' / 'include'}", plain / "libtinywase_core.a"),
+        *("-lstdc++", "-lm", "-lpthread", "-o", program),
+    )
+    voice, mixture = noise(3000, seed=1), noise(4001, seed=2)
+    voice.tofile(tmp_path / "voice.f32")
+    mixture.tofile(tmp_path / "mixture.f32")
+    if example == "c_api":
+        run(program, MODELS[0], tmp_path / "voice.f32", tmp_path / "mixture.f32", tmp_path / "estimate.f32")
+    else:
+        with (tmp_path / "mixture.f32").open("rb") as source, (tmp_path / "estimate.f32").open("wb") as sink:
+            subprocess.run([program, MODELS[0], tmp_path / "voice.f32"], stdin=source, stdout=sink, check=True)
+    reference = ReferenceModel(model_file)
+    expected = reference.extract(mixture, reference.enroll(voice))[0]
+    estimate = np.fromfile(tmp_path / "estimate.f32", np.float32)
+    assert estimate.shape == expected.shape
+    assert np.sum((estimate - expected) ** 2) < 1e-3 * np.sum(expected**2)
+
+
+def test_the_kernels_of_arm_run_under_emulation(arm: Path) -> None:
+    emulators = [name for name in ("qemu-aarch64", "qemu-aarch64-static") if shutil.which(name, path=PATH)]
+    if not emulators:
+        pytest.skip("not installed: qemu-aarch64")
+    assert "neon: passed" in run(emulators[0], "-cpu", "max", arm / "test_kernels")
+    run(emulators[0], "-cpu", "max", arm / "test_api", *MODELS)
+
+
+# Registers: a spilled accumulator costs more than half of a kernel's speed, and no test of results would notice.
+
+PRODUCTS = {
+    "avx2": r"vpmadd(ubsw|wd)|vfmadd\w+ps",
+    "avx512": r"vpdpbusd|vfmadd\w+ps",
+    "neon": r"(sdot|fmla)\s",
+}
+TILES = {"avx2": 6, "avx512": 12, "neon": 5}  # rows of the largest tile, and so loops that are expected of each product
+SPILL = re.compile(r"vmov\w+\s+%[xyz]mm\d+,[^ ]*\(%r[sb]p|st[pu]?r?\s+q\d+.*\[(sp|x29)")
+JUMP = re.compile(r"(?:j\w+|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+, #\d+,)\s+(?:0x)?([0-9a-f]+)")
+
+
+def hot_loops(listing: str, product: str) -> Iterator[str]:
+    """Innermost loops with at least eight products: the text from the target of a backward jump to the jump."""
+    for section in listing.split("Disassembly of section"):  # addresses begin again in each
+        lines = [match for line in section.splitlines() if (match := re.match(r"\s*([0-9a-f]+):\s+(.*)", line))]
+        places = {match[1]: i for i, match in enumerate(lines)}
+        for i, match in enumerate(lines):
+            jump = JUMP.match(match[2])
+            start = places.get(jump[1], i) if jump else i
+            body = [line[2] for line in lines[start:i]]
+            innermost = not any(JUMP.match(line) for line in body)
+            if innermost and sum(bool(re.search(product, line)) for line in body) >= 8:
+                yield "\n".join(body)
+
+
+@pytest.mark.parametrize("isa", sorted(PRODUCTS))
+def test_hot_loops_keep_their_sums_in_registers(isa: str, request: pytest.FixtureRequest) -> None:
+    if isa != "neon" and not ON_X86:
+        pytest.skip("a test of x86-64 code")
+    tool = "objdump" if isa != "neon" or not ON_X86 else f"{CROSS}objdump"
+    needs(tool)
+    folder: Path = request.getfixturevalue("arm" if isa == "neon" else "plain")
+    objects = sorted(folder.rglob(f"kernels_{isa}*.o*"))
+    loops = list(hot_loops(run(tool, "-d", "--no-show-raw-insn", objects[0]), PRODUCTS[isa]))
+    assert len(loops) >= TILES[isa], "the loops of the float and the integer tiles are found"
+    spilled = [loop for loop in loops if SPILL.search(loop)]
+    assert not spilled, f"{len(spilled)} of {len(loops)} loops store vectors to the stack:\n{spilled[0]}"
