@@ -57,6 +57,21 @@ def test_another_seed_gives_another_batch() -> None:
     assert not np.array_equal(one.mixture, other.mixture)
 
 
+def test_near_voices_are_about_as_high_as_the_target() -> None:
+    def distance(near: float) -> float:
+        source, rng = mixer(near=near), np.random.default_rng(3)
+        pairs = [source.draw(rng).voices[:2] for _ in range(200)]
+        heights = [[(150 + 60 * int(v.speaker[1:])) * v.speed for v in pair] for pair in pairs]
+        return float(np.mean(np.abs(np.diff(np.log2(heights)))))
+
+    assert distance(1.0) < 0.6 * distance(0.0)
+
+
+def test_an_absent_target_has_one_or_two_others_beside_it() -> None:
+    source, rng = mixer(absent=1.0), np.random.default_rng(4)
+    assert {len(source.draw(rng).voices) for _ in range(50)} == {2, 3}
+
+
 def test_pairs_share_their_mixture_and_swap_target_with_interference() -> None:
     batch = mixer().batch(4, np.random.default_rng(0))
     assert np.array_equal(batch.mixture[0], batch.mixture[1])

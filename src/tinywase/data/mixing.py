@@ -14,10 +14,13 @@ from ..errors import AudioError, ConfigError
 from . import augment
 from .activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
 from .bank import SpeechBank
+from .pitch import median_pitch_hz
 
 VOICE_RMS = 0.05
 PEAK = 0.99
 TRIES = 20
+PITCH_UTTERANCES = 5
+NEAR_CANDIDATES = 8
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class MixConfig:
     level_db: float = 0.0  # the whole mixture, uniform in [-level_db, level_db]
     from_start: float = 0.5  # chance that a segment begins where its utterance begins, so that there is an onset
     speeds: tuple[float, ...] = (0.82, 0.9, 1.0, 1.1, 1.22)  # each makes new voices of all speakers
+    near: float = 0.0  # chance that the other voice is chosen to be about as high as the target's: the hard case
     both_targets: bool = True  # a mixture serves twice, each of its voices being the target once
     single: float = 0.0  # chance of a lone target
     absent: float = 0.0  # chance of an enrollment of somebody else
@@ -47,7 +51,7 @@ class MixConfig:
                 f"mix.segment_s = {self.segment_s}, mix.enrollment_s = {self.enrollment_s}: "
                 "expected at least 0.1 and 0.5."
             )
-        for name in ("from_start", "single", "absent", "third", "pause", "equalizer", "band", "room", "noise"):
+        for name in ("from_start", "near", "single", "absent", "third", "pause", "equalizer", "band", "room", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"mix.{name} = {getattr(self, name)}: expected a chance between 0 and 1.")
         if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2:
@@ -106,7 +110,16 @@ class Mixer:
                 "expected at least 2: one recording to extract and another to enroll, and somebody else to mix with."
             )
         self._speakers = list(self.bank.by_speaker)
+        self._pitch_hz = self._measured_pitch() if self.config.near else {}
         self._class_of = {speaker: index for index, speaker in enumerate(self.bank.target_speakers)}
+
+    def _measured_pitch(self) -> dict[str, float]:
+        """How high every speaker is, by some of their recordings."""
+        found = {}
+        for speaker, own in self.bank.by_speaker.items():
+            audio = np.concatenate([self.bank.audio(index) for index in own[:PITCH_UTTERANCES]])
+            found[speaker] = median_pitch_hz(audio, self.bank.sample_rate_hz)
+        return found
 
     @property
     def speaker_classes(self) -> int:
@@ -128,12 +141,12 @@ class Mixer:
         absent = not single and rng.random() < config.absent
         if absent:  # as many strangers, or one less
             count += int(rng.integers(2))
-        voices = [self._draw_voice(rng, target, gain_db, enroll=True)]
+        voices = [self._draw_voice(rng, target, self._draw_speed(rng), gain_db, enroll=True)]
         while len(voices) < count:
-            speaker = self._speakers[rng.integers(len(self._speakers))]
+            speaker, speed = self._draw_other(rng, voices[0])
             if all(speaker != voice.speaker for voice in voices):
                 enroll = len(voices) == 1 and speaker in self._class_of
-                voices.append(self._draw_voice(rng, speaker, -gain_db, enroll=enroll))
+                voices.append(self._draw_voice(rng, speaker, speed, -gain_db, enroll=enroll))
         return MixRecipe(
             voices=tuple(voices),
             absent=absent,
@@ -143,14 +156,32 @@ class Mixer:
             seed=int(rng.integers(2**32)),
         )
 
-    def _draw_voice(self, rng: np.random.Generator, speaker: str, gain_db: float, *, enroll: bool) -> VoiceRecipe:
+    def _draw_speed(self, rng: np.random.Generator) -> float:
+        return self.config.speeds[rng.integers(len(self.config.speeds))]
+
+    def _draw_other(self, rng: np.random.Generator, target: VoiceRecipe) -> tuple[str, float]:
+        """Speaker and speed of a voice beside the target's: any, or the nearest in pitch of a few."""
+        near = self.config.near and rng.random() < self.config.near
+        drawn = [
+            (self._speakers[rng.integers(len(self._speakers))], self._draw_speed(rng))
+            for _ in range(NEAR_CANDIDATES if near else 1)
+        ]
+        if not near:
+            return drawn[0]
+        wanted_hz = self._pitch_hz[target.speaker] * target.speed
+        others = [voice for voice in drawn if voice[0] != target.speaker] or drawn
+        return min(others, key=lambda voice: abs(np.log(self._pitch_hz[voice[0]] * voice[1] / wanted_hz)))
+
+    def _draw_voice(
+        self, rng: np.random.Generator, speaker: str, speed: float, gain_db: float, *, enroll: bool
+    ) -> VoiceRecipe:
         own = self.bank.by_speaker[speaker]
         first = int(rng.integers(len(own)))
         other = (first + 1 + int(rng.integers(len(own) - 1))) % len(own) if enroll else None
         start, length = rng.random(), rng.uniform(0.1, 0.5)
         return VoiceRecipe(
             speaker=speaker,
-            speed=self.config.speeds[rng.integers(len(self.config.speeds))],
+            speed=speed,
             utterance=own[first],
             position=0.0 if rng.random() < self.config.from_start else rng.random(),
             enrollment=None if other is None else own[other],
@@ -256,7 +287,7 @@ class Mixer:
         classes: list[int] = []
         for _ in range(TRIES * count):
             speaker = self.bank.target_speakers[rng.integers(len(self.bank.target_speakers))]
-            voice = self._draw_voice(rng, speaker, 0.0, enroll=True)
+            voice = self._draw_voice(rng, speaker, self._draw_speed(rng), 0.0, enroll=True)
             try:
                 audio.append(self.enrollment(voice))
             except AudioError:
