@@ -11,7 +11,7 @@ RATE_HZ = 8000
 def voiced(pitch_hz: float, seconds: float = 1.0) -> np.ndarray:
     """Harmonics that fall off, as those of a voice."""
     time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    return sum(np.sin(2 * np.pi * k * pitch_hz * time_s) / k for k in range(1, 10)).astype(np.float32)
+    return np.sum([np.sin(2 * np.pi * k * pitch_hz * time_s) / k for k in range(1, 10)], axis=0).astype(np.float32)
 
 
 @pytest.mark.parametrize("pitch_hz", [80.0, 110.0, 180.0, 240.0, 380.0])
