@@ -165,7 +165,19 @@ def test_read_only_folder(desk: Path, extract: Extract) -> None:
         folder = Path("/proc")
         if not folder.is_dir():
             pytest.skip("no folder that refuses root")
-    refused(extract(desk / "good.wav", out=folder / "out.wav"), rf"'{folder}': a temporary file could not be written")
+    message = rf"'{folder}': a temporary file could not be written|'{folder}' may not be written to"
+    refused(extract(desk / "good.wav", out=folder / "out.wav"), message)
+
+
+def test_a_read_only_folder_of_labels_is_told_before_the_work(
+    desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk / "locked").mkdir()
+    monkeypatch.setattr("tinywase.files.os.access", lambda path, mode: Path(path).name != "locked")
+    refused(
+        extract(desk / "good.wav", "--labels", str(desk / "locked" / "who.rttm")),
+        r"folder '.*locked' may not be written to: put 'who\.rttm' elsewhere",
+    )
 
 
 def test_a_model_that_is_none(desk: Path, tinywase: Command) -> None:
@@ -212,7 +224,7 @@ def extract_apart(desk: Path, model: Path, code: str) -> Result:
 
 
 @pytest.mark.parametrize("place", [INTERRUPTED_WHILE_SEPARATING, INTERRUPTED_WHILE_WRITING], ids=["passes", "writing"])
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_interrupted_half_way(desk: Path, tiny_model_path: Path, place: str, name: str, code: int) -> None:
     result = extract_apart(desk, tiny_model_path, place.format(name=name))
     assert result.code == code

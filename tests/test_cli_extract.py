@@ -98,6 +98,23 @@ def test_folders_keep_their_structure_and_what_exists_is_skipped(desk: Path, ext
     assert (desk / "alone" / "june" / "b.flac").stat().st_mtime_ns == before
 
 
+def test_what_exists_in_part_is_told_not_skipped(desk: Path, extract: Extract) -> None:
+    assert extract(desk / "calls", "-o", desk / "alone").code == 0
+    more = extract(desk / "calls", "-o", desk / "alone", "--residual", desk / "rest")
+    assert more.code == 1
+    assert "a.wav' exists already" in more.err
+    assert "skipped" not in more.out
+
+
+def test_a_muted_voice_has_no_labels(desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinywase.runtime.presence.PresenceRule.present", lambda rule, evidence: False)
+    monkeypatch.setattr("tinywase.runtime.passes.audible_activity", lambda activity, power: np.ones_like(activity))
+    for absent, labelled in (("pass", True), ("mute", False)):
+        words = ("-o", desk / f"{absent}.wav", "--labels", desk / f"{absent}.rttm", "--absent", absent)
+        assert extract(desk / "meeting.wav", *words).code == 0
+        assert bool((desk / f"{absent}.rttm").read_text()) == labelled
+
+
 def test_globs_and_several_files_go_to_a_folder(desk: Path, extract: Extract) -> None:
     result = extract(f"{desk}/calls/**/*.flac", desk / "meeting.wav", "-o", desk / "alone", "--json")
     assert [Path(row["output"]).name for row in json.loads(result.out)] == ["b.flac", "meeting.wav"]
@@ -123,12 +140,18 @@ def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["calls", "-o", "out.wav"], "need a folder, got the file"),
+        (["calls", "-o", "out.wav"], "need a folder: --out got the file 'out.wav'"),
+        (["calls", "-o", "alone", "--residual", "rest.wav"], "--residual got the file 'rest.wav'"),
+        (["calls", "-o", "alone", "--labels", "who.rttm"], "--labels got the file 'who.rttm'"),
         (["calls", "-o", "calls"], "is the folder of the recordings"),
         (["calls/*.mp3", "-o", "alone"], "no recording matches"),
         (["meeting.wav", "-o", "meeting.wav", "--force"], "is the recording itself"),
         (["meeting.wav", "-o", "me.wav", "--force"], "is the recording itself"),
         (["meeting.wav", "calls/../meeting.wav", "-o", "alone"], "would both become"),
+        (
+            ["meeting.wav", "calls/meeting.flac", "-o", "alone", "--labels", "who"],
+            "would both become 'who/meeting.rttm'",
+        ),
         (["meeting.wav", "-o", "-", "--json"], "no --json"),
         (["meeting.wav", "-o", "out.wav", "--absent", "never"], "never"),
         (["meeting.wav"], "--out"),

@@ -74,14 +74,27 @@ def test_tables_go_to_stdout_and_to_files(list_path: Path, tmp_path: Path) -> No
     assert "table.md' exists already: nothing was evaluated" in again.stderr
 
 
+@pytest.mark.parametrize("option", ["--out", "--markdown"])
+def test_a_place_that_refuses_is_told_before_the_work(
+    list_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr("tinywase.evaluate.outputs.os.access", lambda path, mode: path != tmp_path)
+    done = run(
+        "mixture", "--list", list_path, "--root", list_path.parent / "speech", option, tmp_path / "new" / "table"
+    )
+    assert done.exit_code == 1
+    assert f"'{tmp_path}' may not be written to: nothing was evaluated" in done.stderr
+
+
 def test_a_remapped_list_needs_no_root(list_path: Path) -> None:
     text = list_path.read_text().replace("a.wav", "/far/away/a.wav").replace("b.wav", "/far/away/b.wav")
     list_path.write_text(text.replace("c.wav", "/far/away/c.wav"))
     done = run("mixture", "--list", list_path, "--remap", f"/far/away={list_path.parent / 'speech'}", "--json")
     assert done.exit_code == 0, done.output
-    wrong = run("mixture", "--list", list_path, "--remap", "nonsense")
-    assert wrong.exit_code == 2
-    assert "'nonsense': expected OLD=NEW" in " ".join(wrong.stderr.split())
+    for nonsense in ("nonsense", "=nothing"):
+        wrong = run("mixture", "--list", list_path, "--remap", nonsense)
+        assert wrong.exit_code == 2
+        assert f"'{nonsense}': expected OLD=NEW" in " ".join(wrong.stderr.split())
 
 
 def test_a_broken_trial_fails_the_run_after_the_others_are_done(list_path: Path) -> None:

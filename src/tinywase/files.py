@@ -15,7 +15,7 @@ def refuse_output(path: str | Path, *, force: bool = False) -> Path:
     """`path` as a Path, if a file may be made there; ask before long work.
 
     Raises:
-        OutputError: `path` is a folder, or exists and `force` is false, or its folder is missing.
+        OutputError: `path` is a folder, or exists and `force` is false, or its folder is missing or refuses.
     """
     path = Path(path)
     if path.is_dir():
@@ -24,6 +24,8 @@ def refuse_output(path: str | Path, *, force: bool = False) -> Path:
         raise OutputError(f"'{path}' exists already. Choose another name or allow replacing it (--force).")
     if not path.parent.is_dir():
         raise OutputError(f"folder '{path.parent}' does not exist: create it or put '{path.name}' elsewhere.")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"folder '{path.parent}' may not be written to: put '{path.name}' elsewhere.")
     return path
 
 

@@ -11,6 +11,7 @@ import typer
 
 from ..errors import DataError
 from .console import note, progress_bar, say
+from .list_options import remap_rules
 
 if TYPE_CHECKING:
     from ..data.trials import Trial
@@ -82,13 +83,7 @@ def _read(path: Path, root: Path | None, remap: list[str]) -> list[Trial]:
     """The trials of a list, its paths replaced as OLD=NEW says."""
     from ..data.lists import read_trials
 
-    for rule in remap:
-        if not rule.partition("=")[1]:
-            raise typer.BadParameter(
-                f"'{rule}': expected OLD=NEW, such as /home/them/WSJ=/data/wsj.", param_hint="--remap"
-            )
-    rules = [(old, new) for old, _, new in (rule.partition("=") for rule in remap)]
-    return read_trials(path, root=root, remap=rules)
+    return read_trials(path, root=root, remap=remap_rules(remap))
 
 
 def _run(names: list[str], trials: list[Trial], metrics: tuple[str, ...], jobs: int) -> Evaluation:

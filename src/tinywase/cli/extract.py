@@ -189,7 +189,8 @@ def _extract_one(
     )
     took_s = time.perf_counter() - began_s
     if job.labels is not None:
-        speech = segments(report.activity, report.activity_hop_s, threshold=extractor.rule.activity)
+        activity = 0 * report.activity if report.muted else report.activity  # labels of what was written
+        speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
         name = Path(job.mixture).stem if job.mixture != PIPE else "stdin"
         write_labels(job.labels, speech, recording=name, speaker=choices.speaker, force=choices.force)
     return _described(extractor, job, voiceprint, report, took_s)
@@ -240,7 +241,7 @@ def _extract_many(
     failed = 0
     with progress_bar("", quiet=quiet) as progress:
         for number, job in enumerate(jobs.jobs):
-            if job.output.exists() and not choices.force:
+            if not choices.force and all(path.exists() for path in job.outputs):
                 results.append({"mixture": job.mixture, "output": str(job.output), "skipped": "exists already"})
                 continue
 

@@ -51,8 +51,7 @@ def plan(
         jobs = [Job(mixtures[0], out, residual, labels)]
         many = False
     else:
-        if out.suffix.lower() in WRITABLE and not out.is_dir():
-            raise typer.BadParameter(f"{len(mixtures)} recordings or a folder need a folder, got the file '{out}'.")
+        _refuse_files(out=out, residual=residual, labels=labels)
         jobs, many = [_job_in_folder(m, name, out, residual, labels) for m, name in _expanded(mixtures, out)], True
         _refuse_same_names(jobs)
     _refuse_overwritten_recordings(jobs, enrollments)
@@ -114,14 +113,26 @@ def _job_in_folder(mixture: str, name: Path, out: Path, residual: Path | None, l
     )
 
 
+def _refuse_files(**folders: Path | None) -> None:
+    """Where several recordings go, no option names one file."""
+    from ..runtime.labels import LABEL_SUFFIXES
+
+    for option, path in folders.items():
+        if path is not None and path.suffix.lower() in (*WRITABLE, *LABEL_SUFFIXES) and not path.is_dir():
+            raise typer.BadParameter(
+                f"several recordings, or a folder, need a folder: --{option} got the file '{path}'."
+            )
+
+
 def _refuse_same_names(jobs: Sequence[Job]) -> None:
     seen: dict[Path, str] = {}
     for job in jobs:
-        if job.output in seen:
-            raise typer.BadParameter(
-                f"'{seen[job.output]}' and '{job.mixture}' would both become '{job.output}'. Extract them one by one."
-            )
-        seen[job.output] = job.mixture
+        for path in job.outputs:
+            if path in seen:
+                raise typer.BadParameter(
+                    f"'{seen[path]}' and '{job.mixture}' would both become '{path}'. Extract them one by one."
+                )
+            seen[path] = job.mixture
 
 
 def _refuse_overwritten_recordings(jobs: Sequence[Job], enrollments: Sequence[Path]) -> None:

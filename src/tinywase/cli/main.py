@@ -88,7 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends with SystemExit."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     wanted = next((word for word in words if not word.startswith("-")), None)
-    signal.signal(signal.SIGTERM, _terminated)
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no hang-ups; nohup ignores them
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminated)
     build_app(wanted)(words, prog_name="tinywase")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,16 +16,20 @@ RESULT_NAMES = ("trials.csv", "summary.json", "table.md", "improvement.png", "in
 
 
 def refuse_existing(paths: list[Path], *, force: bool) -> None:
-    """Say before hours of work, not after them, that results are in the way.
+    """Say before hours of work, not after them, that results are in the way or cannot be written.
 
     Raises:
-        OutputError: one of `paths` exists and `force` is false.
+        OutputError: one of `paths` exists and `force` is false, or its folder refuses.
     """
     found = next((path for path in paths if path.exists()), None)
     if found is not None and not force:
         raise OutputError(
             f"'{found}' exists already: nothing was evaluated. Choose another place or replace it with --force."
         )
+    for folder in {path.parent for path in paths}:
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise OutputError(f"'{there}' may not be written to: nothing was evaluated. Choose another place.")
 
 
 def result_paths(folder: Path) -> list[Path]:
