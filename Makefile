@@ -36,7 +36,6 @@ bench: $(VENV)/.dev  ## Measure speed and sizes on this machine
 
 docs: $(VENV)/.dev  ## Rewrite what is generated: docs/cli.md, format.md, model.md, demo.png, the README's table
 	@$(BIN)/python docs/generate.py
-	@$(BIN)/tinywase demo -o out/demo --force >/dev/null && cp out/demo/picture.png docs/demo.png
 
 install: $(VENV)/.core  ## Only install, with the five core dependencies
 	@echo "Installed: $(BIN)/tinywase"

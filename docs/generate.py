@@ -1,13 +1,18 @@
 """Write what is generated: docs/cli.md from the commands, docs/models.md from the cards of the bundled models, the
-README's table from docs/results/evaluate-*.json.
+README's table from docs/results/evaluate-*.json, docs/demo.png by `tinywase demo`.
 
-`python docs/generate.py` writes; tests compare `documents()` with the files.
+`python docs/generate.py` writes; tests compare `documents()` with the files and the picture with the bundled model.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -275,6 +280,22 @@ def main() -> None:
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
             print(f"wrote {path.relative_to(REPOSITORY)}")
+    draw_demo(REPOSITORY / "docs" / "demo.png")
+
+
+def draw_demo(path: Path) -> None:
+    """The demo's picture, unless the one that is there was made with the bundled model."""
+    from tinywase.cli.main import main as tinywase
+    from tinywase.runtime.registry import find_model
+
+    digest = hashlib.sha256(find_model("default").read_bytes()).hexdigest()
+    if path.exists() and digest.encode() in path.read_bytes():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+            tinywase(["demo", "-o", folder])
+        shutil.copyfile(Path(folder) / "picture.png", path)
+    print(f"wrote {path.relative_to(REPOSITORY)}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
 import math
 import re
@@ -16,6 +17,7 @@ import pytest
 from tinywase import format as model_file
 from tinywase.config import CONFIGS, ModelConfig, named_config
 from tinywase.layout import CORE, VOICEPRINT, expected_tensors
+from tinywase.runtime.registry import find_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
@@ -83,6 +85,11 @@ def test_generated_documents_are_up_to_date() -> None:
     spec.loader.exec_module(generate)
     stale = [path.name for path, text in generate.documents().items() if path.read_text() != text]
     assert not stale, f"{', '.join(stale)}: run 'make docs'"
+
+
+def test_the_picture_shows_what_the_bundled_model_does() -> None:
+    digest = hashlib.sha256(find_model("default").read_bytes()).hexdigest()
+    assert digest.encode() in (DOCS / "demo.png").read_bytes(), "docs/demo.png: run 'make docs'"
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,7 +52,7 @@ def demo(
         )
     took_s = time.perf_counter() - began_s
     write_whole(made["mixture.flac"], (SAMPLE / "mixture.flac").read_bytes(), force=force)
-    picture = _picture(report)
+    picture = _picture(extractor, report)
     if picture is not None:
         write_whole(made["picture.png"], picture, force=force)
     result = _described(extractor, report, took_s) | {
@@ -86,12 +87,13 @@ def _described(extractor: Extractor, report: ExtractionReport, took_s: float) ->
     }
 
 
-def _picture(report: ExtractionReport) -> bytes | None:
+def _picture(extractor: Extractor, report: ExtractionReport) -> bytes | None:
     if find_spec("matplotlib") is None:
         note("no picture: that needs matplotlib (pip install 'tinywase[plots]')")
         return None
     from ..evaluate.picture import extraction_picture
 
+    path = extractor.model.path
     titles = {
         "mixture": SAMPLE / "mixture.flac",
         "estimate: the enrolled voice": Path(report.output),
@@ -103,6 +105,7 @@ def _picture(report: ExtractionReport) -> bytes | None:
         band_hz=report.band_hz,
         activity=report.activity,
         activity_hop_s=report.activity_hop_s,
+        made_by=f"{path.name} {sha256(path.read_bytes()).hexdigest()}",
     )
 
 

@@ -19,8 +19,12 @@ def extraction_picture(
     band_hz: float,
     activity: np.ndarray,
     activity_hop_s: float,
+    made_by: str = "",
 ) -> bytes:
-    """PNG of the signals up to `band_hz`, the activity above them. Shape: signals [T], activity [cells]."""
+    """PNG of the signals up to `band_hz`, the activity above them; `made_by` is kept in its text field "Source".
+
+    Shape: signals [T], activity [cells].
+    """
     from matplotlib.figure import Figure  # without pyplot: no window, no global figure
 
     figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * (len(signals) + 0.4)), layout="constrained")
@@ -41,5 +45,5 @@ def extraction_picture(
         axes.set_title(title, loc="left", fontsize="medium")
     rows[-1].set_xlabel("s")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Source": made_by})
     return buffer.getvalue()
