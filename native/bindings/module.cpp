@@ -13,6 +13,12 @@
 
 #include "training.h"
 
+#if defined(__clang__)
+#define TW_COMPILER "Clang"
+#else
+#define TW_COMPILER "GCC"
+#endif
+
 namespace nb = nanobind;
 
 namespace {
@@ -146,6 +152,17 @@ NB_MODULE(_native, module) {
       names.append(name);
     }
     return names;
+  });
+  // What the tables of benchmarks say about this build and this processor.
+  module.attr("compiler") = TW_COMPILER " " __VERSION__;
+  module.def("int8_peak", [] {
+    double peak;
+    {
+      nb::gil_scoped_release release;
+      peak = tw_int8_peak();
+    }
+    if (peak == 0) throw std::runtime_error(tw_last_error());
+    return peak;
   });
   nb::class_<Model>(module, "Model")
       .def(nb::init<const std::string &>(), nb::arg("path"))

@@ -1,5 +1,6 @@
 // A whole recording through an offline model: its norms need the whole clip, so every layer runs over all frames before the next.
 #include <algorithm>
+#include <cstring>
 
 #include "frames.h"
 #include "model.h"
@@ -15,10 +16,12 @@ class Clip {
         signal_(framed(mixture, count, config_.window, config_.hop())) {
     Arena measure;
     place(measure);
-    block_ = Buffer<uint8_t>(measure.used());
+    block_ = model.clip_memory.take(measure.used());
     Arena arena(block_.data());
     place(arena);
+    std::memset(block_.data() + overwritten_, 0, measure.used() - overwritten_);
   }
+  ~Clip() { model_.clip_memory.give(std::move(block_)); }
 
   void run(const float *voiceprint, float *estimate, float *activity) {
     std::copy_n(voiceprint, config_.voiceprint.dimensions, voiceprint_);
@@ -51,10 +54,11 @@ class Clip {
  private:
   void place(Arena &arena) {
     const size_t x = frames_ * padded(config_.bottleneck);
-    x_ = arena.take<float>(x);
-    skips_ = arena.take<float>(x);
     work_.row_bytes = model_.separator.hidden_row_bytes();
     work_.hidden = arena.take<uint8_t>(frames_ * work_.row_bytes);
+    x_ = arena.take<float>(x);
+    overwritten_ = arena.used();  // up to here; what follows begins with zeros
+    skips_ = arena.take<float>(x);
     logit_sums_ = arena.take<float>(frames_);
     latent_ = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
     masked_ = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
@@ -123,7 +127,7 @@ class Clip {
 
   const Model &model_;
   const Config &config_;
-  size_t count_, frames_;
+  size_t count_, frames_, overwritten_ = 0;
   Buffer<float> signal_;
   Buffer<uint8_t> block_;
   Workspace work_;

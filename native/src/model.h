@@ -26,6 +26,7 @@ struct Model {
   // Masked latent -> rows * hop samples; `overlap` [hop] carries the second half of the last frame on.
   void decode(const float *masked, int rows, float *wave, float *overlap, float *out) const;
   WeightCount weights() const;
+  mutable Spare clip_memory;
 };
 
 // Whole recording through an offline model: mixture [count] -> estimate [count], activity [frames] or null.

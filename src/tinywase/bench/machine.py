@@ -1,0 +1,76 @@
+"""What was measured on what: processor, kernels, compiler, versions. Figures without these say nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from .. import __version__
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The heading of every table."""
+
+    processor: str
+    processors: int  # that this process may use
+    instruction_sets: tuple[str, ...]  # whose kernels run here, best first; none without the native part
+    isa: str  # the kernels in use
+    compiler: str  # of the native part
+    system: str
+    python: str
+    tinywase: str
+
+
+def describe() -> Machine:
+    """This machine, this build."""
+    try:
+        native = import_module("tinywase._native")
+        sets, compiler = tuple(native.instruction_sets()), str(native.compiler)
+    except ImportError:
+        sets, compiler = (), "none: the numpy reference computes"
+    return Machine(
+        processor=processor_name(),
+        processors=len(allowed_processors()),
+        instruction_sets=sets,
+        isa=os.environ.get("TINYWASE_ISA") or next(iter(sets), "numpy"),
+        compiler=compiler,
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        tinywase=__version__,
+    )
+
+
+def processor_name() -> str:
+    """As the system calls it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def allowed_processors() -> list[int]:
+    """Numbers of the processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+@contextmanager
+def pinned(count: int = 1) -> Iterator[None]:
+    """This thread on the first `count` processors that it may use, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
