@@ -33,6 +33,13 @@ def test_a_models_bytes_add_up_to_its_file(tinywase: Command, tiny_model_path: P
     assert re.search(r"tensors by bits: \d+ at 32", printed)
 
 
+def test_a_card_is_printed_for_people(tinywase: Command) -> None:
+    printed = tinywase("info", "default").out
+    assert "{" not in printed
+    assert re.search(r"  data:\n    - name .*licence CC BY 4\.0\n", printed)
+    assert re.search(r"    - test: .*si sdr improvement db -?\d+\.\d+ \[-?\d+\.\d+, \d+\.\d+\]", printed)
+
+
 @pytest.mark.parametrize(
     "words", [[], ["default", "--config", "paper"], ["default", "--share"]], ids=["none", "both", "share"]
 )

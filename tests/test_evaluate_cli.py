@@ -11,6 +11,7 @@ import soundfile
 from typer.testing import CliRunner, Result
 
 from tinywase.cli.main import build_app
+from tinywase.errors import OutputError
 
 RATE_HZ = 8000
 HEADER = (
@@ -84,6 +85,19 @@ def test_a_place_that_refuses_is_told_before_the_work(
     )
     assert done.exit_code == 1
     assert f"'{tmp_path}' may not be written to: nothing was evaluated" in done.stderr
+
+
+def test_a_disk_that_is_full_in_the_end_takes_nothing_from_the_reader(
+    list_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise OutputError("cannot write: no space left")
+
+    monkeypatch.setattr("tinywase.files.write_whole", full)
+    words = ["--list", list_path, "--root", list_path.parent / "speech", "--markdown", tmp_path / "table.md"]
+    done = run("mixture", *words, "--metrics", "si_sdr")
+    assert done.exit_code == 1
+    assert "| mixture |" in done.stdout
 
 
 def test_a_remapped_list_needs_no_root(list_path: Path) -> None:

@@ -108,18 +108,18 @@ def _run(names: list[str], trials: list[Trial], metrics: tuple[str, ...], jobs: 
 
 
 def _give(report: Report, *, out: Path | None, markdown: Path | None, as_json: bool, force: bool) -> None:
-    """The files that were asked for, then the tables or the JSON on stdout."""
+    """The tables or the JSON on stdout, then the files: a disk that is full by now takes nothing from the reader."""
     from ..evaluate.outputs import write_results
     from ..evaluate.report import summary_json
     from ..evaluate.tables import markdown as markdown_text
     from ..files import write_whole
 
+    say((summary_json(report) if as_json else markdown_text(report)).rstrip())
     if out is not None:
         for text in write_results(out, report, force=force):
             note(f"Note: {text}")
     if markdown is not None:
         write_whole(markdown, markdown_text(report).encode(), force=force)
-    say((summary_json(report) if as_json else markdown_text(report)).rstrip())
 
 
 def _finish(evaluation: Evaluation) -> None:

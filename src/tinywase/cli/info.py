@@ -142,6 +142,26 @@ def _print_widths(content: dict[str, Any]) -> None:
 
 
 def _print_card(card: dict[str, Any]) -> None:
+    """One line for every entry of lists and tables, whatever a card holds."""
     say("\ncard")
     for key, value in card.items():
-        say(f"  {key}: {value}")
+        if isinstance(value, dict) and any(isinstance(entry, dict) for entry in value.values()):
+            entries = [f"{name}: {_shown(entry)}" for name, entry in value.items()]
+        elif isinstance(value, list) and any(isinstance(entry, (dict, str)) for entry in value):
+            entries = [_shown(entry) for entry in value]
+        else:
+            say(f"  {key}: {_shown(value)}")
+            continue
+        say(f"  {key}:")
+        for entry in entries:
+            say(f"    - {entry}")
+
+
+def _shown(value: Any) -> str:
+    """A value for people; three numbers are a mean and its interval."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_shown(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        numbers = len(value) == 3 and all(isinstance(entry, (int, float)) for entry in value)
+        return f"{value[0]} [{value[1]}, {value[2]}]" if numbers else ", ".join(_shown(entry) for entry in value)
+    return str(value)
