@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from list_layouts import LAYOUTS
 from typer.testing import CliRunner, Result
 
 from tinywase.cli.main import build_app
@@ -109,6 +110,15 @@ def test_a_remapped_list_needs_no_root(list_path: Path) -> None:
         wrong = run("mixture", "--list", list_path, "--remap", nonsense)
         assert wrong.exit_code == 2
         assert f"'{nonsense}': expected OLD=NEW" in " ".join(wrong.stderr.split())
+
+
+def test_options_of_the_layouts_are_those_of_the_data_commands(tmp_path: Path) -> None:
+    listing = LAYOUTS["wase"](tmp_path).path
+    done = run("mixture", "--list", listing, "--format", "wase", "--seed", "1", "--metrics", "si_sdr", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["trials"] > 0
+    wrong = run("mixture", "--list", listing, "--format", "scp")
+    assert wrong.exit_code == 1
 
 
 def test_a_broken_trial_fails_the_run_after_the_others_are_done(list_path: Path) -> None:

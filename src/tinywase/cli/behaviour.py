@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import progress_bar, say, say_json
-from .list_options import remap_rules
+from .list_options import Remap, Root, remap_rules
 
 if TYPE_CHECKING:
     from ..data.trials import Trial
@@ -26,10 +26,8 @@ def behaviour(
         str, typer.Option(help="Some of `--conditions help`, such as noise_10db,absent; all if empty.")
     ] = "",
     count: Annotated[int, typer.Option("--trials", min=2, help="Trials of each condition.")] = 40,
-    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of the list start from.")] = None,
-    remap: Annotated[
-        list[str] | None, typer.Option(metavar="OLD=NEW", help="Replace the beginning of paths; may be repeated.")
-    ] = None,
+    root: Root = None,
+    remap: Remap = None,
     seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything measured as JSON.")] = False,
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import note, progress_bar, say, say_json
-from .list_options import remap_rules
+from .list_options import Remap, Root, remap_rules
 
 
 def calibrate(
@@ -23,10 +23,8 @@ def calibrate(
     false_alarm_rate: Annotated[
         float, typer.Option(min=0.0, max=0.5, help="Largest share of absent voices that may be reported present.")
     ] = 0.01,
-    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of the lists start from.")] = None,
-    remap: Annotated[
-        list[str] | None, typer.Option(metavar="OLD=NEW", help="Replace the beginning of paths; may be repeated.")
-    ] = None,
+    root: Root = None,
+    remap: Remap = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rule and its rates as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
 ) -> None:

@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import note, progress_bar, say, say_json
-from .list_options import remap_rules
+from .list_options import (
+    Enrollments,
+    Format,
+    Mix,
+    Remap,
+    Root,
+    Seed,
+    Split,
+    listed_trials,
+    read_options,
+    remap_rules,
+)
 
 if TYPE_CHECKING:
     from ..data.check import CheckReport
-    from ..data.readers import ReadOptions
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 ListPath = Annotated[Path, typer.Argument(metavar="LIST", help="A list or a folder in any layout; see `data formats`.")]
-Root = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that relative paths start from.")]
-Remap = Annotated[
-    list[str] | None, typer.Option(metavar="OLD=NEW", help="Replace the beginning of paths; may be repeated.")
-]
-Format = Annotated[str | None, typer.Option("--format", help="Name of the layout, instead of recognizing it.")]
-Split = Annotated[str, typer.Option(help="The set of a folder that holds several, or splits of a manifest: train,dev.")]
-Mix = Annotated[str, typer.Option(help="LibriMix: clean, both or single.")]
-Seed = Annotated[int, typer.Option(help="Of what is drawn.")]
-Enrollments = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Map of mixtures to enrollments (SpeakerBeam's, for LibriMix).")
-]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -52,7 +51,7 @@ def check_command(
     """
     from ..data.check import check
 
-    options = _options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
+    options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
     with progress_bar("checking", quiet=as_json) as progress:
         report = check(list_path, options, format=format, listen=not quick, progress=progress)
     if as_json:
@@ -113,19 +112,10 @@ def convert_command(
     Example: tinywase data convert Libri2Mix/wav8k/min/test libri2mix_test.csv
     """
     from ..data.convert import to_csv
-    from ..data.lists import read_trials
     from ..files import write_whole
 
-    trials = read_trials(
-        list_path,
-        root=root,
-        remap=remap_rules(remap),
-        format=format,
-        seed=seed,
-        split=split,
-        mix=mix,
-        enrollments=enrollments,
-    )
+    options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
+    trials = listed_trials(list_path, options, format=format)
     write_whole(out, to_csv(trials).encode(), force=force)
     note(f"{out}: {len(trials)} trials.")
 
@@ -150,18 +140,9 @@ def render_command(
     Example: tinywase data render mix_2_spk_tt.txt rendered --root /data/wsj0 --limit 10
     """
     from ..data.convert import render_list
-    from ..data.lists import read_trials
 
-    trials = read_trials(
-        list_path,
-        root=root,
-        remap=remap_rules(remap),
-        format=format,
-        seed=seed,
-        split=split,
-        mix=mix,
-        enrollments=enrollments,
-    )[:limit]
+    options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
+    trials = listed_trials(list_path, options, format=format)[:limit]
     with progress_bar("rendering") as progress:
         listing = render_list(trials, folder, rate, force=force, progress=progress)
     note(f"{listing}: {len(trials)} trials at {rate} Hz.")
@@ -261,11 +242,3 @@ def archive_command(
     with progress_bar("encoding") as progress:
         write_archive(bank, out, kbit_per_s=kbit, force=force, progress=progress)
     note(f"{out}: {out.stat().st_size / 1e6:.1f} MB.")
-
-
-def _options(
-    root: Path | None, remap: list[str] | None, *, split: str, mix: str, enrollments: Path | None, seed: int
-) -> ReadOptions:
-    from ..data.readers import ReadOptions
-
-    return ReadOptions(root=root, remap=remap_rules(remap), seed=seed, split=split, mix=mix, enrollments=enrollments)

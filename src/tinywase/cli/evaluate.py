@@ -11,7 +11,7 @@ import typer
 
 from ..errors import DataError
 from .console import note, progress_bar, say
-from .list_options import remap_rules
+from .list_options import Enrollments, Format, Mix, Remap, Root, Seed, Split, listed_trials, read_options
 
 if TYPE_CHECKING:
     from ..data.trials import Trial
@@ -31,10 +31,13 @@ def evaluate(
     list_path: Annotated[
         Path, typer.Option("--list", metavar="LIST", help="The trials; `tinywase data check` explains them.")
     ],
-    root: Annotated[Path | None, typer.Option(help="Folder that relative paths of the list start from.")] = None,
-    remap: Annotated[
-        list[str] | None, typer.Option(metavar="OLD=NEW", help="Replace the beginning of paths; may be repeated.")
-    ] = None,
+    root: Root = None,
+    remap: Remap = None,
+    format: Format = None,
+    split: Split = "",
+    mix: Mix = "",
+    enrollments: Enrollments = None,
+    seed: Seed = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many trials.")] = None,
     metrics: Annotated[str, typer.Option(help="Some of si_sdr,sdr,pesq,estoi,activity_f1; all if empty.")] = "",
     against: Annotated[
@@ -65,7 +68,8 @@ def evaluate(
     choice = choose_metrics(metrics.replace(",", " ").split(), rates_hz=[system.sample_rate_hz for system in systems])
     for text in choice.notes:
         note(f"Note: {text}")
-    trials = _read(list_path, root, remap or [])[:limit]
+    options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
+    trials = listed_trials(list_path, options, format=format)[:limit]
     evaluation = _run(names, trials, choice.names, jobs)
     report = build_report(
         evaluation,
@@ -77,13 +81,6 @@ def evaluate(
     )
     _give(report, out=out, markdown=markdown, as_json=as_json, force=force)
     _finish(evaluation)
-
-
-def _read(path: Path, root: Path | None, remap: list[str]) -> list[Trial]:
-    """The trials of a list, its paths replaced as OLD=NEW says."""
-    from ..data.lists import read_trials
-
-    return read_trials(path, root=root, remap=remap_rules(remap))
 
 
 def _run(names: list[str], trials: list[Trial], metrics: tuple[str, ...], jobs: int) -> Evaluation:
