@@ -12,14 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tinywase.audio import BlockQueue, mono_at, open_audio, part_blocks, resample_blocks
+from tinywase.audio import open_audio
 from tinywase.audio_writer import LARGEST_WAV_BYTES, AudioFormat, open_writer, output_format
 from tinywase.errors import AudioError, OutputError
-
-NAN = float("nan")
 
 
 def noise(frames: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -82,58 +78,6 @@ def test_integer_arrays_are_divided_by_their_full_scale() -> None:
     wide = whole(np.array([-(2**15), 0, 2**14], np.int16), sample_rate_hz=8000)
     narrow = whole(np.array([0, 128, 192], np.uint8), sample_rate_hz=8000)
     assert wide[:, 0].tolist() == narrow[:, 0].tolist() == [-1.0, 0.0, 0.5]
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    frames=st.integers(1, 4000),
-    rates=st.sampled_from([(44100, 8000), (8000, 44100), (48000, 16000), (4000, 8000), (8000, 192000), (8000, 8000)]),
-    block=st.integers(1, 999),
-)
-def test_resampling_in_blocks_equals_resampling_at_once(frames: int, rates: tuple[int, int], block: int) -> None:
-    samples = noise(frames, 2, seed=frames)
-    options = {"from_hz": rates[0], "to_hz": rates[1], "channels": 2}
-    parts = np.concatenate(list(resample_blocks((samples[i : i + block] for i in range(0, frames, block)), **options)))
-    once = np.concatenate(list(resample_blocks([samples], **options)))
-    assert abs(len(once) - frames * rates[1] / rates[0]) <= 1
-    np.testing.assert_allclose(parts, once, atol=1e-6)
-
-
-def test_resampling_there_and_back_has_no_delay() -> None:
-    time_s = np.arange(44100) / 44100
-    samples = np.sin(2 * np.pi * 1000 * time_s).astype(np.float32)[:, None]
-    low = list(resample_blocks([samples], from_hz=44100, to_hz=8000, channels=1))
-    back = np.concatenate(list(resample_blocks(low, from_hz=8000, to_hz=44100, channels=1)))
-    np.testing.assert_allclose(back[2000:40000], samples[2000:40000], atol=1e-3)
-
-
-@given(sizes=st.lists(st.integers(0, 50), max_size=10), takes=st.lists(st.integers(0, 70), max_size=10))
-def test_a_queue_gives_what_it_got_in_any_sizes_then_silence(sizes: list[int], takes: list[int]) -> None:
-    samples = np.arange(1, sum(sizes) + 1, dtype=np.float32)[:, None]
-    queue = BlockQueue(np.split(samples, np.cumsum(sizes)), 1)
-    found = np.concatenate([np.zeros((0, 1)), *(queue.take(n) for n in takes)])
-    assert len(found) == sum(takes)
-    padded = np.concatenate([samples, np.zeros((sum(takes), 1))])
-    assert np.array_equal(found, padded[: len(found)])
-
-
-def test_mono_is_the_mean_of_the_channels_within_the_range() -> None:
-    samples = noise(16000, 2)
-    with open_audio(samples, sample_rate_hz=16000) as reader:
-        found = mono_at(part_blocks(reader, 0.25, 0.75), from_hz=16000, to_hz=16000)
-    np.testing.assert_allclose(found, samples[4000:12000].mean(axis=1), atol=1e-7)
-
-
-@pytest.mark.parametrize(
-    ("start_s", "stop_s"),
-    [(2.0, None), (0.5, 0.5), (-1.0, 0.5), (0.6, 0.2), (NAN, None), (0.1, NAN), (NAN, NAN)],
-)
-def test_a_range_outside_the_recording_is_refused(start_s: float, stop_s: float | None) -> None:
-    with (
-        open_audio(noise(8000), sample_rate_hz=8000) as reader,
-        pytest.raises(AudioError, match=r"lasts 1\.00 s\. Give a start before its end"),
-    ):
-        list(part_blocks(reader, start_s, stop_s))
 
 
 def test_what_is_not_a_recording_is_refused_with_a_way_out(tmp_path: Path) -> None:
@@ -255,6 +199,24 @@ def test_the_sound_of_a_video_is_read_with_pyav(tmp_path: Path) -> None:
     assert (reader.sample_rate_hz, reader.channels) == (44100, 2)
     assert abs(len(found) - 44100) < 4096
     assert np.std(found) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+def test_a_film_that_is_cut_is_refused(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV (extra `media`) is not installed")
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=8000, layout="mono")
+        for start_s in range(8):
+            samples = (3000 * np.random.default_rng(start_s).standard_normal((1, 8000))).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 8000, start_s * 8000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_audio(path) as reader:
+        assert reader.frames == 64000
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioError, match=r"film\.mkv: is truncated .* expected the 8\.00 s that its header promises"):
+        open_audio(path)
 
 
 def written(path: Path, subtype: str = "PCM_16", rate_hz: int = 8000, channels: int = 1) -> AudioFormat:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import soundfile
 
-from tinywase.audio import mono_at, open_audio
+from tinywase.audio import open_audio
+from tinywase.blocks import mono_at
 from tinywase.data.archive import opus_level, write_archive
 from tinywase.data.convert import to_csv
 from tinywase.data.lists import Trial, read_trials

@@ -2,27 +2,26 @@
 
 A block is float32 [frames, channels] in -1..1. What cannot be used is refused here and nowhere else: foreign, empty or
 truncated files, rates outside 4..192 kHz, samples that are not finite (with the time of the first one).
-Resampling (soxr) works on the same blocks, so that memory never grows with the length of a recording.
+What becomes of the blocks: blocks.py.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
-import soxr
 
 from .errors import AudioError
 from .media import MEDIA_SUFFIXES, decode_media
+from .truncation import refuse_truncated, truncated
 
 Source = str | os.PathLike | bytes | BinaryIO | np.ndarray
 
@@ -31,7 +30,6 @@ LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 192_000
 LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 LOSSY_SHORTFALL_S = 0.1  # headers of lossy files only estimate their length
-ENDLESS_BYTES = 0x7FFF0000  # a RIFF size from here on was written by a pipe that could not know it
 MOST_CHANNELS_OF_ARRAY = 64
 
 
@@ -116,7 +114,7 @@ class _FileReader(AudioReader):
                 "MP3 or another format of libsndfile; convert it, for example: ffmpeg -i INPUT output.wav"
             ) from None
         self._owned.insert(0, self._file)
-        _refuse_truncated(self._file, name)
+        refuse_truncated(self._file, name)
         file = self._file
         super().__init__(
             name, sample_rate_hz=file.samplerate, channels=file.channels, frames=file.frames, subtype=file.subtype
@@ -137,7 +135,7 @@ class _FileReader(AudioReader):
             raise self._ended_early(count)
 
     def _ended_early(self, count: int) -> AudioError:
-        return _truncated(self.name, count / self.sample_rate_hz, self.frames / self.sample_rate_hz)
+        return truncated(self.name, count / self.sample_rate_hz, self.frames / self.sample_rate_hz)
 
     def close(self) -> None:
         for file in self._owned:
@@ -179,71 +177,6 @@ def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioRea
     if os.fspath(source) == "-":
         return _FileReader(_not_empty(_spooled(sys.stdin.buffer), "standard input"), "standard input")
     return _open_path(Path(os.fspath(source)))
-
-
-def part_blocks(reader: AudioReader, start_s: float = 0.0, stop_s: float | None = None) -> Iterator[np.ndarray]:
-    """The blocks of a time range; a stop after the end means the end. Shape: float32 [any, channels] each.
-
-    Raises:
-        AudioError: a range that is empty or outside the recording.
-    """
-    length_s = reader.frames / reader.sample_rate_hz
-    end_s = length_s if stop_s is None else min(stop_s, length_s)
-    if not 0 <= start_s < end_s:  # as it stands, NaN is refused too
-        stop = "the end" if stop_s is None else f"{stop_s:g} s"
-        raise AudioError(
-            f"{reader.name}: the range from {start_s:g} s to {stop} was asked for, but the recording lasts "
-            f"{length_s:.2f} s. Give a start before its end, and a stop after the start."
-        )
-    first = round(start_s * reader.sample_rate_hz)
-    last = None if stop_s is None else round(end_s * reader.sample_rate_hz)
-    position = 0
-    for block in reader.blocks():
-        part = block[max(0, first - position) : None if last is None else last - position]
-        position += len(block)
-        if len(part):
-            yield part
-        if last is not None and position >= last:
-            return
-
-
-def mono_at(blocks: Iterable[np.ndarray], *, from_hz: int, to_hz: int) -> np.ndarray:
-    """The mean of the channels at another rate, whole. Shape: blocks [any, channels] -> float32 [T]."""
-    mixed = (block.mean(axis=1, keepdims=True, dtype=np.float32) for block in blocks)
-    parts = list(resample_blocks(mixed, from_hz=from_hz, to_hz=to_hz, channels=1))
-    return np.concatenate([np.zeros((0, 1), np.float32), *parts])[:, 0]
-
-
-def resample_blocks(blocks: Iterable[np.ndarray], *, from_hz: int, to_hz: int, channels: int) -> Iterator[np.ndarray]:
-    """The same sound at another rate, without delay. Shape: float32 [any, channels] each."""
-    if from_hz == to_hz:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(from_hz, to_hz, channels, dtype="float32")
-    for block in blocks:
-        yield stream.resample_chunk(np.ascontiguousarray(block)).reshape(-1, channels)
-    yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).reshape(-1, channels)
-
-
-class BlockQueue:
-    """Blocks of any size, taken out in sizes of the reader's choice; after their end comes silence."""
-
-    def __init__(self, blocks: Iterable[np.ndarray], channels: int) -> None:
-        self._blocks = iter(blocks)
-        self._rest = np.zeros((0, channels), np.float32)
-
-    def take(self, frames: int) -> np.ndarray:
-        """The next `frames`. Shape: float32 [frames, channels]."""
-        parts, missing = [self._rest], frames - len(self._rest)
-        while missing > 0:
-            block = next(self._blocks, None)
-            if block is None:
-                block = np.zeros((missing, self._rest.shape[1]), np.float32)
-            parts.append(block)
-            missing -= len(block)
-        joined = np.concatenate(parts)
-        self._rest = joined[frames:]
-        return joined[:frames]
 
 
 def _open_path(path: Path) -> AudioReader:
@@ -323,23 +256,3 @@ def _not_empty(file: Any, name: str) -> Any:
         raise AudioError(f"{name}: is empty (0 bytes), expected a recording. Check how it was made.")
     file.seek(0)
     return file
-
-
-def _refuse_truncated(file: Any, name: str) -> None:
-    """Raise if libsndfile's log says that the file is shorter than its header promises (it reads on silently)."""
-    if re.search(r"end-of-stream (bit|flag)", file.extra_info, re.IGNORECASE):
-        raise _truncated(name, file.frames / file.samplerate, None)
-    found = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if found:
-        promised, held = int(found[1]), int(found[2])
-        if held < promised < ENDLESS_BYTES and held > 0:
-            held_s = file.frames / file.samplerate
-            raise _truncated(name, held_s, held_s * promised / held)
-
-
-def _truncated(name: str, held_s: float, promised_s: float | None) -> AudioError:
-    promised = "a proper end" if promised_s is None else f"the {promised_s:.2f} s that its header promises"
-    return AudioError(
-        f"{name}: is truncated or damaged: {held_s:.2f} s can be read, expected {promised}. Copy it again, or keep "
-        "what there is: ffmpeg -i INPUT output.wav"
-    )

@@ -111,7 +111,8 @@ def _picture(extractor: Extractor, report: ExtractionReport) -> bytes | None:
 
 def _mono(path: str | Path, rate_hz: int | None = None) -> tuple[np.ndarray, int]:
     """Samples and their rate, the file's own if none is given. Shape: [T]."""
-    from ..audio import mono_at, open_audio
+    from ..audio import open_audio
+    from ..blocks import mono_at
 
     with open_audio(path) as reader:
         rate_hz = rate_hz or reader.sample_rate_hz

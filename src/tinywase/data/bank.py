@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio import mono_at, open_audio
+from ..audio import open_audio
+from ..blocks import mono_at
 from ..errors import DataError
 from .utterances import Utterance
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio import mono_at, open_audio
+from ..audio import open_audio
+from ..blocks import mono_at
 from ..errors import AudioError, DataError
 from .active_level import active_level_db
 from .trials import RECIPES, RenderedTrial, Trial

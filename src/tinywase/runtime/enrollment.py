@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..audio import AudioReader, Source, is_array, mono_at, open_audio, part_blocks
+from ..audio import AudioReader, Source, is_array, open_audio
+from ..blocks import mono_at, part_blocks
 from ..data.activity import prepare_enrollment, trim_to_active
 from ..errors import AudioError
 from .model import PackedModel

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..audio import BLOCK_FRAMES, AudioReader, BlockQueue, resample_blocks
+from ..audio import BLOCK_FRAMES, AudioReader
+from ..blocks import BlockQueue, resample_blocks
 from ..errors import TinyWaseError
 from .model import RuntimeModel
 from .presence import activity_from_power, audible_activity
