@@ -209,6 +209,23 @@ def test_enroll_makes_a_voice_that_extract_takes(
     assert "exists already" in again.err
 
 
+def test_a_voice_may_be_a_folder_or_a_glob(
+    desk: Path, extract: Extract, tiny_model_path: Path, tinywase: Command
+) -> None:
+    (desk / "mine").mkdir()
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(desk / "mine" / name, noise(1.0), 8000)
+    for given in (desk / "mine", f"{desk}/mine/*.wav"):
+        made = tinywase("enroll", given, "-o", desk / "me.voice", "-m", tiny_model_path, "--json", "--force")
+        assert json.loads(made.out)["active_s"] == pytest.approx(2.0, abs=0.1)
+        done = extract(
+            desk / "meeting.wav", "-o", desk / "out.wav", "--enroll", given, "--json", "--force", enroll=False
+        )
+        assert json.loads(done.out)["enrollment_s"] == pytest.approx(2.0, abs=0.1)
+    none = tinywase("enroll", desk / "mine" / "*.mp3", "-o", desk / "me.voice", "-m", tiny_model_path, "--force")
+    assert none.code == 2
+
+
 def test_enroll_tells_what_could_be_better(desk: Path, tiny_model_path: Path, tinywase: Command) -> None:
     soundfile.write(desk / "short.wav", noise(1.0), 8000)
     result = tinywase("enroll", desk / "short.wav", "-o", desk / "s.voice", "-m", tiny_model_path, "--json")

@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 from .console import Runtime, say, say_json
+from .inputs import expanded
 
 
 def enroll(
-    recordings: Annotated[list[Path], typer.Argument(metavar="A.wav", help="Recordings of the speaker alone.")],
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(metavar="A.wav", help="The speaker alone: files, folders, 'globs*.wav'."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="ME.voice", help="Where the voiceprint goes.")],
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -30,7 +34,7 @@ def enroll(
 
     refuse_output(out, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    voiceprint = extractor.enroll(*recordings)
+    voiceprint = extractor.enroll(*expanded(recordings))
     voiceprint.save(out, force=force)
     notes = quality_notes(voiceprint)
     if as_json:

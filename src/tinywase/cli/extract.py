@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import TinyWaseError
-from .console import Runtime, note, progress_bar, say, say_json
-from .inputs import PIPE, Job, Plan, make_folder, plan
+from .console import Runtime, note, progress_bar, say_json
+from .extract_report import described, print_many, print_one, report_lines
+from .inputs import PIPE, Job, Plan, expanded, make_folder, plan
 
 if TYPE_CHECKING:
-    from ..runtime.extractor import ExtractionReport, Extractor
+    from ..runtime.extractor import Extractor
     from ..runtime.voiceprint import Voiceprint
 
 
@@ -49,7 +50,7 @@ def extract(
     ],
     enroll: Annotated[
         list[Path] | None,
-        typer.Option("--enroll", "--ref", "-e", metavar="A.wav", help="The voice alone, a few seconds; repeatable."),
+        typer.Option("--enroll", "--ref", "-e", metavar="A.wav", help="The voice alone: file, folder; repeatable."),
     ] = None,
     voice: Annotated[
         Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll` made.")
@@ -91,10 +92,11 @@ def extract(
     from ..runtime.extractor import Extractor
 
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    jobs = plan(mixtures, out, residual=residual, labels=labels, enrollments=enroll or [])
+    enrollments = expanded(enroll or [])
+    jobs = plan(mixtures, out, residual=residual, labels=labels, enrollments=enrollments)
     _check_labels(jobs)
-    chosen = _voiceprint_source(extractor, enroll or [], voice, enroll_from)
-    choices = _Choices(absent, force, keep_highband, _speaker(enroll, voice))
+    chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
+    choices = _Choices(absent, force, keep_highband, _speaker(enrollments, voice))
     if str(out) == PIPE:
         _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
     elif jobs.many:
@@ -102,7 +104,7 @@ def extract(
     else:
         with progress_bar(Path(mixtures[0]).name, quiet=quiet) as progress:
             result = _extract_one(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, progress)
-        _print_one(result, as_json=as_json, quiet=quiet)
+        print_one(result, as_json=as_json, quiet=quiet)
 
 
 def _check_usage(
@@ -193,36 +195,7 @@ def _extract_one(
         speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
         name = Path(job.mixture).stem if job.mixture != PIPE else "stdin"
         write_labels(job.labels, speech, recording=name, speaker=choices.speaker, force=choices.force)
-    return _described(extractor, job, voiceprint, report, took_s)
-
-
-def _described(
-    extractor: Extractor, job: Job, voiceprint: Voiceprint, report: ExtractionReport, took_s: float
-) -> dict[str, Any]:
-    from ..runtime.enrollment import quality_notes
-
-    return {
-        "mixture": job.mixture,
-        "output": report.output,
-        "residual": report.residual,
-        "labels": None if job.labels is None else str(job.labels),
-        "duration_s": round(report.duration_s, 6),
-        "sample_rate_hz": report.sample_rate_hz,
-        "channels": report.channels,
-        "band_hz": report.band_hz,
-        "present": report.presence,
-        "confidence": None if report.confidence is None else round(report.confidence, 4),
-        "active_s": round(report.active_s, 3),
-        "muted": report.muted,
-        "attenuation_db": round(report.attenuation_db, 2),
-        "residual_attenuation_db": round(report.residual_attenuation_db, 2),
-        "model": extractor.model.config.name,
-        "runtime": extractor.model.runtime_name,
-        "took_s": round(took_s, 3),
-        "rtf": round(took_s / report.duration_s, 4),
-        "enrollment_s": round(voiceprint.active_s, 2),
-        "enrollment_notes": quality_notes(voiceprint),
-    }
+    return described(extractor, job, voiceprint, report, took_s)
 
 
 def _extract_many(
@@ -257,7 +230,7 @@ def _extract_many(
     if as_json:
         say_json(results)
     elif not quiet:
-        _print_many(results)
+        print_many(results)
     if failed:
         raise typer.Exit(1)
 
@@ -271,40 +244,5 @@ def _to_pipe(extractor: Extractor, job: Job, voiceprint: Voiceprint, choices: _C
         with path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
     if not quiet:
-        for line in _lines(result | {"output": "standard output"}):
+        for line in report_lines(result | {"output": "standard output"}):
             note(line)
-
-
-def _print_one(result: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
-    if as_json:
-        say_json(result)
-    elif not quiet:
-        for line in _lines(result):
-            say(line)
-
-
-def _lines(result: dict[str, Any]) -> list[str]:
-    """What was done, for people."""
-    channels = {1: "mono", 2: "stereo"}.get(result["channels"], f"{result['channels']} channels")
-    confidence = "too short to compare" if result["confidence"] is None else f"confidence {result['confidence']:.2f}"
-    found = "found" if result["present"] else "NOT found" + (", written as silence" if result["muted"] else "")
-    what = f"{result['duration_s']:.1f} s, {result['sample_rate_hz']} Hz, {channels}"
-    lines = [
-        f"{result['mixture']} ({what}) -> {result['output']}",
-        f"  voice {found}: active {result['active_s']:.1f} s, {confidence}",
-        f"  band: up to {result['band_hz'] / 1000:g} kHz; {result['model']} model, {result['runtime']} runtime, "
-        f"{result['took_s']:.1f} s ({result['rtf']:.3f} of the recording's length)",
-    ]
-    if result["attenuation_db"] > 0:
-        lines.append(f"  {result['attenuation_db']:.1f} dB quieter than in the recording, so that nothing is clipped")
-    lines += [f"  {kind}: {result[kind]}" for kind in ("residual", "labels") if result[kind]]
-    return lines + [f"  enrollment: {text}" for text in result["enrollment_notes"]]
-
-
-def _print_many(results: list[dict[str, Any]]) -> None:
-    skipped = sum("skipped" in result for result in results)
-    for result in results:
-        if "output" in result and "error" not in result and "skipped" not in result:
-            say(_lines(result)[0] + ("" if result["present"] else "  (voice NOT found)"))
-    if skipped:
-        say(f"{skipped} skipped: their results exist already (--force makes them again)")

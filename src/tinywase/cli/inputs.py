@@ -47,7 +47,7 @@ def plan(
     In a folder every result has the name of its recording, and `residual` and `labels` are folders too.
     """
     out_is_folder = out.is_dir() or str(out).endswith("/")
-    if len(mixtures) == 1 and not _stands_for_many(mixtures[0]) and not out_is_folder:
+    if len(mixtures) == 1 and not stands_for_many(mixtures[0]) and not out_is_folder:
         jobs = [Job(mixtures[0], out, residual, labels)]
         many = False
     else:
@@ -56,6 +56,11 @@ def plan(
         _refuse_same_names(jobs)
     _refuse_overwritten_recordings(jobs, enrollments)
     return Plan(jobs, many)
+
+
+def expanded(paths: Sequence[Path]) -> list[Path]:
+    """Recordings of one speaker: files as they are, folders and globs as what is in them."""
+    return [inner for path in paths for inner in (recordings_of(str(path)) if stands_for_many(str(path)) else [path])]
 
 
 def make_folder(folder: Path) -> None:
@@ -70,9 +75,28 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}). Choose another place.") from None
 
 
-def _stands_for_many(mixture: str) -> bool:
-    path = Path(mixture)
-    return mixture != PIPE and (path.is_dir() or (not path.exists() and any(sign in mixture for sign in "*?[")))
+def stands_for_many(given: str) -> bool:
+    """A folder or a glob."""
+    path = Path(given)
+    return given != PIPE and (path.is_dir() or (not path.exists() and any(sign in given for sign in "*?[")))
+
+
+def recordings_of(given: str, *, outside: Path | None = None) -> list[Path]:
+    """The recordings in a folder or of a glob, sorted; those in the folder `outside` are left out.
+
+    Raises:
+        BadParameter: there are none.
+    """
+    folder = Path(given).is_dir()
+    paths = Path(given).rglob("*") if folder else map(Path, glob.glob(given, recursive=True))
+    known = (*WRITABLE, *ALSO_READ)
+    found = sorted(path for path in paths if path.suffix.lower() in known and path.is_file())
+    if outside is not None:
+        found = [path for path in found if outside.resolve() not in path.resolve().parents]
+    if not found:
+        none = f"there are no recordings in the folder '{given}'" if folder else f"no recording matches '{given}'"
+        raise typer.BadParameter(f"{none}.")
+    return found
 
 
 def _expanded(mixtures: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:
@@ -83,24 +107,11 @@ def _expanded(mixtures: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:
             raise typer.BadParameter(
                 f"'{out}' is the folder of the recordings. Give the results a folder of their own."
             )
-        if path.is_dir():
-            found = [inner for inner in sorted(path.rglob("*")) if _is_recording(inner, out)]
-            if not found:
-                raise typer.BadParameter(f"there are no recordings in the folder '{mixture}'.")
-            yield from ((str(inner), inner.relative_to(path)) for inner in found)
-        elif _stands_for_many(mixture):
-            names = sorted(glob.glob(mixture, recursive=True))
-            found = [Path(name) for name in names if _is_recording(Path(name), out)]
-            if not found:
-                raise typer.BadParameter(f"no recording matches '{mixture}'.")
-            yield from ((str(inner), Path(inner.name)) for inner in found)
+        if stands_for_many(mixture):
+            found = recordings_of(mixture, outside=out)
+            yield from ((str(inner), inner.relative_to(path) if path.is_dir() else Path(inner.name)) for inner in found)
         else:
             yield mixture, Path("stdin.wav" if mixture == PIPE else path.name)
-
-
-def _is_recording(path: Path, out: Path) -> bool:
-    known = path.suffix.lower() in (*WRITABLE, *ALSO_READ)
-    return known and path.is_file() and out.resolve() not in path.resolve().parents
 
 
 def _job_in_folder(mixture: str, name: Path, out: Path, residual: Path | None, labels: Path | None) -> Job:

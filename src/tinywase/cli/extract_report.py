@@ -1,0 +1,79 @@
+"""What `tinywase extract` says it did: plain values for programs, lines for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .console import say, say_json
+from .inputs import Job
+
+if TYPE_CHECKING:
+    from ..runtime.extractor import ExtractionReport, Extractor
+    from ..runtime.voiceprint import Voiceprint
+
+
+def described(
+    extractor: Extractor, job: Job, voiceprint: Voiceprint, report: ExtractionReport, took_s: float
+) -> dict[str, Any]:
+    """What was done, in plain values."""
+    from ..runtime.enrollment import quality_notes
+
+    return {
+        "mixture": job.mixture,
+        "output": report.output,
+        "residual": report.residual,
+        "labels": None if job.labels is None else str(job.labels),
+        "duration_s": round(report.duration_s, 6),
+        "sample_rate_hz": report.sample_rate_hz,
+        "channels": report.channels,
+        "band_hz": report.band_hz,
+        "present": report.presence,
+        "confidence": None if report.confidence is None else round(report.confidence, 4),
+        "active_s": round(report.active_s, 3),
+        "muted": report.muted,
+        "attenuation_db": round(report.attenuation_db, 2),
+        "residual_attenuation_db": round(report.residual_attenuation_db, 2),
+        "model": extractor.model.config.name,
+        "runtime": extractor.model.runtime_name,
+        "took_s": round(took_s, 3),
+        "rtf": round(took_s / report.duration_s, 4),
+        "enrollment_s": round(voiceprint.active_s, 2),
+        "enrollment_notes": quality_notes(voiceprint),
+    }
+
+
+def print_one(result: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
+    """One recording's result, on stdout."""
+    if as_json:
+        say_json(result)
+    elif not quiet:
+        for line in report_lines(result):
+            say(line)
+
+
+def report_lines(result: dict[str, Any]) -> list[str]:
+    """What was done, for people."""
+    channels = {1: "mono", 2: "stereo"}.get(result["channels"], f"{result['channels']} channels")
+    confidence = "too short to compare" if result["confidence"] is None else f"confidence {result['confidence']:.2f}"
+    found = "found" if result["present"] else "NOT found" + (", written as silence" if result["muted"] else "")
+    what = f"{result['duration_s']:.1f} s, {result['sample_rate_hz']} Hz, {channels}"
+    lines = [
+        f"{result['mixture']} ({what}) -> {result['output']}",
+        f"  voice {found}: active {result['active_s']:.1f} s, {confidence}",
+        f"  band: up to {result['band_hz'] / 1000:g} kHz; {result['model']} model, {result['runtime']} runtime, "
+        f"{result['took_s']:.1f} s ({result['rtf']:.3f} of the recording's length)",
+    ]
+    if result["attenuation_db"] > 0:
+        lines.append(f"  {result['attenuation_db']:.1f} dB quieter than in the recording, so that nothing is clipped")
+    lines += [f"  {kind}: {result[kind]}" for kind in ("residual", "labels") if result[kind]]
+    return lines + [f"  enrollment: {text}" for text in result["enrollment_notes"]]
+
+
+def print_many(results: list[dict[str, Any]]) -> None:
+    """A line for every recording, on stdout."""
+    skipped = sum("skipped" in result for result in results)
+    for result in results:
+        if "output" in result and "error" not in result and "skipped" not in result:
+            say(report_lines(result)[0] + ("" if result["present"] else "  (voice NOT found)"))
+    if skipped:
+        say(f"{skipped} skipped: their results exist already (--force makes them again)")
