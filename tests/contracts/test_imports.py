@@ -25,14 +25,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "runtime": (*FLOOR, "format", "data.activity", "runtime", "_native"),
     "evaluate": (*LIGHT, "evaluate"),
     "evaluate.systems": (*LIGHT, "evaluate", "models"),  # scores float checkpoints, torch only when one is given
+    "bench": (*LIGHT, "bench"),
+    "bench.torch_peer": (*LIGHT, "models"),  # torch only where PyTorch itself is measured
     "models": (*FLOOR, "models"),
     "quant": (*FLOOR, "quant"),
     "train": (*LIGHT, "evaluate", "models", "quant", "train"),
-    "cli": (*LIGHT, "evaluate", "models", "quant", "train", "cli", "server"),
+    "cli": (*LIGHT, "bench", "evaluate", "models", "quant", "train", "cli", "server"),
     "server": (*LIGHT, "server"),
 }
 TORCH_PARTS = ("models", "quant", "train")
-TORCH_IN_FUNCTIONS = ("cli", "evaluate.systems")
+TORCH_IN_FUNCTIONS = ("bench.torch_peer", "cli", "evaluate.systems")
 HEAVY = ("torch", "scipy", "matplotlib", "pystoi", "pesq", "fast_bss_eval", "tensorboard", "safetensors", "onnx")
 
 BLOCKED = """

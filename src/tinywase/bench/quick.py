@@ -1,4 +1,4 @@
-"""The three numbers of `tinywase bench --quick`: the paper's core here, the limit of the processor, PyTorch beside them.
+"""The three numbers of `tinywase bench --quick`: the paper's core, the limit of the processor, PyTorch.
 
 All in turns on one pinned thread, over a clip of 4 s: the native runtime at 3 bits, the probe of the core's peak in
 multiply-adds of bytes, and the same network in PyTorch, eager, float32. The floor is the time that the core's products
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +34,7 @@ def measure_quickly(*, rounds: int = ROUNDS, with_torch: bool | None = None) -> 
         model = NativeModel(write_specimen(Path(folder) / "paper.twase", config, BITS))
     mixture, voiceprint = noise(CLIP_S, config.sample_rate_hz), any_voiceprint(model)
     peaks: list[float] = []
-    candidates = {
+    candidates: dict[str, Callable[[], object]] = {
         CORE: lambda: model.extract(mixture, voiceprint),
         PROBE: lambda: peaks.append(native.int8_peak()),
     }

@@ -2,7 +2,7 @@
 
 Real-time factor (RTF): computing time over audio time. Below 1 a device keeps up. Whole clips are measured in the
 process's processor time, which on an idle machine is the time on the wall and on a shared one leaves out what others
-take; latencies, and whatever runs on several threads, by the wall.
+take; chunks in both, and whatever runs on several threads by the wall.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ class Times:
     """What the turns of one candidate took."""
 
     seconds: list[float] = field(default_factory=list)
+    wall_s: float = 0.0  # all turns together on the wall, where that was measured too
+
+    @property
+    def taken_by_others(self) -> float:
+        """The share of the wall's time in which something else had the processor."""
+        return max(0.0, 1 - sum(self.seconds) / self.wall_s) if self.wall_s else 0.0
 
     @property
     def median_s(self) -> float:
@@ -75,13 +81,14 @@ def any_voiceprint(model: RuntimeModel) -> Array:
 
 
 def time_chunks(stream: RuntimeStream, chunk_samples: int, mixture: Array, *, warm_up: int = 50) -> Times:
-    """Feed the mixture chunk by chunk. Shape: [T]."""
+    """Feed the mixture chunk by chunk, in this thread's processor time. Shape: [T]."""
     times = Times()
     for count, chunk in enumerate(chunks(mixture, chunk_samples)):
-        begin = time.perf_counter()
+        wall, begin = time.perf_counter(), time.thread_time()
         stream.feed(chunk)
         if count >= warm_up:
-            times.seconds.append(time.perf_counter() - begin)
+            times.seconds.append(time.thread_time() - begin)
+            times.wall_s += time.perf_counter() - wall
     return times
 
 
