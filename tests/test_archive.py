@@ -73,6 +73,20 @@ def test_archive_and_pack_commands_are_each_others_inverse(bank: Path, tmp_path:
     assert SpeechBank.load(tmp_path / "bank").utterances == SpeechBank.load(bank).utterances
 
 
+def test_a_bank_that_is_made_again_leaves_the_old_one_to_those_who_read_it(tmp_path: Path) -> None:
+    utterances = []
+    for seed in (1, 2):
+        folder = tmp_path / str(seed)
+        voices = make_speakers("source-filter", 1, seed)
+        write_corpus(folder, voices, utterances=2, seconds=(1.0, 1.0), seed=seed, sample_rate_hz=RATE_HZ)
+        utterances.append(read_utterances(folder))
+    old = build_bank(utterances[0], tmp_path / "bank", RATE_HZ)
+    before = np.array(old.samples)
+    new = build_bank(utterances[1], tmp_path / "bank", RATE_HZ)
+    assert np.array_equal(old.samples, before)
+    assert not np.array_equal(new.samples[:1000], before[:1000])
+
+
 def test_an_archive_is_never_overwritten_unasked(bank: Path, tmp_path: Path) -> None:
     (tmp_path / "speech.zip").write_bytes(b"precious")
     with pytest.raises(OutputError, match="exists already"):

@@ -112,6 +112,38 @@ def test_render_writes_a_folder_that_reads_as_the_same_audio_and_can_be_moved(tm
     assert abs(after.enrollment - before.enrollment).max() < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(("a", "a"), "'a' stands in lines 2 and 3"), (("../a", "b"), r"'../a': expected a name that a file may have")],
+    ids=["twice", "outside"],
+)
+def test_render_refuses_names_that_cannot_be_files_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: tuple[str, str], message: str
+) -> None:
+    rows = "".join(f"m.wav,t.wav,e.wav,{name}\n" for name in names)
+    (tmp_path / "list.csv").write_text(f"mixture,target,enrollment,id\n{rows}")
+    for seed, name in enumerate("mte"):
+        write_noise(tmp_path / f"{name}.wav", seed)
+    assert run("data", "render", tmp_path / "list.csv", tmp_path / "r") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("command", ["render", "synth"])
+def test_a_full_disk_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    layout, whole = LAYOUTS["gains"](tmp_path), soundfile.SoundFile
+    monkeypatch.setattr(
+        "tinywase.audio_writer.soundfile.SoundFile",
+        lambda file, *mode, **options: whole("/dev/full" if "w" in mode else file, *mode, **options),
+    )
+    words = {"render": (layout.path, tmp_path / "r"), "synth": (tmp_path / "s", "--speakers", 1)}
+    assert run("data", command, *words[command]) == 1
+    assert "could not be written whole" in capsys.readouterr().err
+
+
 def test_render_takes_the_first_trials_and_refuses_an_existing_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

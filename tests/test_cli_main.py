@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -58,6 +59,18 @@ def test_a_users_error_is_one_line_and_exit_code_1(failing: ModuleType, tinywase
     failing.command = command  # type: ignore[attr-defined]
     result = tinywase("failing")
     assert (result.code, result.out, result.err) == (1, "", "Error: a.wav: is broken. Repair it.\n")
+
+
+def test_what_the_system_refuses_is_one_line_too(failing: ModuleType, tinywase: Command) -> None:
+    def command() -> None:
+        Path("/nowhere/at/all").read_bytes()
+
+    failing.command = command  # type: ignore[attr-defined]
+    result = tinywase("failing")
+    assert result.code == 1
+    assert result.err == (
+        "Error: '/nowhere/at/all': No such file or directory. Check the disk, the path and its permissions.\n"
+    )
 
 
 def test_a_missing_package_names_the_extra_that_brings_it(failing: ModuleType, tinywase: Command) -> None:

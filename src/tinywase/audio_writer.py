@@ -18,7 +18,7 @@ import soundfile
 
 from .audio import LOSSY
 from .errors import OutputError
-from .files import whole_file
+from .files import make_folder, whole_file
 
 CONTAINERS = {  # suffix -> libsndfile's container, and the subtype where the container's default is not meant
     ".wav": ("WAV", ""), ".wave": ("WAV", ""), ".flac": ("FLAC", ""), ".ogg": ("OGG", "VORBIS"),
@@ -99,6 +99,17 @@ def open_writer(path: str | Path, audio_format: AudioFormat, *, force: bool = Fa
             writer = AudioWriter(file, path)
             yield writer
         _check_whole(part, path, writer.frames, lossy=kind.subtype in LOSSY)
+
+
+def write_recording(path: Path, samples: np.ndarray, audio_format: AudioFormat, *, force: bool = False) -> None:
+    """Write samples that are in memory; folders are made. Shape: [T] or [T, channels].
+
+    Raises:
+        OutputError: the file exists and `force` is false, or it cannot be written whole.
+    """
+    make_folder(path.parent)
+    with open_writer(path, audio_format, force=force) as writer:
+        writer.write(np.asarray(samples))
 
 
 def _sound_file(file: str | io.BytesIO, kind: AudioFormat, path: Path) -> Any:

@@ -38,11 +38,11 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """
     path = refuse_output(path, force=force)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    with _naming(path):
+    with writing(path):
         part.touch(exist_ok=False)
     try:
         yield part
-        with _naming(path):
+        with writing(path):
             os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -50,16 +50,32 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
 
 def write_whole(path: str | Path, data: bytes, *, force: bool = False) -> None:
     """Write `data` to `path`, flushed to the disk before the name appears; see `whole_file`."""
-    with whole_file(path, force=force) as part, _naming(Path(path)), part.open("wb") as stream:
+    with whole_file(path, force=force) as part, writing(Path(path)), part.open("wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """The system's refusals as ours, with the name of the file that was asked for."""
+def writing(path: Path) -> Iterator[None]:
+    """The system's refusals as ours, with the name of the file that was asked for.
+
+    Raises:
+        OutputError: instead of an OSError.
+    """
     try:
         yield
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}. Choose another folder.") from error
+
+
+def make_folder(folder: Path) -> None:
+    """A folder for results, if it is not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}). Choose another place.") from None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import note, progress_bar, say, say_json
-from .inputs import make_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +35,7 @@ def demo(
 
     Example: tinywase demo -o tinywase-demo
     """
-    from ..files import refuse_output, write_whole
+    from ..files import make_folder, refuse_output, write_whole
     from ..runtime.extractor import Extractor
 
     made = {name: out / name for name in ("mixture.flac", "estimate.flac", "picture.png")}

@@ -17,7 +17,7 @@ import typer
 from ..errors import TinyWaseError
 from .console import Runtime, note, progress_bar, say_json
 from .extract_report import described, print_many, print_one, report_lines
-from .inputs import PIPE, Job, Plan, expanded, make_folder, plan
+from .inputs import PIPE, Job, Plan, expanded, plan
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -208,6 +208,8 @@ def _extract_many(
     quiet: bool,
 ) -> None:
     """All of them, whatever happens to one: what exists is skipped, failures are told and counted at the end."""
+    from ..files import make_folder
+
     for folder in sorted({path.parent for job in jobs.jobs for path in job.outputs}):
         make_folder(folder)
     results: list[dict[str, Any]] = []

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import typer
 
-from ..errors import OutputError
-
 WRITABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".au", ".w64", ".rf64")
 ALSO_READ = (".wave", ".mp4", ".m4a", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".aac", ".wma", ".3gp")
 PIPE = "-"
@@ -61,18 +59,6 @@ def plan(
 def expanded(paths: Sequence[Path]) -> list[Path]:
     """Recordings of one speaker: files as they are, folders and globs as what is in them."""
     return [inner for path in paths for inner in (recordings_of(str(path)) if stands_for_many(str(path)) else [path])]
-
-
-def make_folder(folder: Path) -> None:
-    """A folder for results, if it is not there.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"folder '{folder}' cannot be made ({error.strerror}). Choose another place.") from None
 
 
 def stands_for_many(given: str) -> bool:

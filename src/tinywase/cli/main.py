@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed (with a message that says what to do), 2 usage, 130
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,12 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except TinyWaseError as error:
             note(f"Error: {error}")
+            raise typer.Exit(1) from None
+        except OSError as error:  # a disk, a permission, a name; a closed pipe is the reader's own wish
+            if error.errno == errno.EPIPE:
+                raise
+            where = f"'{error.filename}': " if error.filename else ""
+            note(f"Error: {where}{error.strerror or error}. Check the disk, the path and its permissions.")
             raise typer.Exit(1) from None
         except ModuleNotFoundError as error:
             package = (error.name or "").split(".")[0]

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from ..errors import DataError
-from ..files import whole_file, write_whole
+from ..files import make_folder, whole_file, write_whole, writing
 from .bank import PCM, SpeechBank
 
 PIECE_S = 300
@@ -57,7 +57,7 @@ def write_archive(
         piece = bank.samples[start : start + PIECE_S * bank.sample_rate_hz] / np.float32(PCM)
         return _encoded(piece, bank.sample_rate_hz, kbit_per_s)
 
-    with whole_file(path, force=force) as part, zipfile.ZipFile(part, "w") as archive:
+    with writing(Path(path)), whole_file(path, force=force) as part, zipfile.ZipFile(part, "w") as archive:
         archive.write(folder / TABLE, TABLE)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for index, data in enumerate(pool.map(encode, starts)):
@@ -74,7 +74,7 @@ def unpack_archive(
         DataError: not such a file, or damaged.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         with zipfile.ZipFile(path) as archive:
             table = archive.read(TABLE)

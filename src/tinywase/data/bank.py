@@ -7,6 +7,7 @@ Ten hours at 8 kHz take 580 MB on disk and almost no memory. Letters: T samples.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from ..audio import open_audio
 from ..blocks import mono_at
 from ..errors import DataError
+from ..files import make_folder, whole_file, write_whole, writing
 from .utterances import Utterance
 
 PCM = 32767.0
@@ -96,7 +98,7 @@ def build_bank(
         DataError: nothing usable among them.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     parts: list[np.ndarray] = []
     rows: list[tuple[str, str, int, int, int, int]] = []
     start = 0
@@ -111,11 +113,11 @@ def build_bank(
         progress(done)
     if not rows:
         raise DataError(f"{folder}: no usable recording among the sources. Check them with 'tinywase data check'.")
-    np.save(folder / "samples.npy", np.concatenate(parts))
-    temporary = folder / "utterances.csv.part"
-    with temporary.open("w", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(["speaker", "source", "target", "start", "length", "rate_hz"])
-        writer.writerows(rows)
-    temporary.replace(folder / "utterances.csv")
+    samples, table, text = folder / "samples.npy", folder / "utterances.csv", io.StringIO()
+    csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])
+    # whoever maps the old samples keeps them, because the new ones are another file
+    with writing(samples), whole_file(samples, force=True) as part, part.open("wb") as out:
+        np.save(out, np.concatenate(parts))
+        table.unlink(missing_ok=True)  # no table without its samples
+    write_whole(table, text.getvalue().encode(), force=True)
     return SpeechBank.load(folder)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..audio_writer import AudioFormat, write_recording
 from ..errors import DataError, OutputError
-from ..files import whole_file, write_whole
+from ..files import write_whole
 from .readers.csv_lists import GAIN_COLUMNS
 from .rendering import PEAK_LIMIT, render_trial
 from .trials import Trial
@@ -82,23 +83,41 @@ def render_list(
     The list is written last, so that it stands for a folder that is complete.
 
     Raises:
-        OutputError: the list exists and `force` is false.
+        DataError: trials whose names cannot be names of files of their own.
+        OutputError: the list exists and `force` is false, or the folder refuses.
     """
+    names = _file_names(trials)
     listing = folder / "list.csv"
     if listing.exists() and not force:
         raise OutputError(
             f"'{listing}' exists already: nothing was written. Choose another folder or replace it (--force)."
         )
     rows = []
-    for done, trial in enumerate(trials, start=1):
-        rows.append(_render(trial, folder, sample_rate_hz))
+    for done, (trial, name) in enumerate(zip(trials, names, strict=True), start=1):
+        rows.append(_render(trial, name, folder, sample_rate_hz))
         progress(done / len(trials))
     relative = to_csv(rows).replace(f"{folder.absolute()}/", "")  # so that the folder can be moved
     write_whole(listing, relative.encode(), force=force)
     return listing
 
 
-def _render(trial: Trial, folder: Path, sample_rate_hz: int) -> Trial:
+def _file_names(trials: Sequence[Trial]) -> list[str]:
+    """A name below the folder for each trial: that of its mixture."""
+    names: dict[str, int] = {}
+    for trial in trials:
+        name = Path(trial.mixture_id)
+        if name.is_absolute() or ".." in name.parts or name.name != trial.mixture_id.rpartition("/")[2]:
+            raise DataError(f"trial '{trial.mixture_id}': expected a name that a file may have. Rename it in the list.")
+        if str(name) in names:
+            raise DataError(
+                f"trial '{trial.mixture_id}' stands in lines {names[str(name)]} and {trial.line}; expected each name "
+                "once, because the recordings are named by it. Rename one."
+            )
+        names[str(name)] = trial.line
+    return list(names)
+
+
+def _render(trial: Trial, name: str, folder: Path, sample_rate_hz: int) -> Trial:
     """Write the parts of a trial; gives the trial that reads them."""
     rendered = render_trial(trial, sample_rate_hz)
     mixed = [part for part in (rendered.mixture, rendered.target, rendered.interference) if part is not None]
@@ -109,7 +128,7 @@ def _render(trial: Trial, folder: Path, sample_rate_hz: int) -> Trial:
         samples = getattr(rendered, part)
         if samples is not None:
             factor = 1.0 if part == "enrollment" else scale
-            files[part] = _write(folder / part / f"{trial.mixture_id}.flac", samples * factor, sample_rate_hz)
+            files[part] = _write(folder / part / f"{name}.flac", samples * factor, sample_rate_hz)
     return dataclasses.replace(
         trial,
         mixture=files["mixture"],
@@ -121,9 +140,5 @@ def _render(trial: Trial, folder: Path, sample_rate_hz: int) -> Trial:
 
 
 def _write(path: Path, samples: np.ndarray, sample_rate_hz: int) -> Path:
-    import soundfile
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, force=True) as part:
-        soundfile.write(part, samples, sample_rate_hz, format="FLAC", subtype="PCM_24")
+    write_recording(path, samples, AudioFormat(sample_rate_hz, 1, "FLAC", "PCM_24"), force=True)
     return path

@@ -18,8 +18,8 @@ from typing import Protocol
 
 import numpy as np
 
+from ..audio_writer import AudioFormat, write_recording
 from ..errors import DataError, OutputError
-from ..files import whole_file
 from .activity import scale_to_rms
 from .rendering import read_recording
 from .sentences import draw_sentence
@@ -158,8 +158,6 @@ def write_corpus(
     Raises:
         OutputError: one of the files exists and `force` is false.
     """
-    import soundfile
-
     files = [(s, u, folder / who.name / f"{u:04d}.flac") for s, who in enumerate(speakers) for u in range(utterances)]
     there = next((file for _, _, file in files if file.exists()), None)
     if there is not None and not force:
@@ -167,9 +165,7 @@ def write_corpus(
     for done, (s, u, file) in enumerate(files, start=1):
         rng = np.random.default_rng([seed, s, u])
         audio = speakers[s].say(float(rng.uniform(*seconds)), rng, sample_rate_hz)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(file, force=force) as part:
-            soundfile.write(part, audio, sample_rate_hz, format="FLAC", subtype="PCM_16")
+        write_recording(file, audio, AudioFormat(sample_rate_hz, 1, "FLAC", "PCM_16"), force=force)
         progress(done / len(files))
     return len(files)
 

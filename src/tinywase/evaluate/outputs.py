@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import whole_file, write_whole
+from ..files import make_folder, whole_file, write_whole
 from .plots import draw_plots
 from .report import Report, rows_csv, summary_json
 from .tables import markdown
@@ -43,12 +43,7 @@ def write_results(folder: Path, report: Report, *, force: bool = False) -> tuple
     Raises:
         OutputError: the folder refuses, or a result exists and `force` is false.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make folder '{folder}': {error.strerror or error}. Choose a place you may write to."
-        ) from error
+    make_folder(folder)
     write_whole(folder / "trials.csv", rows_csv(report.evaluation.rows).encode(), force=force)
     write_whole(folder / "summary.json", summary_json(report).encode(), force=force)
     write_whole(folder / "table.md", markdown(report).encode(), force=force)
