@@ -11,6 +11,8 @@ import pytest
 import soundfile
 from stand_in import Command
 
+from tinywase.config import CONFIGS
+
 
 @pytest.mark.parametrize(("share", "core"), [([], 5_050_674), (["--share"], 1_827_090)])
 def test_the_papers_parameters_are_counted_exactly(tinywase: Command, share: list[str], core: int) -> None:
@@ -50,7 +52,7 @@ def test_a_model_or_a_configuration_must_be_named(tinywase: Command, words: list
 def test_unknown_names_are_refused_with_the_known_ones(tinywase: Command) -> None:
     config, model = tinywase("info", "--config", "papre"), tinywase("info", "papre")
     assert config.code == model.code == 1
-    assert "expected one of paper, small, tiny" in config.err
+    assert f"expected one of {', '.join(CONFIGS)}" in config.err
     assert "there is no model 'papre'" in model.err
 
 

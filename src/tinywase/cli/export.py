@@ -19,7 +19,7 @@ def export(
     checkpoint: Annotated[
         Path | None, typer.Argument(metavar="[CHECKPOINT]", help="Weights of `tinywase train` (.safetensors).")
     ] = None,
-    config: Annotated[str | None, typer.Option(metavar="NAME", help="With --random: paper, small or tiny.")] = None,
+    config: Annotated[str | None, typer.Option(metavar="NAME", help="With --random: such as paper or small.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Random weights, to measure sizes and speed.")] = False,
     share: Annotated[bool, typer.Option("--share", help="With --random: one stack used several times.")] = False,
     causal: Annotated[bool, typer.Option("--causal", help="With --random: a network that streams.")] = False,

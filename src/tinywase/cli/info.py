@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def info(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Bundled model or .twase file.")] = None,
     config: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A configuration instead: paper, small or tiny.")
+        str | None, typer.Option(metavar="NAME", help="A configuration instead, such as paper or small.")
     ] = None,
     share: Annotated[bool, typer.Option("--share", help="With --config: one stack used several times.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
