@@ -1,7 +1,10 @@
-"""The README's blocks run: every `sh` block in a shell and every `python` block, beside two recordings."""
+"""The README's blocks run, every `sh` block in a shell and every `python` block, beside two recordings; those of
+docs/python.md as one program.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -37,6 +40,16 @@ def test_block_runs(desk: Path, language: str, code: str) -> None:
         command, cwd=desk, capture_output=True, text=True, timeout=300, env={**os.environ, "PATH": path}
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_the_python_page_runs_and_names_everything_public(desk: Path) -> None:
+    page = (REPOSITORY / "docs" / "python.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    result = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert "expected at least 0.5 s" in result.stdout
+    for field in dataclasses.fields(tinywase.Extraction):
+        assert f"`{field.name}`" in page, field.name
 
 
 def test_both_kinds_of_block_are_there() -> None:
