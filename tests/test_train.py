@@ -23,7 +23,7 @@ from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
-from tinywase.train.losses import SpeakerClassifier, si_snr, snr_loss  # noqa: E402
+from tinywase.train.losses import SpeakerClassifier, is_lone, si_snr, snr_loss  # noqa: E402
 from tinywase.train.recipe import load_recipe  # noqa: E402
 from tinywase.train.schedule import learning_rate_factor, ordered_share  # noqa: E402
 
@@ -202,6 +202,13 @@ def test_si_snr_of_an_orthogonal_error_is_the_ratio_of_energies() -> None:
     time_s = torch.arange(8000) / 8000
     reference, error = torch.sin(2 * torch.pi * 100 * time_s)[None], torch.sin(2 * torch.pi * 200 * time_s)[None]
     assert float(si_snr(3 * (reference + 0.1 * error), reference)) == pytest.approx(20.0, abs=1e-3)
+
+
+def test_lone_segments_are_those_in_which_one_side_is_all_but_silent() -> None:
+    loud = torch.ones(5, 100)
+    other = torch.tensor([1.0, 0.3, 0.2, 0.0, 5.0])[:, None] * loud  # 0, -10, -14 dB, silent, +14 dB
+    assert is_lone(loud, other).tolist() == [False, False, True, True, True]
+    assert is_lone(other, loud).tolist() == [False, False, True, True, True]
 
 
 def test_snr_loss_keeps_the_level_and_rewards_silence_for_an_absent_target() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 FLOOR = 1e-8
+LONE_DB = 12.0
 
 
 def si_snr(estimate: Tensor, reference: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def snr_loss(estimate: Tensor, reference: Tensor, mixture: Tensor, *, ceiling_db
     """
     tau = 10 ** (-ceiling_db / 10)
     power = reference.square().sum(-1)
-    against = torch.where(is_silent(reference), mixture.square().sum(-1), power) + FLOOR
+    against = torch.where(power > FLOOR, power, mixture.square().sum(-1)) + FLOOR
     error = (estimate - reference).square().sum(-1)
     return 10 * torch.log10(error / against + tau)
 
@@ -46,9 +47,10 @@ def signal_loss(
     return snr_loss(estimate, reference, mixture, ceiling_db=ceiling_db)
 
 
-def is_silent(signal: Tensor) -> Tensor:
-    """Shape: [B, T] -> bool [B]."""
-    return signal.square().sum(-1) <= FLOOR
+def is_lone(target: Tensor, interference: Tensor) -> Tensor:
+    """Whether one of the two is silent, or nearly so beside the other. Shape: [B, T], [B, T] -> bool [B]."""
+    powers = torch.stack([target.square().sum(-1), interference.square().sum(-1)])
+    return powers.amin(0) <= 10 ** (-LONE_DB / 10) * powers.amax(0)
 
 
 def activity_loss(logits: Tensor, label: Tensor) -> Tensor:

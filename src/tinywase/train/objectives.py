@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..data.activity import activity_label
 from ..data.mixing import Mixer
 from ..models import Wase
-from .losses import SpeakerClassifier, activity_loss, is_silent, signal_loss
+from .losses import SpeakerClassifier, activity_loss, is_lone, signal_loss
 from .recipe import Recipe
 from .schedule import ordered_share
 
@@ -104,7 +104,7 @@ class ExtractionObjective:
         ordered, permuted = self._signal_losses(extraction, batch)
         share = ordered_share(step, config)
         chosen = ordered if share >= 1 else share * ordered + (1 - share) * torch.minimum(ordered, permuted)
-        lone = is_silent(batch["target"]) | is_silent(batch["interference"])
+        lone = is_lone(batch["target"], batch["interference"])
         signal = (torch.where(lone, config.lone, 1.0) * chosen).mean()
         total = signal
         logs = {

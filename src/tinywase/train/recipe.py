@@ -39,7 +39,7 @@ class LossConfig:
 
     signal: str = "snr"  # or "si_snr", the paper's
     ceiling_db: float = 30.0  # snr: no more is rewarded, which bounds the gradient of segments that are easy
-    lone: float = 1.0  # weight of segments in which the target, or everybody else, is silent
+    lone: float = 1.0  # weight of segments in which the target, or everybody else, is all but silent
     residual: float = 0.5  # share of the residual against the estimate (the paper: 0.5)
     activity: float = 1.0
     speaker: float = 0.5  # classification of the enrolled voices; 0 switches it off
