@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from stand_in import Command
 
 from tinywase.cli import main as cli
+from tinywase.cli.console import progress_bar
 from tinywase.errors import AudioError
 
 
@@ -90,6 +92,19 @@ def test_an_interrupt_ends_with_130(failing: ModuleType, tinywase: Command) -> N
     failing.command = command  # type: ignore[attr-defined]
     result = tinywase("failing")
     assert (result.code, result.err) == (130, "Interrupted; unfinished files were removed.\n")
+
+
+def test_a_progress_bar_shows_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("[x] b.wav") as progress:
+        progress(0.5)
+    assert "[x] b.wav" in terminal.getvalue()
 
 
 def test_the_program_runs_as_a_module_and_tells_its_version() -> None:

@@ -214,7 +214,7 @@ def _extract_many(
         make_folder(folder)
     results: list[dict[str, Any]] = []
     failed = 0
-    with progress_bar("", quiet=quiet) as progress:
+    with progress_bar(f"{len(jobs.jobs)} recordings", quiet=quiet) as progress:
         for number, job in enumerate(jobs.jobs):
             if not choices.force and all(path.exists() for path in job.outputs):
                 results.append({"mixture": job.mixture, "output": str(job.output), "skipped": "exists already"})
