@@ -94,6 +94,14 @@ def test_an_interrupt_ends_with_130(failing: ModuleType, tinywase: Command) -> N
     assert (result.code, result.err) == (130, "Interrupted; unfinished files were removed.\n")
 
 
+def test_what_a_terminal_cannot_show_is_replaced(tmp_path: Path) -> None:
+    code = f"from tinywase.cli.main import main; main(['info', '{tmp_path}/音.twase'])"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert result.returncode == 1
+    assert b"/?.twase', neither as a file nor by that name" in result.stderr
+
+
 def test_a_progress_bar_shows_names_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

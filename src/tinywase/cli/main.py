@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed (with a message that says what to do), 2 usage, 130
 from __future__ import annotations
 
 import errno
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -93,6 +94,9 @@ def build_app(wanted: str | None) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends with SystemExit."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end the program
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     wanted = next((word for word in words if not word.startswith("-")), None)
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no hang-ups; nohup ignores them
