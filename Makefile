@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # -qq keeps pip's errors and hides its chatter, warnings about package indexes included.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+, := ,
 # An extra package index for torch, such as one with processor-only builds: make test TORCH_INDEX=URL
 TORCH_INDEX ?=
 CXX_FOUND := $(shell command -v c++ || command -v g++ || command -v clang++)
@@ -31,7 +32,8 @@ test-quick: $(VENV)/.dev  ## The tests without the slow ones (wheel in an empty 
 lint: $(VENV)/.dev  ## ruff and mypy
 	@$(BIN)/ruff check . && $(BIN)/mypy
 
-bench: $(VENV)/.dev  ## Measure speed and sizes on this machine
+bench: $(VENV)/.dev  ## Measure speed here beside PyTorch, ONNX Runtime, OpenVINO; PEERS=1 installs the latter two first
+	@$(if $(PEERS),$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev$(,)bench]',true)
 	@$(BIN)/python bench/speed.py
 
 docs: $(VENV)/.dev  ## Rewrite what is generated: docs/cli.md, format.md, model.md, demo.png, the README's table

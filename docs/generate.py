@@ -18,6 +18,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tinywase.bench.page import page as benchmark_page
+from tinywase.bench.page import speed_line
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "docs" / "results"
 LISTS = {"test": "unseen readers", "test_ocean": "other rooms and accents", "test_children": "children"}
@@ -33,14 +36,22 @@ FORMAT_PARTS = {  # module -> heading
 def documents() -> dict[Path, str]:
     """Path -> the text that it should have."""
     docs, readme = REPOSITORY / "docs", REPOSITORY / "README.md"
+    speed = json.loads((RESULTS / "speed.json").read_text())
     return {
+        docs / "benchmarks.md": benchmark_page(speed),
         docs / "cli.md": cli_page(),
         docs / "format.md": between_markers((docs / "format.md").read_text(), "format", specification()),
         docs / "models.md": models_page(),
         docs / "quantization.md": compression_page((docs / "quantization.md").read_text()),
         docs / "model.md": with_configurations((docs / "model.md").read_text()),
-        readme: between_markers(readme.read_text(), "results", results_table(load_results(RESULTS))),
+        readme: with_tables(readme.read_text(), speed),
     }
+
+
+def with_tables(readme: str, speed: dict[str, Any]) -> str:
+    """The README with its table of results and its line on speed."""
+    readme = between_markers(readme, "results", results_table(load_results(RESULTS)))
+    return between_markers(readme, "speed", speed_line(speed))
 
 
 def between_markers(text: str, name: str, generated: str) -> str:

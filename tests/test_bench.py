@@ -12,6 +12,7 @@ import pytest
 from stand_in import Command, StandInModel
 
 from tinywase.bench import device, quick, streams
+from tinywase.bench.page import page, speed_line
 from tinywase.bench.specimen import multiply_adds_per_second, write_specimen
 from tinywase.bench.streams import find_most_streams, most_served, serve
 from tinywase.bench.timing import Times, noise, ratio, take_turns
@@ -126,3 +127,27 @@ def test_an_offline_model_has_no_streams(tinywase: Command, tiny_model_path: Pat
     result = tinywase("bench", tiny_model_path, "--streams")
     assert result.code == 1
     assert "needs the whole recording" in result.err
+
+
+def test_the_page_of_benchmarks_says_what_was_measured_and_what_was_missed() -> None:
+    rows = [
+        {"name": name, "rtf": rtf, "least_rtf": rtf, "most_rtf": rtf, "times_ours": rtf / 0.03, "agreement_db": None}
+        for name, rtf in (
+            ("tinywase avx512, 3 bits", 0.03),
+            ("PyTorch 9 eager, float32", 0.27),
+            ("OpenVINO, int8", 0.06),
+        )
+    ]
+    heading = {"machine": {"processor": "P", "isa": "avx512", "instruction_sets": [], "processors": 1, "system": "S"}}
+    heading["machine"] |= {"compiler": "C", "python": "3", "tinywase": "0"}
+    limits = [{"isa": "avx512", "peak_per_s": 2e11, "floor_rtf": 0.02, "times_floor": 1.5}]
+    clip = {"rounds": 1, "multiply_adds_per_s": 4.9e9, "ours": rows[0]["name"], "rows": rows, "limits": limits}
+    results = {"clip": heading | {"commit": "abc", "date": "today"} | clip}
+    text = page(results)
+    assert "| times faster than PyTorch, eager, float32 | at least 8 | 9 | met |" in text
+    assert (
+        "| times faster than the fastest of int8 and bfloat16 (OpenVINO, int8) | at least 2.5 | 2 | **missed** |"
+        in text
+    )
+    assert "9.0 times faster than PyTorch eager, float32, 2.0 times faster than OpenVINO, int8" in speed_line(results)
+    assert "not measured yet" in speed_line({})
