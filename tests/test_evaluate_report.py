@@ -144,7 +144,7 @@ def test_existing_results_are_refused_before_the_work_and_replaced_when_forced(t
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot make folder '.*file/results': .* Choose a place you may write to"):
+    with pytest.raises(OutputError, match=r"folder '.*file/results' cannot be made .*Choose another place"):
         write_results(tmp_path / "file" / "results", make_report())
 
 

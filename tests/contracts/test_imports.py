@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "evaluate.systems": (*LIGHT, "evaluate", "models"),  # scores float checkpoints, torch only when one is given
     "bench": (*LIGHT, "bench"),
     "bench.torch_peer": (*LIGHT, "models"),  # torch only where PyTorch itself is measured
-    "models": (*FLOOR, "models"),
+    "models": (*FLOOR, "models", "_native"),  # training kernels
     "quant": (*FLOOR, "quant"),
     "train": (*LIGHT, "evaluate", "models", "quant", "train"),
     "cli": (*LIGHT, "bench", "evaluate", "models", "quant", "train", "cli", "server"),
