@@ -55,24 +55,39 @@ double thread_time_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-struct Closer {
-  std::FILE *file;
-  ~Closer() {
-    if (file) std::fclose(file);
+// A model file on disk.
+class File : public Source {
+ public:
+  explicit File(const char *path) : path_(path), file_(std::fopen(path, "rb")) {
+    if (!file_) refuse(" Expected a .twase file.");
+    long end = -1;
+    if (std::fseek(file_, 0, SEEK_END) == 0) end = std::ftell(file_);
+    if (end < 0) {
+      std::fclose(file_);
+      throw FileError("cannot read model '" + path_ + "': it has no size. Expected a .twase file on a disk.");
+    }
+    size_ = static_cast<size_t>(end);
   }
-};
+  File(const File &) = delete;
+  File &operator=(const File &) = delete;
+  ~File() override { std::fclose(file_); }
 
-std::vector<uint8_t> read_file(const char *path) {
-  const Closer closer{std::fopen(path, "rb")};
-  if (!closer.file) throw FileError(std::string("cannot read model '") + path + "': " + std::strerror(errno) + ". Expected a .twase file.");
-  std::vector<uint8_t> bytes;
-  if (std::fseek(closer.file, 0, SEEK_END) == 0) bytes.reserve(static_cast<size_t>(std::max(std::ftell(closer.file), 0L)));
-  std::rewind(closer.file);
-  uint8_t piece[1 << 16];
-  for (size_t got; (got = std::fread(piece, 1, sizeof piece, closer.file)) > 0;) bytes.insert(bytes.end(), piece, piece + got);
-  if (std::ferror(closer.file)) throw FileError(std::string("cannot read model '") + path + "': " + std::strerror(errno) + ".");
-  return bytes;
-}
+  size_t size() const override { return size_; }
+  void read(size_t offset, size_t count, uint8_t *to) const override {
+    if (count == 0) return;
+    errno = 0;
+    if (std::fseek(file_, static_cast<long>(offset), SEEK_SET) != 0 || std::fread(to, 1, count, file_) != count) refuse("");
+  }
+
+ private:
+  [[noreturn]] void refuse(const char *expected) const {
+    throw FileError("cannot read model '" + path_ + "': " + (errno ? std::strerror(errno) : "it ended early") + "." + expected);
+  }
+
+  std::string path_;
+  std::FILE *file_;
+  size_t size_ = 0;
+};
 
 tw_status null_argument(const char *function) {
   return fail(TW_ERROR_ARGUMENT, std::string(function) + ": got a null pointer where one to memory is expected.");
@@ -123,9 +138,9 @@ tw_model *tw_model_open(const char *path) {
   }
   guarded([&] {
     const Kernels &kernels = choose_kernels();
-    const auto bytes = read_file(path);
+    const File file(path);
     try {
-      result = new tw_model{Model(ModelFile(bytes.data(), bytes.size()), kernels)};
+      result = new tw_model{Model(ModelFile(file), kernels)};
     } catch (const FileError &error) {
       throw FileError(std::string("model '") + path + "' cannot be used: " + error.what() + " Download or export it again.");
     }

@@ -1,5 +1,6 @@
 #include "model_file.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -45,6 +46,7 @@ struct Parts {
   uint64_t count, table_end, payload, payload_end;
 };
 
+// `bytes`: the header, or what there is of it.
 Parts check_parts(const uint8_t *bytes, size_t size) {
   if (size < 4 || std::memcmp(bytes, "TWSE", 4) != 0) refuse("it does not begin with \"TWSE\": not a tinywase model");
   if (size < kHeaderBytes) refuse("it is cut short: " + text(size) + " bytes, less than its header of " + text(kHeaderBytes));
@@ -66,7 +68,7 @@ Parts check_parts(const uint8_t *bytes, size_t size) {
 }
 
 // Data lies one after the other: no overlap, no hole, nothing outside, zeros between.
-void check_places(const uint8_t *bytes, const std::vector<Record> &records, const Parts &parts) {
+void check_places(const Source &source, const std::vector<Record> &records, const Parts &parts) {
   uint64_t free = parts.table_end, expected = parts.payload;
   for (const Record &r : records) {
     const uint64_t end = r.offset + r.length;
@@ -76,30 +78,38 @@ void check_places(const uint8_t *bytes, const std::vector<Record> &records, cons
     if (r.offset != expected)
       refuse("tensor '" + r.name + "' at offset " + text(r.offset) + (r.offset < expected ? " overlaps the part" : " leaves a hole") +
              " before it: expected offset " + text(expected));
-    if (!all_zero(bytes + free, bytes + expected)) refuse("the padding before tensor '" + r.name + "' is not zero");
+    const auto padding = source.bytes(free, expected - free);
+    if (!all_zero(padding.data(), padding.data() + padding.size())) refuse("the padding before tensor '" + r.name + "' is not zero");
     free = end;
     expected = round_up(free, kDataAlignment);
   }
   if (free != parts.payload_end) refuse(text(parts.payload_end - free) + " bytes of the payload belong to no tensor (a hole at its end)");
 }
 
-void check_sum(const uint8_t *bytes, size_t size) {
+void check_sum(const Source &source, uint32_t expected) {
   Checksum checksum;
-  checksum.add(bytes, bytes + kCrcAt);
-  checksum.add(bytes + kCrcAt + 4, bytes + size);
-  if (checksum.value() != read_u32(bytes + kCrcAt)) refuse("its checksum (CRC-32) does not match its contents");
+  std::vector<uint8_t> piece(size_t{1} << 16);
+  for (size_t at = 0, count; at < source.size(); at += count) {  // the first piece ends before the sum itself
+    if (at == kCrcAt) at += 4;
+    count = std::min(at == 0 ? kCrcAt : piece.size(), source.size() - at);
+    source.read(at, count, piece.data());
+    checksum.add(piece.data(), piece.data() + count);
+  }
+  if (checksum.value() != expected) refuse("its checksum (CRC-32) does not match its contents");
 }
 
 }  // namespace
 
-ModelFile::ModelFile(const uint8_t *bytes, size_t size) : bytes_(bytes) {
-  const Parts parts = check_parts(bytes, size);
-  config_ = Config::read(bytes);
+ModelFile::ModelFile(const Source &source) : source_(source) {
+  const auto header = source.bytes(0, std::min(source.size(), kHeaderBytes));
+  const Parts parts = check_parts(header.data(), source.size());
+  config_ = Config::read(header.data());
+  const auto table = source.bytes(kHeaderBytes, kRecordBytes * parts.count);
   std::vector<Record> records;
-  for (uint64_t i = 0; i < parts.count; i++) records.push_back(Record::read(bytes + kHeaderBytes + kRecordBytes * i));
+  for (uint64_t i = 0; i < parts.count; i++) records.push_back(Record::read(table.data() + kRecordBytes * i));
   check_names(records);
-  check_places(bytes, records, parts);
-  check_sum(bytes, size);
+  check_places(source, records, parts);
+  check_sum(source, read_u32(header.data() + kCrcAt));
   for (Record &record : records) {
     const std::string name = record.name;
     records_.emplace(name, std::move(record));
@@ -109,7 +119,7 @@ ModelFile::ModelFile(const uint8_t *bytes, size_t size) : bytes_(bytes) {
 
 Tensor ModelFile::tensor(const std::string &name) const {
   const Record &record = records_.at(name);
-  return Tensor(record, bytes_ + record.offset);
+  return Tensor(record, source_.bytes(record.offset, record.length).data());
 }
 
 void ModelFile::check_names(const std::vector<Record> &records) const {

@@ -46,10 +46,24 @@ struct ActivationPoint {
   int top() const { return (1 << bits) - 1; }
 };
 
+// Where a model's bytes come from: read piece by piece, so that the file is never in memory as a whole.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual size_t size() const = 0;
+  // Throws FileError where the bytes cannot be had.
+  virtual void read(size_t offset, size_t count, uint8_t *to) const = 0;
+  std::vector<uint8_t> bytes(size_t offset, size_t count) const {
+    std::vector<uint8_t> result(count);
+    read(offset, count, result.data());
+    return result;
+  }
+};
+
 class ModelFile {
  public:
-  // Checks everything but the tensors' contents. `bytes` must stay as long as the object.
-  ModelFile(const uint8_t *bytes, size_t size);
+  // Checks everything but the tensors' contents. `source` must stay as long as the object.
+  explicit ModelFile(const Source &source);
 
   const Config &config() const { return config_; }
   // Reads the tensor: only what is being packed is in memory twice. Throws FileError for contents that are not possible.
@@ -59,7 +73,7 @@ class ModelFile {
  private:
   void check_names(const std::vector<Record> &records) const;
 
-  const uint8_t *bytes_;
+  const Source &source_;
   Config config_;
   std::map<std::string, Record> records_;
 };

@@ -115,8 +115,8 @@ def separate_channels(
             raise TinyWaseError("the model gives values that are not finite: damaged or badly trained. Use another.")
         original = heard.read(estimate.frames, estimate.frames + len(found))
         estimate.append(found)
-        powers = [np.square(signal, dtype=np.float64) for signal in (original, found)]
-        products += np.sum(original * found, dtype=np.float64), powers[1].sum()
+        powers = [np.square(signal) for signal in (original, found)]
+        products += np.sum(original * found, dtype=np.float64), powers[1].sum(dtype=np.float64)
         cells.add(np.stack([both[:, 1].max(axis=1), *(power.mean(axis=1) for power in powers)], axis=1))
         progress(estimate.frames / mixture.frames)
     gain = float(products[0] / products[1]) if products[1] > 0 else 0.0
@@ -180,14 +180,15 @@ class _Cells:
 
     def __init__(self, size: int, columns: int) -> None:
         self._size = size
-        self._rest = np.zeros((0, columns))
+        self._rest = np.zeros((0, columns), np.float32)
         self._means: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray) -> None:
         """Shape: [n, columns]."""
         rows = np.concatenate([self._rest, rows])
         whole = len(rows) // self._size * self._size
-        self._means.append(rows[:whole].reshape(-1, self._size, rows.shape[1]).mean(axis=1))
+        means = rows[:whole].reshape(-1, self._size, rows.shape[1]).mean(axis=1, dtype=np.float64)
+        self._means.append(means.astype(np.float32))  # hours of them are kept
         self._rest = rows[whole:]
 
     def means(self) -> np.ndarray:
