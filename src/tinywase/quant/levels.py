@@ -85,6 +85,12 @@ def midpoints(levels: Tensor) -> Tensor:
     return (levels[1:] + levels[:-1]) / 2
 
 
+def nearest(values: Tensor, levels: Tensor) -> Tensor:
+    """Code of the nearest level, the upper one half-way; levels are evenly spaced. Shape: any, [K] -> int64, the same."""
+    place = (values - levels[0]) / (levels[1] - levels[0])
+    return (place + 0.5).floor_().clamp_(0, len(levels) - 1).long()
+
+
 def spread(scale: Tensor, weight: Tensor) -> Tensor:
     """A scale per tensor or per output channel, shaped to multiply `weight`. Shape: [1] or [O] -> [O or 1, 1, ...]."""
     return scale.view(-1, *[1] * (weight.dim() - 1))
@@ -121,5 +127,5 @@ def fit_scale(weight: Tensor, levels: Tensor, *, per_channel: bool) -> Tensor:
 
 def _squared_error(rows: Tensor, scale: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
     """Error of the nearest levels, and these. Shape: [O, any], [O], [K] -> [O], [O, any]."""
-    chosen = levels[torch.bucketize(rows / scale[:, None], midpoints(levels))]
+    chosen = levels[nearest(rows / scale[:, None], levels)]
     return (chosen * scale[:, None] - rows).square().sum(1), chosen

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from .base import WeightQuantizer, positive
-from .levels import fit_scale, level_table, midpoints, spread
+from .levels import fit_scale, level_table, nearest, spread
 
 
 class NearestLevel(torch.autograd.Function):
@@ -51,7 +51,7 @@ class Lsq(WeightQuantizer):
         return positive(self.step)
 
     def choose(self, weight: Tensor) -> Tensor:
-        return torch.bucketize(weight / spread(self.scales, weight), midpoints(self.levels), right=True)
+        return nearest(weight / spread(self.scales, weight), self.levels)
 
     def soft(self, weight: Tensor) -> Tensor:
         return NearestLevel.apply(weight, self.scales, self.levels, self.choose(weight.detach()))
