@@ -86,7 +86,7 @@ def midpoints(levels: Tensor) -> Tensor:
 
 
 def nearest(values: Tensor, levels: Tensor) -> Tensor:
-    """Code of the nearest level, the upper one half-way; levels are evenly spaced. Shape: any, [K] -> int64, the same."""
+    """Code of the nearest of evenly spaced levels, the upper one half-way. Shape: any, [K] -> int64, the same."""
     place = (values - levels[0]) / (levels[1] - levels[0])
     return (place + 0.5).floor_().clamp_(0, len(levels) - 1).long()
 
