@@ -68,7 +68,11 @@ class Compressor(Trainer):
             calibrate(student, calibration_batches(base, recipe))
             learn_ranges(student)
         self.teacher.to(self.hardware.device)
-        system = Student(student, frozen_voiceprint=recipe.quant.voiceprint_bits == FLOAT_BITS)
+        system = Student(
+            student,
+            frozen_voiceprint=recipe.quant.voiceprint_bits == FLOAT_BITS,
+            keep_features=recipe.distill.features > 0,
+        )
         return system, DistilledExtraction(base, self.teacher, recipe.distill)
 
     def run(self) -> Progress:

@@ -5,7 +5,7 @@ Letters: S segments, T samples, E samples of an enrollment, F frames, R stacks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,9 +35,10 @@ class Objective(Protocol):
 class TrainedSystem(nn.Module):
     """Everything with weights to learn: the network and, in training only, the speaker classifier."""
 
-    def __init__(self, model: Wase, voices: int, *, margin: float) -> None:
+    def __init__(self, model: Wase, voices: int, *, margin: float, keep_features: bool = False) -> None:
         super().__init__()
         self.model = model
+        self.keep_features = keep_features  # DistributedDataParallel refuses outputs that enter no loss
         self.classifier = SpeakerClassifier(model.config.voiceprint.dimensions, voices, margin=margin)
 
     def forward(self, batch: Tensors) -> dict[str, Any]:
@@ -46,7 +47,8 @@ class TrainedSystem(nn.Module):
         voiceprints = self.model.enroll(torch.cat(enrollments))
         result: dict[str, Any] = {"voiceprints": voiceprints}
         if "mixture" in batch:
-            result["extraction"] = self.model(batch["mixture"], voiceprints[: len(batch["mixture"])])
+            extraction = self.model(batch["mixture"], voiceprints[: len(batch["mixture"])])
+            result["extraction"] = extraction if self.keep_features else replace(extraction, features=())
         if "speaker" in batch:
             result["speaker_loss"] = self.classifier(voiceprints, batch["speaker"])
         return result
