@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinywase.bench.torch_peer import core, plain_operations
 from tinywase.format import read_model
 
 Array = NDArray[np.float32]
@@ -54,17 +55,15 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _core(specimen: Path, samples: int) -> Any:
-    """The core as a module with the specimen's weights: [1, T], [1, D] -> [1, T]."""
+def _core(specimen: Path) -> Any:
+    """The core as a module with the specimen's weights, in torch's own operations: [1, T], [1, D] -> [1, T]."""
     import torch
 
     from tinywase.models import Wase
-    from tinywase.models.voiceprint import pad_to_frames
 
     torch.set_num_threads(1)
     model_file = read_model(specimen)
-    config = model_file.config
-    network = Wase(config).eval()
+    network = Wase(model_file.config).eval()
     weights = {name: torch.from_numpy(tensor.dequantize()) for name, tensor in model_file.tensors.items()}
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
 
@@ -74,8 +73,8 @@ def _core(specimen: Path, samples: int) -> Any:
             self.network = network
 
         def forward(self, mixture: torch.Tensor, voiceprint: torch.Tensor) -> torch.Tensor:
-            latent = network._encode(pad_to_frames(mixture, config.window, config.hop))
-            return network._decode(latent * network.separator(latent, voiceprint).mask, samples)
+            with plain_operations():
+                return core(network, mixture, voiceprint)
 
     return Core().eval()
 
@@ -83,13 +82,13 @@ def _core(specimen: Path, samples: int) -> Any:
 def _torch(specimen: Path, mixture: Array, voiceprint: Array, folder: Path) -> Iterator[Peer]:
     import torch
 
-    core = _core(specimen, len(mixture))
+    module = _core(specimen)
     inputs = torch.from_numpy(mixture)[None], torch.from_numpy(voiceprint)[None]
 
     def run(bfloat16: bool) -> Run:
         def once() -> Array:
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                return core(*inputs)[0].float().numpy()
+                return module(*inputs)[0].float().numpy()
 
         return once
 
@@ -98,18 +97,18 @@ def _torch(specimen: Path, mixture: Array, voiceprint: Array, folder: Path) -> I
 
 
 def _exported(specimen: Path, mixture: Array, voiceprint: Array, folder: Path) -> tuple[Path, Path]:
-    """ONNX files of the core, float32 and int8; made once per folder."""
+    """ONNX files of the core, float32 and int8; made once per specimen."""
     import torch
 
     plain, quantized = folder / "core.onnx", folder / "core-int8.onnx"
-    if quantized.exists():
+    if quantized.exists() and quantized.stat().st_mtime > specimen.stat().st_mtime:
         return plain, quantized
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     inputs = torch.from_numpy(mixture)[None], torch.from_numpy(voiceprint)[None]
     names: dict[str, Any] = {"input_names": ["mixture", "voiceprint"], "output_names": ["estimate"]}
     with torch.inference_mode():
-        torch.onnx.export(_core(specimen, len(mixture)), inputs, str(plain), opset_version=18, verbose=False, **names)
+        torch.onnx.export(_core(specimen), inputs, str(plain), opset_version=18, verbose=False, **names)
 
     left = [{"mixture": mixture[None], "voiceprint": voiceprint[None]}]
 
