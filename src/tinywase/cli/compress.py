@@ -118,7 +118,7 @@ def _train(recipe: CompressRecipe, teacher: Wase, float_kind: str, *, quiet: boo
         progress = compressor.run()
     if not compressor.hardware.leads:
         return None
-    if progress.step < steps:
+    if progress.position < steps:
         note(f"Interrupted at step {progress.step} of {steps}; the same command goes on.")
         raise typer.Exit(130)
     return compressor
