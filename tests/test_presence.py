@@ -56,6 +56,7 @@ def test_too_little_speech_for_a_score_leaves_the_activity() -> None:
     assert PresenceRule().score(short) is None
     assert PresenceRule().present(short)
     assert not PresenceRule(active_s=0.5).present(short)
+    assert not PresenceRule().present(dataclasses.replace(short, recording_s=5.0))  # in a long recording: a stranger's
 
 
 def test_a_card_fills_the_rule_and_may_tell_more() -> None:
@@ -79,6 +80,18 @@ def test_the_rates_of_a_calibration_hold_for_unseen_trials() -> None:
         rate = np.mean([calibration.rule.present(one) for one in fresh[name]])
         assert calibration.rates[name] == pytest.approx(rate, abs=0.06), name
     assert calibration.rates["clean"] > 0.8
+
+
+def test_cosines_that_lie_close_together_are_told_apart_as_well() -> None:
+    wide = scattered()
+
+    def closer(one: Evidence) -> Evidence:
+        confidence, likeness = (0.9 + (value or 0) / 10 for value in (one.confidence, one.likeness))
+        return dataclasses.replace(one, confidence=confidence, likeness=likeness)
+
+    close = {name: [closer(one) for one in of] for name, of in wide.items()}
+    for name, rate in calibrate(close).rates.items():
+        assert rate == pytest.approx(calibrate(wide).rates[name], abs=0.02), name
 
 
 def test_clips_too_short_to_compare_decide_nothing() -> None:

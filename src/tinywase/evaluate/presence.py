@@ -27,6 +27,7 @@ GATHERED = (*PRESENT, *ABSENT, "absent")  # a second stranger for every mixture:
 FALSE_ALARM_RATE = 0.01
 RIDGE = 1.0  # keeps the weights finite where the evidence is perfect
 NEWTON_STEPS = 30
+LEAST_DEVIATION = 1e-3  # of a feature that hardly varies
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,14 @@ def _limit(scores: np.ndarray, false_alarm_rate: float) -> float:
 
 
 def _logistic(features: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Weights of a ridge logistic regression with a free bias, by Newton's method. Shape: [n, k], [n] -> [k]."""
-    columns = np.column_stack([features, np.ones(len(features))])
+    """Weights of a ridge logistic regression with a free bias, by Newton's method. Shape: [n, k], [n] -> [k].
+
+    The ridge is on standardized features: cosines of one model lie close together, and those of another do not.
+    """
+    if not len(features):
+        return np.zeros(features.shape[1])
+    deviation = np.maximum(features.std(0), LEAST_DEVIATION)
+    columns = np.column_stack([(features - features.mean(0)) / deviation, np.ones(len(features))])
     ridge = np.diag([*[RIDGE] * features.shape[1], 1e-6])
     weights = np.zeros(columns.shape[1])
     for _ in range(NEWTON_STEPS):
@@ -133,4 +140,4 @@ def _logistic(features: np.ndarray, label: np.ndarray) -> np.ndarray:
         gradient = columns.T @ (chance - label) + ridge @ weights
         curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns + ridge
         weights = weights - np.linalg.solve(curvature, gradient)
-    return weights[:-1]
+    return weights[:-1] / deviation

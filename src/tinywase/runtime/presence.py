@@ -30,6 +30,7 @@ QUIET_CELL_DB = 20.0  # models without an activity cue: cells this far below the
 INAUDIBLE_DB = 40.0  # with one: what stays this far below the loudest active cell is nobody speaking
 INAUDIBLE_CELLS = 15  # on both sides: shorter pauses belong to the speech around them
 LOWEST_LEVEL_DB = -30.0  # lower is as good as silent
+UNSCORED_SHARE = 0.5  # of a recording; half a second of a long one is rather a stranger's
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Evidence:
     level_db: float  # of the estimate against the mixture there
     confidence: float | None  # None: too little speech to tell
     likeness: float | None
+    recording_s: float = 0.0  # all of it
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,11 @@ class PresenceRule:
         )
 
     def present(self, evidence: Evidence) -> bool:
-        """The verdict; a target too short for a score is judged by its activity alone."""
+        """The verdict; speech too short for a score counts where it is most of the recording."""
         score = self.score(evidence)
-        return evidence.active_s >= self.active_s and (score is None or score >= 0.0)
+        if score is None:
+            return evidence.active_s >= max(self.active_s, UNSCORED_SHARE * evidence.recording_s)
+        return evidence.active_s >= self.active_s and score >= 0.0
 
 
 def gather(
@@ -92,8 +96,9 @@ def gather(
     for spool in (estimate, mixture):
         vector = _voiceprint_of(model, spool, ranges)
         cosines.append(None if vector is None else cosine(vector, voiceprint))
-    active_s = float(np.count_nonzero(active)) * cell_samples / model.config.sample_rate_hz
-    return Evidence(active_s, level_db, *cosines)
+    cell_s = cell_samples / model.config.sample_rate_hz
+    confidence, likeness = cosines
+    return Evidence(float(active.sum()) * cell_s, level_db, confidence, likeness, recording_s=len(active) * cell_s)
 
 
 def activity_from_power(power: np.ndarray) -> np.ndarray:

@@ -75,15 +75,21 @@ class Trainer:
         return system, build_objective(recipe, mixer)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
-        config = self.recipe.optimizer
-        voiceprint = [*self.system.model.voiceprint_encoder.parameters(), *self.system.classifier.parameters()]
-        ids = {id(p) for p in voiceprint}
+        voiceprint = list(self.system.model.voiceprint_encoder.parameters())
+        classifier = list(self.system.classifier.parameters())
+        ids = {id(p) for p in (*voiceprint, *classifier)}
         rest = [p for p in self.system.parameters() if id(p) not in ids]
         groups = [
-            {"params": rest, "lr": config.learning_rate, "base_lr": config.learning_rate},
-            {"params": voiceprint, "lr": config.voiceprint_learning_rate, "base_lr": config.voiceprint_learning_rate},
+            {"params": parameters, "lr": rate, "base_lr": rate}
+            for parameters, rate in zip((rest, voiceprint, classifier), self._learning_rates(), strict=True)
         ]
-        return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+        return torch.optim.AdamW(groups, weight_decay=self.recipe.optimizer.weight_decay, fused=True)
+
+    def _learning_rates(self) -> tuple[float, float, float]:
+        """Of everything else, of the voiceprint encoder, of the speaker classifier."""
+        config = self.recipe.optimizer
+        voiceprint = config.voiceprint_learning_rate
+        return config.learning_rate, voiceprint, config.classifier_learning_rate or voiceprint
 
     # The loop
 
@@ -275,11 +281,7 @@ class Trainer:
         self.system.load_state_dict(state["system"])
         self.averaged = state["averaged"]
         self.optimizer.load_state_dict(state["optimizer"])
-        for group, base in zip(
-            self.optimizer.param_groups,
-            (self.recipe.optimizer.learning_rate, self.recipe.optimizer.voiceprint_learning_rate),
-            strict=True,
-        ):
+        for group, base in zip(self.optimizer.param_groups, self._learning_rates(), strict=True):
             group["base_lr"] = base  # the recipe may have changed since
         self.progress = progress = Progress(**state["progress"])
         progress.position = schedule_position(progress.step, progress.train_s, self.recipe)

@@ -62,6 +62,7 @@ class OptimizerConfig:
 
     learning_rate: float = 1e-3
     voiceprint_learning_rate: float = 1e-3  # of the voiceprint encoder
+    classifier_learning_rate: float = 0.0  # of the speaker classifier; 0: as the voiceprint encoder
     weight_decay: float = 0.01
     batch: int = 8  # segments a step and process
     clip: float = 5.0  # norm of the gradient
