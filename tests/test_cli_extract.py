@@ -14,6 +14,8 @@ import pytest
 import soundfile
 from stand_in import Command, Result
 
+from tinywase import Presence
+
 Extract = Callable[..., Result]
 
 
@@ -69,7 +71,7 @@ def test_json_says_it_to_programs(desk: Path, extract: Extract) -> None:
     )
     content = json.loads(result.out)
     assert (content["duration_s"], content["sample_rate_hz"], content["channels"]) == (1.5, 44100, 2)
-    assert (content["present"], content["confidence"], content["muted"]) == (False, None, False)
+    assert (content["presence"], content["confidence"], content["muted"]) == ("absent", None, False)
     assert content["band_hz"] == 22050
     assert (content["residual"], content["labels"]) == (str(rest), str(labels))
     assert rest.exists()
@@ -107,7 +109,7 @@ def test_what_exists_in_part_is_told_not_skipped(desk: Path, extract: Extract) -
 
 
 def test_a_muted_voice_has_no_labels(desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinywase.runtime.presence.PresenceRule.present", lambda rule, evidence: False)
+    monkeypatch.setattr("tinywase.runtime.presence.PresenceRule.verdict", lambda rule, evidence: Presence.ABSENT)
     monkeypatch.setattr("tinywase.runtime.passes.audible_activity", lambda activity, power: np.ones_like(activity))
     for absent, labelled in (("pass", True), ("mute", False)):
         words = ("-o", desk / f"{absent}.wav", "--labels", desk / f"{absent}.rttm", "--absent", absent)

@@ -16,7 +16,7 @@ from tinywase.errors import DataError
 from tinywase.evaluate.cards import with_card
 from tinywase.evaluate.presence import ABSENT, PRESENT, calibrate, card_fields, find_rule, gather_evidence
 from tinywase.format import read_model, to_bytes
-from tinywase.runtime.presence import Evidence, PresenceRule
+from tinywase.runtime.presence import Evidence, Presence, PresenceRule
 
 SURE = Evidence(active_s=2.0, level_db=-3.0, confidence=0.9, likeness=0.8)
 
@@ -39,8 +39,17 @@ def scattered(seed: int = 0, count: int = 400) -> dict[str, list[Evidence]]:
 )
 def test_every_piece_of_evidence_counts(missing: dict[str, float]) -> None:
     rule = dataclasses.replace(PresenceRule(), bias=-4.5)
-    assert rule.present(SURE)
-    assert not rule.present(dataclasses.replace(SURE, **missing))
+    assert rule.verdict(SURE) is Presence.PRESENT
+    assert rule.verdict(dataclasses.replace(SURE, **missing)) is Presence.ABSENT
+
+
+def test_between_present_and_absent_lies_doubt() -> None:
+    rule = dataclasses.replace(PresenceRule(), doubt=1.0)
+    at = [dataclasses.replace(SURE, confidence=confidence) for confidence in (0.9, 0.0, -0.2)]
+    scores = [rule.score(one) for one in at]
+    assert scores == pytest.approx([3.65, -0.4, -1.3])
+    assert [rule.verdict(one) for one in at] == [Presence.PRESENT, Presence.UNCERTAIN, Presence.ABSENT]
+    assert [bool(rule.verdict(one)) for one in at] == [True, True, False]
 
 
 def test_a_level_below_30_db_is_as_good_as_silence() -> None:
@@ -54,9 +63,10 @@ def test_a_level_below_30_db_is_as_good_as_silence() -> None:
 def test_too_little_speech_for_a_score_leaves_the_activity() -> None:
     short = Evidence(active_s=0.3, level_db=-3.0, confidence=None, likeness=None)
     assert PresenceRule().score(short) is None
-    assert PresenceRule().present(short)
-    assert not PresenceRule(active_s=0.5).present(short)
-    assert not PresenceRule().present(dataclasses.replace(short, recording_s=5.0))  # in a long recording: a stranger's
+    assert PresenceRule().verdict(short) is Presence.PRESENT
+    assert PresenceRule(active_s=0.5).verdict(short) is Presence.ABSENT
+    in_long = dataclasses.replace(short, recording_s=5.0)
+    assert PresenceRule().verdict(in_long) is Presence.UNCERTAIN  # perhaps a stranger's
 
 
 def test_a_card_fills_the_rule_and_may_tell_more() -> None:
@@ -68,7 +78,7 @@ def test_a_card_fills_the_rule_and_may_tell_more() -> None:
 def test_no_kind_of_absent_target_raises_more_false_alarms_than_allowed(rate: float) -> None:
     evidence = scattered()
     rule = find_rule(evidence, false_alarm_rate=rate)
-    alarms = {name: np.mean([rule.present(one) for one in evidence[name]]) for name in ABSENT}
+    alarms = {name: np.mean([rule.verdict(one) is Presence.PRESENT for one in evidence[name]]) for name in ABSENT}
     assert max(alarms.values()) <= rate
     assert rate == 0.0 or max(alarms.values()) > 0.5 * rate  # and no stricter than needed
 
@@ -77,9 +87,12 @@ def test_the_rates_of_a_calibration_hold_for_unseen_trials() -> None:
     calibration = calibrate(scattered(), false_alarm_rate=0.05)
     fresh = scattered(seed=1)
     for name in (*PRESENT, *ABSENT):
-        rate = np.mean([calibration.rule.present(one) for one in fresh[name]])
-        assert calibration.rates[name] == pytest.approx(rate, abs=0.06), name
-    assert calibration.rates["clean"] > 0.8
+        verdicts = [calibration.rule.verdict(one) for one in fresh[name]]
+        for told, verdict in ((calibration.heard, Presence.PRESENT), (calibration.denied, Presence.ABSENT)):
+            assert told[name] == pytest.approx(np.mean([one is verdict for one in verdicts]), abs=0.06), name
+    assert calibration.heard["clean"] > 0.8
+    assert calibration.denied["clean"] < 0.04
+    assert calibration.denied["absent"] > 0.8
 
 
 def test_cosines_that_lie_close_together_are_told_apart_as_well() -> None:
@@ -90,8 +103,8 @@ def test_cosines_that_lie_close_together_are_told_apart_as_well() -> None:
         return dataclasses.replace(one, confidence=confidence, likeness=likeness)
 
     close = {name: [closer(one) for one in of] for name, of in wide.items()}
-    for name, rate in calibrate(close).rates.items():
-        assert rate == pytest.approx(calibrate(wide).rates[name], abs=0.02), name
+    for name, rate in calibrate(close).heard.items():
+        assert rate == pytest.approx(calibrate(wide).heard[name], abs=0.02), name
 
 
 def test_clips_too_short_to_compare_decide_nothing() -> None:

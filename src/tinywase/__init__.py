@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import AudioError, ConfigError, DataError, FormatError, OutputError, StreamError, TinyWaseError
     from .runtime.extractor import Extraction, ExtractionReport, Extractor
+    from .runtime.presence import Presence
     from .runtime.voiceprint import Voiceprint
 
 _HOMES = {
     "Extractor": "runtime.extractor",
     "Extraction": "runtime.extractor",
     "ExtractionReport": "runtime.extractor",
+    "Presence": "runtime.presence",
     "Voiceprint": "runtime.voiceprint",
     "AudioError": "errors",
     "ConfigError": "errors",
@@ -40,6 +42,7 @@ __all__ = [
     "Extractor",
     "FormatError",
     "OutputError",
+    "Presence",
     "StreamError",
     "TinyWaseError",
     "Voiceprint",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import note, progress_bar, say, say_json
+from .extract_report import FOUND
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ def _described(extractor: Extractor, report: ExtractionReport, took_s: float) ->
         "duration_s": report.duration_s,
         "si_sdr_before_db": round(si_sdr(reference=target, estimate=mixture), 2),
         "si_sdr_after_db": round(si_sdr(reference=target, estimate=estimate), 2),
-        "present": report.presence,
+        "presence": report.presence.value,
         "confidence": None if report.confidence is None else round(report.confidence, 4),
         "active_s": round(report.active_s, 2),
         "took_s": round(took_s, 3),
@@ -119,7 +120,7 @@ def _mono(path: str | Path, rate_hz: int | None = None) -> tuple[np.ndarray, int
 
 
 def _print(result: dict[str, Any]) -> None:
-    found = "found" if result["present"] else "not found"
+    found = FOUND[result["presence"]]
     confidence = "" if result["confidence"] is None else f", confidence {result['confidence']:.2f}"
     before_db, after_db = result["si_sdr_before_db"], result["si_sdr_after_db"]
     seconds = f"{result['duration_s']:.1f} s"

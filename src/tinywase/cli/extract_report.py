@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ..runtime.voiceprint import Voiceprint
 
 
+FOUND = {"present": "found", "uncertain": "perhaps found", "absent": "NOT found"}  # by Presence
+
+
 def described(
     extractor: Extractor, job: Job, voiceprint: Voiceprint, report: ExtractionReport, took_s: float
 ) -> dict[str, Any]:
@@ -27,7 +30,7 @@ def described(
         "sample_rate_hz": report.sample_rate_hz,
         "channels": report.channels,
         "band_hz": report.band_hz,
-        "present": report.presence,
+        "presence": report.presence.value,
         "confidence": None if report.confidence is None else round(report.confidence, 4),
         "active_s": round(report.active_s, 3),
         "muted": report.muted,
@@ -55,7 +58,7 @@ def report_lines(result: dict[str, Any]) -> list[str]:
     """What was done, for people."""
     channels = {1: "mono", 2: "stereo"}.get(result["channels"], f"{result['channels']} channels")
     confidence = "too short to compare" if result["confidence"] is None else f"confidence {result['confidence']:.2f}"
-    found = "found" if result["present"] else "NOT found" + (", written as silence" if result["muted"] else "")
+    found = FOUND[result["presence"]] + (", written as silence" if result["muted"] else "")
     what = f"{result['duration_s']:.1f} s, {result['sample_rate_hz']} Hz, {channels}"
     lines = [
         f"{result['mixture']} ({what}) -> {result['output']}",
@@ -74,6 +77,7 @@ def print_many(results: list[dict[str, Any]]) -> None:
     skipped = sum("skipped" in result for result in results)
     for result in results:
         if "output" in result and "error" not in result and "skipped" not in result:
-            say(report_lines(result)[0] + ("" if result["present"] else "  (voice NOT found)"))
+            found = "" if result["presence"] == "present" else f"  (voice {FOUND[result['presence']]})"
+            say(report_lines(result)[0] + found)
     if skipped:
         say(f"{skipped} skipped: their results exist already (--force makes them again)")

@@ -21,6 +21,7 @@ from ..data.activity import FRAME_S, frame_levels
 from ..data.trials import RenderedTrial, Trial
 from ..metrics import LIMIT_DB, activity_f1, limited, si_sdr
 from ..runtime.extractor import Extraction, ExtractionReport, Extractor
+from ..runtime.presence import Presence
 from .conditions import CONDITIONS, Condition, render_condition, rms
 from .dialogue import render_dialogue
 from .score import Row, speaker_values
@@ -159,7 +160,7 @@ def _level_db(estimate: np.ndarray, mixture: np.ndarray, where: np.ndarray) -> f
 
 def _verdict(found: Extraction | ExtractionReport) -> dict[str, float]:
     confidence = math.nan if found.confidence is None else found.confidence
-    return {"heard": float(found.presence), "confidence": confidence}
+    return {"heard": float(found.presence is Presence.PRESENT), "confidence": confidence}
 
 
 def _row(position: int, trial: Trial, name: str, audio: RenderedTrial, values: dict[str, float], took_s: float) -> Row:

@@ -84,7 +84,10 @@ def weaknesses(results: Mapping[str, Any], behaviour: Mapping[str, Any], presenc
         found.append(f"the target alone comes out at {number(lone[0], 1)} dB SI-SDR: audibly changed.")
     heard = presence.get("clean_heard_rate", 1.0)
     if heard < RELIABLE_RATE:
-        found.append(f"only {percent(heard)} of the targets in mixtures are reported present: do not mute by it.")
+        found.append(f"only {percent(heard)} of the targets in mixtures are reported present, most as uncertain.")
+    denied = presence.get("absent_denied_rate", 1.0)
+    if denied < RELIABLE_RATE:
+        found.append(f"only {percent(denied)} of the absent targets among two others are reported absent.")
     return found
 
 

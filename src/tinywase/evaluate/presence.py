@@ -2,8 +2,8 @@
 
 Evidence (runtime/presence.py) is gathered from trials whose target speaks and from the same ones with somebody enrolled
 who does not, each among others and alone. A logistic regression weighs it; the bias is set so that of every kind of
-absent target at most the allowed share is reported present. The rates told are those of a rule found on the other half
-of the trials, twice.
+absent target at most the allowed share is reported present, the doubt so that few of any kind of present target are
+reported absent. The rates told are those of a rule found on the other half of the trials, twice.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import numpy as np
 from ..data.trials import Trial
 from ..errors import DataError
 from ..runtime.extractor import Extractor
-from ..runtime.presence import LOWEST_LEVEL_DB, Evidence, PresenceRule
+from ..runtime.presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule
 from .behaviour import SEED
 from .conditions import CONDITIONS, render_condition
 
 PRESENT, ABSENT = ("clean", "lone_target"), ("absent", "absent_lone")
 GATHERED = (*PRESENT, *ABSENT, "absent")  # a second stranger for every mixture: false alarms are counted in its tail
 FALSE_ALARM_RATE = 0.01
+DENIED_RATE = 0.02  # of present targets that may be reported absent
 RIDGE = 1.0  # keeps the weights finite where the evidence is perfect
 NEWTON_STEPS = 30
 LEAST_DEVIATION = 1e-3  # of a feature that hardly varies
@@ -36,7 +37,8 @@ class Calibration:
 
     rule: PresenceRule
     trials: int
-    rates: Mapping[str, float]  # condition -> share reported present
+    heard: Mapping[str, float]  # condition -> share reported present
+    denied: Mapping[str, float]  # condition -> share reported absent
 
 
 def gather_evidence(
@@ -67,37 +69,47 @@ def calibrate(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: f
     trials = min(len(of) for of in evidence.values())
     if trials < 4:
         raise DataError(f"{trials} trials: expected 4 at the very least, better 100. Give a longer list.")
-    heard: dict[str, list[bool]] = {name: [] for name in evidence}
+    verdicts: dict[str, list[Presence]] = {name: [] for name in evidence}
     halves = [{name: half(of) for name, of in evidence.items()} for half in (_first_half, _second_half)]
     for seen, unseen in (halves, halves[::-1]):
         rule = find_rule(seen, false_alarm_rate=false_alarm_rate)
         for name, of in unseen.items():
-            heard[name] += [rule.present(one) for one in of]
-    rates = {name: float(np.mean(verdicts)) for name, verdicts in heard.items()}
-    return Calibration(find_rule(evidence, false_alarm_rate=false_alarm_rate), trials, rates)
+            verdicts[name] += [rule.verdict(one) for one in of]
+
+    def shares(wanted: Presence) -> dict[str, float]:
+        return {name: float(np.mean([one is wanted for one in of])) for name, of in verdicts.items()}
+
+    rule = find_rule(evidence, false_alarm_rate=false_alarm_rate)
+    return Calibration(rule, trials, heard=shares(Presence.PRESENT), denied=shares(Presence.ABSENT))
 
 
 def find_rule(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: float) -> PresenceRule:
-    """Weights by logistic regression, the bias by the allowed share of false alarms under each condition of ABSENT."""
+    """Weights by logistic regression, the bias by the allowed share of false alarms under each condition of ABSENT, the
+    doubt by that of denials under each of PRESENT.
+    """
     rows = {name: _features(of) for name, of in evidence.items()}
     present, absent = (np.concatenate([rows[name] for name in names]) for names in (PRESENT, ABSENT))
     weights = _logistic(np.concatenate([present, absent]), np.repeat([1.0, 0.0], [len(present), len(absent)]))
     limits = [_limit(rows[name] @ weights, false_alarm_rate) for name in ABSENT if len(rows[name])]
+    bias = -max(limits, default=0.0)
+    lowest = [np.quantile(rows[name] @ weights + bias, DENIED_RATE) for name in PRESENT if len(rows[name])]
     confidence, likeness, level = (float(weight) for weight in weights)
     return dataclasses.replace(
         PresenceRule(),
         confidence_weight=confidence,
         likeness_weight=likeness,
         level_weight=level,
-        bias=-max(limits, default=0.0),
+        bias=bias,
+        doubt=float(max(0.0, -min(lowest, default=0.0))),
     )
 
 
 def card_fields(calibration: Calibration) -> dict[str, Any]:
     """`card["presence"]`: the rule, and what it was found to do."""
     rule = {name: round(value, 4) for name, value in dataclasses.asdict(calibration.rule).items()}
-    rates = {f"{name}_heard_rate": round(rate, 4) for name, rate in calibration.rates.items()}
-    return {**rule, "trials": calibration.trials, **rates}
+    heard = {f"{name}_heard_rate": round(rate, 4) for name, rate in calibration.heard.items()}
+    denied = {f"{name}_denied_rate": round(rate, 4) for name, rate in calibration.denied.items()}
+    return {**rule, "trials": calibration.trials, **heard, **denied}
 
 
 def _first_half(of: Sequence[Evidence]) -> Sequence[Evidence]:

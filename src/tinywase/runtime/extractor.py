@@ -25,7 +25,7 @@ from ..errors import AudioError, ConfigError
 from .enrollment import enroll
 from .model import PackedModel
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
-from .presence import LOWEST_LEVEL_DB, Evidence, PresenceRule, gather
+from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .registry import find_model
 from .rendering import planned_outputs, write_outputs
 from .voiceprint import Voiceprint
@@ -43,7 +43,7 @@ class Extraction:
     sample_rate_hz: int
     activity: np.ndarray = field(repr=False)  # 0..1, is the target speaking. float32 [cells]
     activity_hop_s: float
-    presence: bool  # is the target there at all
+    presence: Presence  # is the target there at all; true unless it is absent
     confidence: float | None  # cosine of the estimate's voiceprint with the enrolled one; None: too little speech
     evidence: Evidence  # what `presence` was judged by
 
@@ -58,7 +58,7 @@ class ExtractionReport:
     sample_rate_hz: int
     channels: int
     band_hz: float  # the estimate ends here
-    presence: bool
+    presence: Presence
     confidence: float | None
     active_s: float
     muted: bool  # the target was absent and `absent` was "mute"
@@ -126,7 +126,7 @@ class Extractor:
             sample_rate_hz=reader.sample_rate_hz,
             activity=separated.activity,
             activity_hop_s=separated.activity_hop_s,
-            presence=self.rule.present(evidence),
+            presence=self.rule.verdict(evidence),
             confidence=evidence.confidence,
             evidence=evidence,
         )
@@ -166,7 +166,7 @@ class Extractor:
             outputs = planned_outputs(reader, paths, force=force)
             heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress)
             evidence = self._gather(heard, separated, voiceprint)
-            presence = self.rule.present(evidence)
+            presence = self.rule.verdict(evidence)
             if absent == "fail" and not presence:
                 raise _absent(reader.name, evidence, self.rule)
             muted = absent == "mute" and not presence
@@ -251,7 +251,7 @@ def _absent(name: str, evidence: Evidence, rule: PresenceRule) -> AudioError:
     judged = (
         "too short to compare"
         if score is None
-        else f"confidence {evidence.confidence:.2f}, score {score:.2f}, expected 0 or more"
+        else f"confidence {evidence.confidence:.2f}, score {score:.2f}, expected {-rule.doubt:.2f} or more"
     )
     return AudioError(
         f"{name}: the enrolled voice was not found: active for {evidence.active_s:.1f} s, expected {rule.active_s:g} "

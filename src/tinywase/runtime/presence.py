@@ -7,14 +7,16 @@
 
     score = confidence weight * confidence + likeness weight * likeness + level weight * max(level_db, -30) + bias
 
-The target is present if the score reaches 0 and its activity some seconds. Weights and bias belong to a model: its card
-carries what `tinywase calibrate` found on a development list (`card["presence"]`); those here are only a fallback.
+The target is present if the score reaches 0 and its activity some seconds, absent if the score stays far below, and
+uncertain between. Weights, bias and the width of doubt belong to a model: its card carries what `tinywase calibrate`
+found on a development list (`card["presence"]`); those here are only a fallback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,17 @@ INAUDIBLE_DB = 40.0  # with one: what stays this far below the loudest active ce
 INAUDIBLE_CELLS = 15  # on both sides: shorter pauses belong to the speech around them
 LOWEST_LEVEL_DB = -30.0  # lower is as good as silent
 UNSCORED_SHARE = 0.5  # of a recording; half a second of a long one is rather a stranger's
+
+
+class Presence(Enum):
+    """Is the target there? Counts as true unless it is absent."""
+
+    PRESENT = "present"  # few strangers come out like this
+    UNCERTAIN = "uncertain"
+    ABSENT = "absent"  # few targets come out like this
+
+    def __bool__(self) -> bool:
+        return self is not Presence.ABSENT
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ class PresenceRule:
     likeness_weight: float = 4.5
     level_weight: float = 0.0  # per dB
     bias: float = -4.0
+    doubt: float = 0.0  # a score down to this far below 0 is uncertain
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> PresenceRule:
@@ -72,12 +86,17 @@ class PresenceRule:
             + self.bias
         )
 
-    def present(self, evidence: Evidence) -> bool:
-        """The verdict; speech too short for a score counts where it is most of the recording."""
+    def verdict(self, evidence: Evidence) -> Presence:
+        """Speech too short for a score counts where it is most of the recording."""
         score = self.score(evidence)
+        if evidence.active_s < self.active_s:
+            return Presence.ABSENT
         if score is None:
-            return evidence.active_s >= max(self.active_s, UNSCORED_SHARE * evidence.recording_s)
-        return evidence.active_s >= self.active_s and score >= 0.0
+            most = evidence.active_s >= UNSCORED_SHARE * evidence.recording_s
+            return Presence.PRESENT if most else Presence.UNCERTAIN
+        if score >= 0.0:
+            return Presence.PRESENT
+        return Presence.UNCERTAIN if score >= -self.doubt else Presence.ABSENT
 
 
 def gather(
