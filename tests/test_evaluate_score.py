@@ -177,7 +177,7 @@ def test_metrics_that_cannot_be_computed_are_left_out_with_a_note(monkeypatch: p
 
 
 def test_two_models_of_one_name_are_told_apart_by_their_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(name: str) -> System:
+    def opened(name: str, shifts: int | None) -> System:
         return System(Path(name).stem, 16000, lambda trial: SystemOutput)
 
     monkeypatch.setattr(systems_module, "_open_model", opened)

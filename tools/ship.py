@@ -47,12 +47,13 @@ PARTS = ("presence", *DEV_LISTS, *TEST_METRICS, *(f"{BEHAVIOUR}{name}" for name 
 
 def main() -> None:
     options = arguments()
-    weights = packed(options.weights)
-    folder = options.work / f"{options.name}-{zlib.crc32(weights):08x}"
+    weights, shifts = packed(options.weights), facts()["shifts"].get(options.name, 1)
+    folder = options.work / f"{options.name}-{zlib.crc32(weights):08x}-shifts-{shifts}"
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / f"{options.name}.twase"
     if not model.exists():
         model.write_bytes(weights)
+        cards.with_card(model, model, read_model(model).card | {"shifts": shifts}, force=True)
     for part in options.only:
         if not (folder / f"{part}.json").exists():
             began_s = time.monotonic()
@@ -122,7 +123,7 @@ def calibrated(model: Path, folder: Path) -> Path:
         raise DataError(f"{rule} is missing: behaviour says who is heard, by that rule. Begin with --only presence.")
     output = folder / "calibrated.twase"
     if not output.exists():
-        cards.with_card(model, output, {"presence": json.loads(rule.read_text())})
+        cards.with_card(model, output, read_model(model).card | {"presence": json.loads(rule.read_text())})
     return output
 
 
@@ -136,10 +137,15 @@ def evaluated(model: Path, name: str, trials: Sequence[Any]) -> dict[str, Any]:
     return {**cards.result_fields(report), "rtf": round(report.summaries[0].rtf, 5), "runtime": evaluation.runtimes[0]}
 
 
+def facts() -> dict[str, Any]:
+    """What is said of the models by hand."""
+    return tomllib.loads((REPOSITORY / "tools" / "models.toml").read_text())
+
+
 def card(model: Path, folder: Path, name: str) -> dict[str, Any]:
     """All parts, and the facts of tools/models.toml, as one card."""
     parts = {part: json.loads((folder / f"{part}.json").read_text()) for part in PARTS}
-    facts = tomllib.loads((REPOSITORY / "tools" / "models.toml").read_text())
+    known = facts()
     speed = {key: parts["test"][key] for key in SPEED} | {"cpu": machine(1)["cpu"]}
     lists = (*TEST_METRICS, *DEV_LISTS)
     results = {name: {key: value for key, value in parts[name].items() if key not in SPEED} for name in lists}
@@ -147,9 +153,10 @@ def card(model: Path, folder: Path, name: str) -> dict[str, Any]:
     packed_card = read_model(model).card  # of `export` or `compress`
     training = packed_card.get("training") or {key: packed_card[key] for key in COMPRESSION if key in packed_card}
     fails = cards.weaknesses({key: results[key] for key in TEST_METRICS}, behaves, parts["presence"])
-    purpose = facts.pop("purpose").get(name)
-    limits = [*fails, *facts.pop("limits")]
-    about = {"name": name, **({"purpose": purpose} if purpose else {}), **facts, "training": training}
+    purpose, shifts = (known.pop(key).get(name) for key in ("purpose", "shifts"))
+    limits = [*fails, *known.pop("limits")]
+    given = {key: value for key, value in (("purpose", purpose), ("shifts", shifts)) if value}
+    about = {"name": name, **given, **known, "training": training}
     measures = {"presence": parts["presence"], "results": results, "behaviour": behaves, "speed": speed}
     return {**about, **measures, "limits": limits}
 

@@ -12,6 +12,7 @@ import pytest
 
 from tinywase.cli.main import COMMANDS
 from tinywase.evaluate.run import evaluate as evaluate_run
+from tinywase.evaluate.systems import open_systems
 from tinywase.runtime.extractor import ABSENT, Extractor
 from tinywase.runtime.model import RUNTIMES, open_model
 
@@ -36,7 +37,9 @@ def default(function: Callable[..., Any], parameter: str) -> Any:
         ("extract", "residual", Extractor.extract_file, "residual"),
         ("extract", "model", Extractor.from_pretrained, "name_or_path"),
         ("extract", "runtime", Extractor.from_pretrained, "runtime"),
+        ("extract", "shifts", Extractor.from_pretrained, "shifts"),
         ("extract", "model", open_model, "path_or_name"),
+        ("evaluate", "shifts", open_systems, "shifts"),
         ("enroll", "model", Extractor.from_pretrained, "name_or_path"),
         ("demo", "model", Extractor.from_pretrained, "name_or_path"),
         ("evaluate", "jobs", evaluate_run, "jobs"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from ..data.trials import Trial
     from ..evaluate.report import Report
     from ..evaluate.run import Evaluation
+    from ..evaluate.systems import System
 
 
 def evaluate(
@@ -43,6 +46,9 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Compare every MODEL with this one, trial by trial.")
     ] = None,
+    shifts: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over a mixture, averaged. Empty: what a card advises, or 1.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; 1 gives the truest real-time factor.")] = 1,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write trials.csv, summary.json, table.md and plots there.")
@@ -64,13 +70,14 @@ def evaluate(
 
     refuse_existing([*(result_paths(out) if out else []), *([markdown] if markdown else [])], force=force)
     names = list(dict.fromkeys([*models, against] if against else models))
-    systems = open_systems(names)
+    open_all = partial(open_systems, names, shifts=shifts)
+    systems = open_all()
     choice = choose_metrics(metrics.replace(",", " ").split(), rates_hz=[system.sample_rate_hz for system in systems])
     for text in choice.notes:
         note(f"Note: {text}")
     options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
     trials = listed_trials(list_path, options, format=format)[:limit]
-    evaluation = _run(names, trials, choice.names, jobs)
+    evaluation = _run(open_all, trials, choice.names, jobs)
     report = build_report(
         evaluation,
         list_name=str(list_path),
@@ -83,13 +90,10 @@ def evaluate(
     _finish(evaluation)
 
 
-def _run(names: list[str], trials: list[Trial], metrics: tuple[str, ...], jobs: int) -> Evaluation:
+def _run(open_all: Callable[[], list[System]], trials: list[Trial], metrics: tuple[str, ...], jobs: int) -> Evaluation:
     """Score the trials under a progress bar; failures are said when they happen."""
-    from functools import partial
-
     from ..evaluate.run import evaluate as evaluate_systems
     from ..evaluate.score import TrialScore
-    from ..evaluate.systems import open_systems
 
     done = 0
     with progress_bar(f"evaluating {len(trials)} trials") as progress:
@@ -101,7 +105,7 @@ def _run(names: list[str], trials: list[Trial], metrics: tuple[str, ...], jobs: 
                 note(f"Failed: {failure}")
             progress(done / len(trials))
 
-        return evaluate_systems(partial(open_systems, names), trials, metrics=metrics, jobs=jobs, on_trial=on_trial)
+        return evaluate_systems(open_all, trials, metrics=metrics, jobs=jobs, on_trial=on_trial)
 
 
 def _give(report: Report, *, out: Path | None, markdown: Path | None, as_json: bool, force: bool) -> None:

@@ -75,6 +75,10 @@ def extract(
         bool,
         typer.Option("--keep-highband", help="Above the model's band, let the recording through where the voice is."),
     ] = False,
+    shifts: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Passes over the recording, averaged; 1 is fastest. Empty: the model's advice."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON (several: a list).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
     runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
@@ -91,7 +95,7 @@ def extract(
     _check_usage(mixtures, out, enroll, voice, enroll_from, as_json)
     from ..runtime.extractor import Extractor
 
-    extractor = Extractor.from_pretrained(model, runtime=runtime.value)
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value, shifts=shifts)
     enrollments = expanded(enroll or [])
     jobs = plan(mixtures, out, residual=residual, labels=labels, enrollments=enrollments)
     _check_labels(jobs)

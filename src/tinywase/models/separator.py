@@ -71,9 +71,7 @@ class Separator(nn.Module):
         count = self.config.stacks * self.config.blocks
         return SeparatorState(NormState(), [BlockState.silence() for _ in range(count)])
 
-    def forward(
-        self, latent: Tensor, voiceprint: Tensor | None, state: SeparatorState | None = None
-    ) -> Separation:
+    def forward(self, latent: Tensor, voiceprint: Tensor | None, state: SeparatorState | None = None) -> Separation:
         """Shape: latent [B, N, F], voiceprint [B, D] -> see `Separation`."""
         config = self.config
         norm_state = None if state is None else state.norm

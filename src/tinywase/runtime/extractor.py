@@ -23,10 +23,9 @@ import numpy as np
 from ..audio import AudioReader, Source, is_array, open_audio
 from ..errors import AudioError, ConfigError
 from .enrollment import enroll
-from .model import PackedModel
+from .model import PackedModel, open_model
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
 from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
-from .registry import find_model
 from .rendering import planned_outputs, write_outputs
 from .voiceprint import Voiceprint
 
@@ -76,13 +75,16 @@ class Extractor:
         self.rule = PresenceRule.from_card(model.card)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path = "default", *, runtime: str = "auto") -> Extractor:
+    def from_pretrained(
+        cls, name_or_path: str | Path = "default", *, runtime: str = "auto", shifts: int | None = None
+    ) -> Extractor:
         """The bundled model of that name, or a `.twase` file.
 
         Args:
             runtime: "native" (compiled), "reference" (numpy), or "auto": native where it is there.
+            shifts: passes over the recording, averaged: 1 is fastest. None: as many as the model's card advises.
         """
-        return cls(PackedModel.load(find_model(name_or_path), runtime=runtime))
+        return cls(open_model(name_or_path, runtime, shifts=shifts))
 
     @property
     def sample_rate_hz(self) -> int:

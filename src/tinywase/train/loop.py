@@ -110,6 +110,7 @@ class Trainer:
         with self._stoppable(), contextlib.closing(data), self._curves() as curves:
             self._loop(self._wrapped(), data, curves)
             if hardware.leads:
+                self._report(curves)
                 if self.dev and self._done:
                     curves(self._evaluate())
                 self._save()
@@ -154,11 +155,16 @@ class Trainer:
             if self.on_step:
                 self.on_step(progress, self.logs)
             if reports():
-                curves({**self.logs, "learning_rate": self.optimizer.param_groups[0]["lr"]})
+                self._report(curves)
             if saves():
                 self._save()
             if self.dev and evaluates():
                 curves(self._evaluate())
+
+    def _report(self, curves: Callable[[Numbers], None]) -> None:
+        """The losses of the last step, if this run made any."""
+        if self.logs:
+            curves({**self.logs, "learning_rate": self.optimizer.param_groups[0]["lr"]})
 
     def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
         """One update of the weights and of their average."""

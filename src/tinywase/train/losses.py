@@ -38,9 +38,7 @@ def snr_loss(estimate: Tensor, reference: Tensor, mixture: Tensor, *, ceiling_db
     return 10 * torch.log10(error / against + tau)
 
 
-def signal_loss(
-    kind: str, estimate: Tensor, reference: Tensor, mixture: Tensor, *, ceiling_db: float = 30.0
-) -> Tensor:
+def signal_loss(kind: str, estimate: Tensor, reference: Tensor, mixture: Tensor, *, ceiling_db: float = 30.0) -> Tensor:
     """`si_snr` (the paper's) or `snr`. Shape: [B, T] each -> [B]."""
     if kind == "si_snr":
         return -si_snr(estimate, reference)

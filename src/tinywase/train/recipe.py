@@ -1,11 +1,11 @@
 """What a training is: a TOML file holds the differences from these defaults.
 
-    objective = "extraction"                  # or "voiceprint": the voiceprint encoder alone, by speaker classification
-    init = ["runs/small-voiceprint/best.safetensors"]
-    [model]
-    name = "small"
-    [data]
-    sources = ["../shared/speech/manifest.csv"]
+objective = "extraction"                  # or "voiceprint": the voiceprint encoder alone, by speaker classification
+init = ["runs/small-voiceprint/best.safetensors"]
+[model]
+name = "small"
+[data]
+sources = ["../shared/speech/manifest.csv"]
 """
 
 from __future__ import annotations
