@@ -16,14 +16,17 @@ pytest.importorskip("tensorboard")
 from tinywase.config import TINY, named_config  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
 from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
+from tinywase.metrics import si_sdr  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 from tinywase.quant.attach import activation_quantizers, float_state, weight_quantizers  # noqa: E402
+from tinywase.runtime.model import open_model  # noqa: E402
 from tinywase.train.budget import meet_budget  # noqa: E402
+from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
 from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, feature_distance  # noqa: E402
-from tinywase.train.export import packed_model  # noqa: E402
+from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.student import begin_student, calibration_batches  # noqa: E402
 
@@ -71,6 +74,24 @@ def test_every_strategy_ends_in_a_student_that_can_be_packed(workplace: Path, st
     file = packed_model(student, card={})
     assert file.config.share_stacks is share
     assert file.tensors["separator.blocks.0.skip.weight"].bits == (32 if strategy == "kd" else 2)
+
+
+@pytest.mark.parametrize("ranges", ["dynamic", "learned"])
+def test_a_students_checkpoint_computes_what_its_file_does(workplace: Path, ranges: str, tmp_path: Path) -> None:
+    compressor = Compressor(
+        recipe(workplace, f"checkpoint-{ranges}", ranges=ranges, quant={"method": "lsq"}), teacher()
+    )
+    compressor.run()
+    export(compressor.finished(), tmp_path / "student.twase", card={})
+    student = load_checkpoint(compressor.recipe.folder / "last.safetensors")
+    packed = open_model(tmp_path / "student.twase", runtime="reference")
+    rng = np.random.default_rng(0)
+    mixture, enrollment = (0.05 * rng.standard_normal(samples).astype(np.float32) for samples in (4000, 8000))
+    with torch.inference_mode():
+        voiceprint = student.enroll(torch.from_numpy(enrollment)[None])
+        estimate = student(torch.from_numpy(mixture)[None], voiceprint).estimate[0].numpy()
+    again, _ = packed.extract(mixture, packed.enroll(enrollment))
+    assert si_sdr(reference=estimate, estimate=again) > 40  # a rounding may fall on the other side
 
 
 def test_what_each_strategy_means() -> None:

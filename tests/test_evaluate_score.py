@@ -211,5 +211,5 @@ def test_a_file_that_is_no_checkpoint_is_named(content: bytes | None, tmp_path: 
     path = tmp_path / "broken.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(FormatError, match=r"broken\.safetensors' is no checkpoint of this package .*tinywase train"):
+    with pytest.raises(FormatError, match=r"broken\.safetensors: not a safetensors checkpoint .*tinywase train"):
         open_systems([str(path)])

@@ -6,22 +6,16 @@ second step counts for the real-time factor. Letters: T samples, F activity fram
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..data.activity import prepare_enrollment
 from ..data.trials import RenderedTrial
-from ..errors import FormatError
 from ..runtime.shifts import averaged, check_shifts
 from .oracle import oracle_estimate
-
-if TYPE_CHECKING:
-    from ..models import Wase
 
 FLOOR, CEILING = "mixture", "oracle"
 DEFAULT_RATE_HZ = 8000  # of the floor and the ceiling where no model says otherwise
@@ -116,10 +110,12 @@ def _packed_model(name: str, shifts: int | None) -> System:
 
 
 def _checkpoint(path: Path, shifts: int) -> System:
-    """Float weights of a training, run by torch."""
+    """Weights of a training, run by torch; a student's with its quantizers."""
     import torch
 
-    model = _load_checkpoint(path)
+    from ..train.checkpoint import load_checkpoint
+
+    model = load_checkpoint(path)
     config = model.config
     check_shifts(shifts, config)
 
@@ -138,23 +134,3 @@ def _checkpoint(path: Path, shifts: int) -> System:
         return lambda mixture: SystemOutput(*averaged(once, mixture, hop=config.hop, shifts=shifts), config.hop)
 
     return System(path.stem, config.sample_rate_hz, bind, runtime="torch")
-
-
-def _load_checkpoint(path: Path) -> Wase:
-    """The network of a .safetensors file whose metadata holds its configuration."""
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
-
-    from ..config import model_config
-    from ..models import Wase
-
-    try:
-        with safe_open(path, "pt") as file:
-            model = Wase(model_config(json.loads(file.metadata()["config"]))).eval()
-        model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise FormatError(
-            f"'{path}' is no checkpoint of this package ({type(error).__name__}: {error}). "
-            "Expected a .safetensors file that `tinywase train` wrote."
-        ) from error
-    return model

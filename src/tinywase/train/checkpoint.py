@@ -1,4 +1,5 @@
-"""Float checkpoints: safetensors with the model's configuration as metadata, so that a file explains itself."""
+"""Checkpoints: safetensors with the model's configuration as metadata, and a student's quantizers, so that a file
+explains itself."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ..config import ModelConfig, model_config, to_dict
+from ..config import ModelConfig, from_dict, model_config, to_dict
 from ..errors import FormatError
 from ..files import write_whole
 from ..format import read_model
 from ..layout import expected_tensors
 from ..models import Wase
+from ..quant.attach import attach, load_quantized
+from ..quant.rules import QuantConfig
 
 
 def save_weights(
@@ -58,15 +61,17 @@ def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor]
 
 
 def load_checkpoint(path: Path | str) -> Wase:
-    """The network of a checkpoint, ready to use.
+    """The network of a checkpoint, ready to use; a student of `tinywase compress` computes with its quantizers.
 
     Raises:
         FormatError: tensors are missing, or do not fit the configuration.
     """
-    config, tensors, _ = read_weights(path)
+    config, tensors, metadata = read_weights(path)
     model = Wase(config)
+    if "quant" in metadata:
+        attach(model, from_dict(QuantConfig, json.loads(metadata["quant"])))
     try:
-        model.load_state_dict(tensors)
+        load_quantized(model, tensors)
     except RuntimeError as error:
         raise FormatError(f"{path}: the tensors do not fit the configuration '{config.name}': {error}") from error
     return model.eval()

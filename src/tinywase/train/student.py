@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..config import ModelConfig
 from ..models import Wase
-from ..quant.attach import recording
+from ..quant.attach import float_state, recording
 from .compress_recipe import CompressRecipe
 from .objectives import Objective
 
@@ -26,7 +26,7 @@ def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
     A shared stack begins as the teacher's first one.
     """
     student = Wase(config)
-    own, theirs = student.state_dict(), teacher.state_dict()
+    own, theirs = student.state_dict(), float_state(teacher)
     known = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
     student.load_state_dict(known, strict=False)
     return student, sorted(set(own) - set(known))
