@@ -18,7 +18,7 @@ def calibrate(
         typer.Option("--list", metavar="LIST", help="Trials that name their speakers; may be repeated. No test list."),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE.twase", help="Write the model with its rule there.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE.twase", help="Write the model with its rule there.")
     ] = None,
     false_alarm_rate: Annotated[
         float, typer.Option(min=0.0, max=0.5, help="Largest share of absent voices that may be reported present.")

@@ -48,7 +48,7 @@ class FloatKind(StrEnum):
 
 def compress(
     teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="A float checkpoint of `tinywase train`.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.twase", help="The packed student.")],
+    output: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.twase", help="The packed student.")],
     bits: Annotated[int | None, typer.Option(help="Of the separator's weights, 1 to 8; the recipe's, or 3.")] = None,
     share: Annotated[bool, typer.Option("--share", help="One stack used several times.")] = False,
     strategy: Annotated[Strategy | None, typer.Option(help="How the student learns; the recipe's, or daq.")] = None,

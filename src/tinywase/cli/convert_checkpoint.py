@@ -16,9 +16,7 @@ def convert_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT.pt", help="torch.save of {'model': state_dict}.")],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="A checkpoint to train on (.safetensors), or a .twase file."
-        ),
+        typer.Option("--out", "-o", metavar="FILE", help="A checkpoint to train on (.safetensors), or a .twase file."),
     ],
     blocks: Annotated[int, typer.Option(min=1, help="Per stack; the shapes do not tell.")] = 8,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
@@ -31,7 +29,7 @@ def convert_checkpoint(
     Example: tinywase convert-checkpoint onset_offset_voiceprint.pt -o wase.twase
     """
     if output.suffix not in SUFFIXES:
-        raise typer.BadParameter(f"'{output}': expected {' or '.join(SUFFIXES)}.", param_hint="--output")
+        raise typer.BadParameter(f"'{output}': expected {' or '.join(SUFFIXES)}.", param_hint="--out")
     from ..files import refuse_output
     from ..train.checkpoint import save_weights
     from ..train.export import export

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.twase", help="The model file.")],
+    output: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.twase", help="The model file.")],
     checkpoint: Annotated[
         Path | None, typer.Argument(metavar="[CHECKPOINT]", help="Weights of `tinywase train` (.safetensors).")
     ] = None,
