@@ -47,13 +47,13 @@ PARTS = ("presence", *DEV_LISTS, *TEST_METRICS, *(f"{BEHAVIOUR}{name}" for name 
 
 def main() -> None:
     options = arguments()
-    weights, shifts = packed(options.weights), facts()["shifts"].get(options.name, 1)
-    folder = options.work / f"{options.name}-{zlib.crc32(weights):08x}-shifts-{shifts}"
+    weights, views = packed(options.weights), facts()["views"].get(options.name, 1)
+    folder = options.work / f"{options.name}-{zlib.crc32(weights):08x}-views-{views}"
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / f"{options.name}.twase"
     if not model.exists():
         model.write_bytes(weights)
-        cards.with_card(model, model, read_model(model).card | {"shifts": shifts}, force=True)
+        cards.with_card(model, model, read_model(model).card | {"views": views}, force=True)
     for part in options.only:
         if not (folder / f"{part}.json").exists():
             began_s = time.monotonic()
@@ -153,9 +153,9 @@ def card(model: Path, folder: Path, name: str) -> dict[str, Any]:
     packed_card = read_model(model).card  # of `export` or `compress`
     training = packed_card.get("training") or {key: packed_card[key] for key in COMPRESSION if key in packed_card}
     fails = cards.weaknesses({key: results[key] for key in TEST_METRICS}, behaves, parts["presence"])
-    purpose, shifts = (known.pop(key).get(name) for key in ("purpose", "shifts"))
+    purpose, views = (known.pop(key).get(name) for key in ("purpose", "views"))
     limits = [*fails, *known.pop("limits")]
-    given = {key: value for key, value in (("purpose", purpose), ("shifts", shifts)) if value}
+    given = {key: value for key, value in (("purpose", purpose), ("views", views)) if value}
     about = {"name": name, **given, **known, "training": training}
     measures = {"presence": parts["presence"], "results": results, "behaviour": behaves, "speed": speed}
     return {**about, **measures, "limits": limits}

@@ -46,8 +46,8 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Compare every MODEL with this one, trial by trial.")
     ] = None,
-    shifts: Annotated[
-        int | None, typer.Option(metavar="N", help="Passes over a mixture, averaged. Empty: what a card advises, or 1.")
+    views: Annotated[
+        int | None, typer.Option(metavar="N", help="Runs over a mixture, averaged. Empty: what a card advises, or 1.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; 1 gives the truest real-time factor.")] = 1,
     out: Annotated[
@@ -70,7 +70,7 @@ def evaluate(
 
     refuse_existing([*(result_paths(out) if out else []), *([markdown] if markdown else [])], force=force)
     names = list(dict.fromkeys([*models, against] if against else models))
-    open_all = partial(open_systems, names, shifts=shifts)
+    open_all = partial(open_systems, names, views=views)
     systems = open_all()
     choice = choose_metrics(metrics.replace(",", " ").split(), rates_hz=[system.sample_rate_hz for system in systems])
     for text in choice.notes:

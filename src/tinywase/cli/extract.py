@@ -75,9 +75,11 @@ def extract(
         bool,
         typer.Option("--keep-highband", help="Above the model's band, let the recording through where the voice is."),
     ] = False,
-    shifts: Annotated[
+    views: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Passes over the recording, averaged; 1 is fastest. Empty: the model's advice."),
+        typer.Option(
+            metavar="N", help="Runs over the recording, averaged; 1 is fastest. Empty: as the model's card advises."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON (several: a list).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
@@ -95,7 +97,7 @@ def extract(
     _check_usage(mixtures, out, enroll, voice, enroll_from, as_json)
     from ..runtime.extractor import Extractor
 
-    extractor = Extractor.from_pretrained(model, runtime=runtime.value, shifts=shifts)
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views)
     enrollments = expanded(enroll or [])
     jobs = plan(mixtures, out, residual=residual, labels=labels, enrollments=enrollments)
     _check_labels(jobs)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data.activity import prepare_enrollment
 from ..data.trials import RenderedTrial
-from ..runtime.shifts import averaged, check_shifts
+from ..runtime.views import averaged, check_views
 from .oracle import oracle_estimate
 
 FLOOR, CEILING = "mixture", "oracle"
@@ -40,19 +40,19 @@ class System:
     runtime: str = "python"  # what the real-time factor is that of: native, reference, torch, or a function
 
 
-def open_systems(names: Sequence[str], *, shifts: int | None = None) -> list[System]:
+def open_systems(names: Sequence[str], *, views: int | None = None) -> list[System]:
     """The systems called `mixture`, `oracle`, a bundled model, a .twase file or a .safetensors checkpoint.
 
     The floor and the ceiling work at the rate of the first model. Two systems of one name get their full paths.
 
     Args:
-        shifts: passes over a mixture, averaged (runtime/shifts.py). None: as many as a file's card advises, one for
+        views: runs over a mixture, averaged (runtime/views.py). None: as many as a file's card advises, one for
             checkpoints.
 
     Raises:
-        TinyWaseError: an unknown or unusable model, or shifts that a model cannot have.
+        TinyWaseError: an unknown or unusable model, or views that a model cannot have.
     """
-    opened = {name: _open_model(name, shifts) for name in names if name not in (FLOOR, CEILING)}
+    opened = {name: _open_model(name, views) for name in names if name not in (FLOOR, CEILING)}
     rate_hz = next((system.sample_rate_hz for system in opened.values()), DEFAULT_RATE_HZ)
     systems = [opened[name] if name in opened else _without_model(name, rate_hz) for name in names]
     short_names = [system.name for system in systems]
@@ -86,15 +86,15 @@ def _without_model(name: str, rate_hz: int) -> System:
     return System(name, rate_hz, bind)
 
 
-def _open_model(name: str, shifts: int | None) -> System:
-    return _checkpoint(Path(name), shifts or 1) if name.endswith(".safetensors") else _packed_model(name, shifts)
+def _open_model(name: str, views: int | None) -> System:
+    return _checkpoint(Path(name), views or 1) if name.endswith(".safetensors") else _packed_model(name, views)
 
 
-def _packed_model(name: str, shifts: int | None) -> System:
+def _packed_model(name: str, views: int | None) -> System:
     """A .twase file by path or bundled name, run by the package's own runtime."""
     from ..runtime.model import open_model
 
-    model = open_model(name, shifts=shifts)
+    model = open_model(name, views=views)
     config = model.config
 
     def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
@@ -109,7 +109,7 @@ def _packed_model(name: str, shifts: int | None) -> System:
     return System(model.path.stem, config.sample_rate_hz, bind, runtime=model.runtime_name)
 
 
-def _checkpoint(path: Path, shifts: int) -> System:
+def _checkpoint(path: Path, views: int) -> System:
     """Weights of a training, run by torch; a student's with its quantizers."""
     import torch
 
@@ -117,20 +117,26 @@ def _checkpoint(path: Path, shifts: int) -> System:
 
     model = load_checkpoint(path)
     config = model.config
-    check_shifts(shifts, config)
+    check_views(views, config)
+
+    def enroll(enrollment: np.ndarray) -> torch.Tensor:
+        with torch.inference_mode():
+            return model.enroll(torch.from_numpy(enrollment)[None])
+
+    def once(mixture: np.ndarray, voiceprint: torch.Tensor) -> tuple[np.ndarray, np.ndarray | None]:
+        with torch.inference_mode():
+            extraction = model(torch.from_numpy(mixture)[None], voiceprint)
+            logits = extraction.activity  # [1, R+1, F]
+            activity = None if logits is None else torch.sigmoid(logits[0].mean(0)).numpy()
+        return extraction.estimate[0].numpy(), activity
 
     def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
-        enrollment = prepare_enrollment(trial.enrollment, config.sample_rate_hz)
-        with torch.inference_mode():
-            voiceprint = model.enroll(torch.from_numpy(enrollment)[None])
+        voiceprint = enroll(prepare_enrollment(trial.enrollment, config.sample_rate_hz))
 
-        def once(mixture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            with torch.inference_mode():
-                extraction = model(torch.from_numpy(mixture)[None], voiceprint)
-                logits = extraction.activity  # [1, R+1, F]
-                activity = None if logits is None else torch.sigmoid(logits[0].mean(0)).numpy()
-            return extraction.estimate[0].numpy(), activity
+        def extract(mixture: np.ndarray) -> SystemOutput:
+            found = averaged(once, enroll, mixture, voiceprint, config=config, views=views)
+            return SystemOutput(*found, config.hop)
 
-        return lambda mixture: SystemOutput(*averaged(once, mixture, hop=config.hop, shifts=shifts), config.hop)
+        return extract
 
     return System(path.stem, config.sample_rate_hz, bind, runtime="torch")

@@ -76,15 +76,15 @@ class Extractor:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path = "default", *, runtime: str = "auto", shifts: int | None = None
+        cls, name_or_path: str | Path = "default", *, runtime: str = "auto", views: int | None = None
     ) -> Extractor:
         """The bundled model of that name, or a `.twase` file.
 
         Args:
             runtime: "native" (compiled), "reference" (numpy), or "auto": native where it is there.
-            shifts: passes over the recording, averaged: 1 is fastest. None: as many as the model's card advises.
+            views: runs over the recording, averaged: 1 is fastest. None: as many as the model's card advises.
         """
-        return cls(open_model(name_or_path, runtime, shifts=shifts))
+        return cls(open_model(name_or_path, runtime, views=views))
 
     @property
     def sample_rate_hz(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from ..layout import VOICEPRINT
 from .native import NativeModel
 from .reference import ReferenceModel
 from .registry import find_model
-from .shifts import averaged, check_shifts
+from .views import averaged, check_views
 
 Array = NDArray[np.float32]
 RUNTIMES = ("auto", "native", "reference")
@@ -82,53 +82,52 @@ class PackedModel:
     """A model file, its card, and the runtime that computes it."""
 
     def __init__(
-        self, model_file: ModelFile, runtime: RuntimeModel, *, runtime_name: str, path: Path, shifts: int | None = None
+        self, model_file: ModelFile, runtime: RuntimeModel, *, runtime_name: str, path: Path, views: int | None = None
     ) -> None:
         self.path, self.runtime_name = path, runtime_name
         self.config: ModelConfig = model_file.config
         self.card: dict[str, Any] = model_file.card
-        self.shifts = check_shifts(int(self.card.get("shifts", 1)) if shifts is None else shifts, self.config)
+        self.views = check_views(int(self.card.get("views", 1)) if views is None else views, self.config)
         self.fingerprint = fingerprint(model_file.config, model_file.tensors)
         self._runtime = runtime
 
     @classmethod
-    def load(cls, path: str | Path, *, runtime: str = "auto", shifts: int | None = None) -> PackedModel:
+    def load(cls, path: str | Path, *, runtime: str = "auto", views: int | None = None) -> PackedModel:
         """Read a `.twase` file and set up a runtime for it.
 
         Args:
-            shifts: passes over a clip, averaged (shifts.py); None: as many as the model's card advises.
+            views: runs over a clip, averaged (views.py); None: as many as the model's card advises.
 
         Raises:
             FormatError: the file is damaged or foreign.
-            ConfigError: an unknown runtime, `native` where there is none, or shifts that the model cannot have.
+            ConfigError: an unknown runtime, `native` where there is none, or views that the model cannot have.
         """
         path = Path(path)
         chosen = choose_runtime(runtime)
         if chosen == "native":  # which reads the core itself
             model_file = read_model(path, part=VOICEPRINT)
-            return cls(model_file, NativeModel(path), runtime_name=chosen, path=path, shifts=shifts)
+            return cls(model_file, NativeModel(path), runtime_name=chosen, path=path, views=views)
         model_file = read_model(path)
-        return cls(model_file, ReferenceModel(model_file), runtime_name=chosen, path=path, shifts=shifts)
+        return cls(model_file, ReferenceModel(model_file), runtime_name=chosen, path=path, views=views)
 
     def enroll(self, enrollment: Array) -> Array:
         """See `RuntimeModel`."""
         return self._runtime.enroll(enrollment)
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
-        """See `RuntimeModel`; the mean over `shifts` passes."""
-        once = partial(self._runtime.extract, voiceprint=voiceprint)
-        return averaged(once, mixture, hop=self.config.hop, shifts=self.shifts)
+        """See `RuntimeModel`; the mean of `views` runs."""
+        return averaged(
+            self._runtime.extract, self._runtime.enroll, mixture, voiceprint, config=self.config, views=self.views
+        )
 
     def stream(self, voiceprint: Array) -> RuntimeStream:
         """See `RuntimeModel`."""
         return self._runtime.stream(voiceprint)
 
 
-def open_model(
-    path_or_name: str | Path = "default", runtime: str = "auto", *, shifts: int | None = None
-) -> PackedModel:
+def open_model(path_or_name: str | Path = "default", runtime: str = "auto", *, views: int | None = None) -> PackedModel:
     """The bundled model of that name, or a `.twase` file, ready to run; see `find_model` and `PackedModel.load`."""
-    return PackedModel.load(find_model(path_or_name), runtime=runtime, shifts=shifts)
+    return PackedModel.load(find_model(path_or_name), runtime=runtime, views=views)
 
 
 def choose_runtime(runtime: str = "auto") -> str:

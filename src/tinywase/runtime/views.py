@@ -1,0 +1,87 @@
+"""Several views of a clip, averaged: frames that begin elsewhere, and everybody else as the one who is wanted.
+
+A network makes its own errors in every view while the voice stays, so a mean of views is nearer to the voice. View k
+of N hears the mixture delayed by k h / N samples, h the hop. Even views extract the target. Odd ones extract the
+others: a voice enrolled by what the even views left over, whose estimate taken away from the mixture is one of the
+target too. Where little is left over there is nobody else, and odd views extract the target like even ones.
+
+Delays alone are Demucs' shift trick (A. Défossez et al., 2019), in denoising cycle spinning (R. R. Coifman and D. L.
+Donoho, 1995). What views give and cost: docs/experiments.md 12. Each is a run of the model, and a stream cannot wait
+for them: for offline models alone. Letters: T samples, D voiceprint dimensions, F frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from ..config import ModelConfig
+from ..data.activity import prepare_enrollment
+from ..errors import AudioError, ConfigError
+
+OTHERS_ABOVE_DB = -10.0  # what is left over against the estimate; less are the target's own remains
+
+Voice = TypeVar("Voice")  # a voiceprint [D] as the model takes it
+Activity = TypeVar("Activity")  # [F], or None where a model has none
+
+
+def check_views(views: int, config: ModelConfig) -> int:
+    """The number of views itself.
+
+    Raises:
+        ConfigError: less than one, more than a hop has samples, or more than one for a causal model.
+    """
+    most = 1 if config.causal else config.hop
+    if not 1 <= views <= most:
+        because = "a causal model is a stream, which cannot wait for a second view" if config.causal else "its hop"
+        raise ConfigError(f"views = {views}: expected 1 to {most} for this model ({because}).")
+    return views
+
+
+def averaged(
+    extract: Callable[[np.ndarray, Voice], tuple[np.ndarray, Activity]],
+    enroll: Callable[[np.ndarray], Voice],
+    mixture: np.ndarray,
+    voiceprint: Voice,
+    *,
+    config: ModelConfig,
+    views: int,
+) -> tuple[np.ndarray, Activity]:
+    """Estimate and activity of a clip; the activity is that of the first view. Shape: [T], [D] -> float32 [T], [F].
+
+    Args:
+        extract: one run of the model: mixture [T], voiceprint [D] -> estimate [T], activity [F].
+        enroll: the voiceprint of a prepared enrollment.
+    """
+    estimate, activity = extract(mixture, voiceprint)
+    if views == 1:
+        return estimate, activity
+
+    def seen(voice: Voice, numbers: range) -> np.ndarray:
+        """The sum of views. Shape: -> [T]."""
+        delays = (number * config.hop // views for number in numbers)
+        return sum(
+            (extract(np.concatenate([np.zeros(delay, np.float32), mixture]), voice)[0][delay:] for delay in delays),
+            start=np.zeros(len(mixture), np.float32),
+        )
+
+    even, odd = range(2, views, 2), range(1, views, 2)
+    of_target = (estimate + seen(voiceprint, even)) / np.float32(1 + len(even))
+    others = _others(mixture - of_target, of_target, enroll, config.sample_rate_hz)
+    by_odd = seen(voiceprint if others is None else others, odd) / np.float32(len(odd))
+    return (of_target + (by_odd if others is None else mixture - by_odd)) / np.float32(2), activity
+
+
+def _others(
+    left_over: np.ndarray, estimate: np.ndarray, enroll: Callable[[np.ndarray], Voice], rate_hz: int
+) -> Voice | None:
+    """The voice of everybody else; None where there is nobody. Shape: [T], [T] -> [D]."""
+    powers = [float(np.square(signal, dtype=np.float64).mean()) for signal in (left_over, estimate)]
+    if powers[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * powers[1]:
+        return None
+    try:
+        return enroll(prepare_enrollment(left_over, rate_hz))
+    except AudioError:  # too little speech to be somebody
+        return None
