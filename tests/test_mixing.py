@@ -35,7 +35,7 @@ def mixer(**changes: object) -> Mixer:
 
 
 AUGMENTED = {"room": 0.5, "noise": 0.5, "band": 0.5, "equalizer": 0.5}
-EVERYTHING = AUGMENTED | {"third": 0.3, "single": 0.2, "absent": 0.2, "pause": 0.5}
+EVERYTHING = AUGMENTED | {"third": 0.3, "single": 0.2, "absent": 0.2, "pause": 0.5, "overheard": 0.5}
 
 
 @pytest.mark.parametrize("changes", [{}, EVERYTHING, {"both_targets": False}], ids=["plain", "everything", "one"])
@@ -103,6 +103,17 @@ def test_gains_are_what_the_recipe_says() -> None:
     voices, _ = one.render(recipe)
     level_db = 20 * np.log10(np.sqrt((voices**2).mean(1)))
     assert level_db[0] - level_db[1] == pytest.approx(recipe.voices[0].gain_db - recipe.voices[1].gain_db, abs=0.01)
+
+
+def test_an_enrollment_may_have_the_other_voice_in_it_quieter() -> None:
+    alone, overheard = (mixer(overheard=chance, equalizer=0.0).batch(40, np.random.default_rng(5)) for chance in (0, 1))
+    np.testing.assert_array_equal(alone.mixture, overheard.mixture)
+    own = np.sum(alone.enrollment * overheard.enrollment, axis=1) / np.sum(alone.enrollment**2, axis=1)
+    other = overheard.enrollment - own[:, None] * alone.enrollment
+    level_db = 10 * np.log10(np.sum(other**2, axis=1) / np.sum((own[:, None] * alone.enrollment) ** 2, axis=1))
+    assert -21 < level_db.min() < -15 and -10 < level_db.max() < -4
+    lone = mixer(overheard=1.0, single=1.0).batch(4, np.random.default_rng(5))  # nobody else is there to be heard
+    np.testing.assert_array_equal(lone.enrollment, mixer(single=1.0).batch(4, np.random.default_rng(5)).enrollment)
 
 
 def test_one_speaker_is_refused() -> None:

@@ -21,6 +21,20 @@ PEAK = 0.99
 TRIES = 20
 PITCH_UTTERANCES = 5
 NEAR_CANDIDATES = 8
+OVERHEARD_DB = (-20.0, -5.0)
+CHANCES = (
+    "from_start",
+    "near",
+    "single",
+    "absent",
+    "third",
+    "pause",
+    "equalizer",
+    "band",
+    "room",
+    "noise",
+    "overheard",
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,7 @@ class MixConfig:
     room: float = 0.0
     noise: float = 0.0  # chance per mixture
     noise_snr_db: tuple[float, float] = (5.0, 25.0)
+    overheard: float = 0.0  # chance that an enrollment has the mixture's other voice in it, quieter, with other words
 
     def __post_init__(self) -> None:
         if self.segment_s < 0.1 or self.enrollment_s < 0.5:
@@ -51,7 +66,7 @@ class MixConfig:
                 f"mix.segment_s = {self.segment_s}, mix.enrollment_s = {self.enrollment_s}: "
                 "expected at least 0.1 and 0.5."
             )
-        for name in ("from_start", "near", "single", "absent", "third", "pause", "equalizer", "band", "room", "noise"):
+        for name in CHANCES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"mix.{name} = {getattr(self, name)}: expected a chance between 0 and 1.")
         if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2:
@@ -275,11 +290,27 @@ class Mixer:
     def _segments(self, recipe: MixRecipe) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
         voices, mixture = self.render(recipe)
         both = self.config.both_targets and not recipe.absent
+        enrolled = {i: voice for i, voice in enumerate(recipe.voices) if voice.enrollment is not None}
         return [
-            (mixture, voices[i], self.enrollment(voice), self.speaker_class(voice))
-            for i, voice in enumerate(recipe.voices)
-            if voice.enrollment is not None and (i == 0 or both)
+            (
+                mixture,
+                voices[i],
+                self._heard_with(voice, [v for j, v in enrolled.items() if j != i]),
+                self.speaker_class(voice),
+            )
+            for i, voice in enrolled.items()
+            if i == 0 or both
         ]
+
+    def _heard_with(self, voice: VoiceRecipe, others: list[VoiceRecipe]) -> np.ndarray:
+        """An enrollment, by its chance with one of the others in it. Shape: -> [E]."""
+        enrollment = self.enrollment(voice)
+        rng = np.random.default_rng((voice.seed, 2))
+        if not others or rng.random() >= self.config.overheard:
+            return enrollment
+        other = self.enrollment(others[rng.integers(len(others))])
+        gain = np.float32(10 ** (rng.uniform(*OVERHEARD_DB) / 20))
+        return scale_to_rms(enrollment + gain * other, ENROLLMENT_RMS)
 
     def enrollments(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Enrollments alone with their classes, for the speaker classifier. Shape: -> [count, E], int64 [count]."""
