@@ -6,6 +6,7 @@ fuzz: TINYWASE_FUZZ_S=600 pytest tests/test_native_build.py -k sanitizers
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 import re
@@ -17,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_models import noise
+from native_models import CONFIGS, float_model, integer_model, noise
 
-from tinywase.format import read_model
+from tinywase.format import read_model, write_model
 from tinywase.runtime.reference import ReferenceModel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -57,7 +58,21 @@ def built(folder: Path, *targets: str, **options: str) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(tmp_path_factory.mktemp("plain"), "test_kernels", "test_api")
+    return built(tmp_path_factory.mktemp("plain"), "test_kernels", "test_api", "test_team")
+
+
+@pytest.fixture(scope="module")
+def offline_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """On floats and integers, with kept sums and widths that fill no lane; one in several parts of channels."""
+    folder, wide = tmp_path_factory.mktemp("offline"), dataclasses.replace(CONFIGS["tiny"], hidden=530)
+    files = {
+        **{name.replace(" ", "-"): float_model(CONFIGS[name]) for name in ("tiny", "widths of no lane", "log power")},
+        **{f"{bits}-bits": integer_model(CONFIGS["tiny"], bits) for bits in (3, 8)},
+        "wide": integer_model(wide, 3),
+    }
+    for name, model_file in files.items():
+        write_model(folder / f"{name}.twase", model_file)
+    return [str(folder / f"{name}.twase") for name in files]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +81,7 @@ def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     needs(f"{CROSS}g++")
     return built(
         tmp_path_factory.mktemp("arm"),
-        *("test_kernels", "test_api"),
+        *("test_kernels", "test_api", "test_team"),
         CMAKE_SYSTEM_NAME="Linux",
         CMAKE_SYSTEM_PROCESSOR="aarch64",
         CMAKE_CXX_COMPILER=f"{CROSS}g++",
@@ -82,6 +97,17 @@ def test_the_c_interface_refuses_in_words_and_serves_threads(plain: Path) -> Non
     run(plain / "test_api", *MODELS)
 
 
+def test_helpers_never_change_a_bit(plain: Path, offline_models: list[str]) -> None:
+    native = pytest.importorskip("tinywase._native", reason="the package was installed without its native part")
+    for isa in native.instruction_sets():
+        run(plain / "test_team", *offline_models, TINYWASE_ISA=isa)
+
+
+def test_a_system_without_threads_computes_on_the_callers(tmp_path: Path, offline_models: list[str]) -> None:
+    folder = built(tmp_path, "test_team", CMAKE_DISABLE_FIND_PACKAGE_Threads="ON", CMAKE_CXX_FLAGS="-O1")
+    run(folder / "test_team", *offline_models)
+
+
 def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:
     targets = ("test_kernels", "test_api", "fuzz")
     folder = built(tmp_path, *targets, TINYWASE_SANITIZE="address,undefined", CMAKE_BUILD_TYPE="Debug")
@@ -91,9 +117,10 @@ def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path)
     print(run(folder / "fuzz", FUZZ_S, *MODELS, **options))
 
 
-def test_the_thread_sanitizer_finds_nothing(tmp_path: Path) -> None:
-    folder = built(tmp_path, "test_api", TINYWASE_SANITIZE="thread", CMAKE_BUILD_TYPE="Debug")
+def test_the_thread_sanitizer_finds_nothing(tmp_path: Path, offline_models: list[str]) -> None:
+    folder = built(tmp_path, "test_api", "test_team", TINYWASE_SANITIZE="thread", CMAKE_BUILD_TYPE="Debug")
     run(folder / "test_api", *MODELS, TSAN_OPTIONS="halt_on_error=1")
+    run(folder / "test_team", *offline_models, TSAN_OPTIONS="halt_on_error=1")
 
 
 @pytest.mark.parametrize("example", ["c_api", "c_stream"])
@@ -120,12 +147,13 @@ def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Pat
     assert np.sum((estimate - expected) ** 2) < 1e-3 * np.sum(expected**2)
 
 
-def test_the_kernels_of_arm_run_under_emulation(arm: Path) -> None:
+def test_the_kernels_of_arm_run_under_emulation(arm: Path, offline_models: list[str]) -> None:
     emulators = [name for name in ("qemu-aarch64", "qemu-aarch64-static") if shutil.which(name, path=PATH)]
     if not emulators:
         pytest.skip("not installed: qemu-aarch64")
     assert "neon: passed" in run(emulators[0], "-cpu", "max", arm / "test_kernels")
     run(emulators[0], "-cpu", "max", arm / "test_api", *MODELS)
+    run(emulators[0], "-cpu", "max", arm / "test_team", *offline_models)
 
 
 # Registers: a spilled accumulator costs more than half of a kernel's speed, and no test of results would notice.

@@ -211,6 +211,27 @@ def test_threads_share_a_model(tmp_path: Path) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("name", ["tiny", "widths of no lane", "shared stacks", "causal"])
+def test_several_threads_give_the_same_bits(name: str, isa: str, tmp_path: Path) -> None:
+    path, voiceprint = tmp_path / "model.twase", noise(CONFIGS[name].voiceprint.dimensions, seed=1) * 20
+    write_model(path, integer_model(CONFIGS[name], 3))
+    for length in (*LENGTHS, 100_000):
+        models = [NativeModel(path, threads=threads) for threads in (1, 2, 5)]
+        one, two, many = (model.extract(noise(length), voiceprint) for model in models)
+        for other in (two, many):
+            np.testing.assert_array_equal(other[0], one[0])
+            np.testing.assert_array_equal(other[1], one[1])
+
+
+def test_the_number_of_threads_is_checked(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for impossible in (0, -1, 65):
+        with pytest.raises(ConfigError, match=f"threads = {impossible}: expected 1 to 64"):
+            NativeModel(tiny_model_path, threads=impossible)
+    for processors, chosen in ((1, 1), (2, 2), (8, 2)):
+        monkeypatch.setattr("tinywase.runtime.threads.allowed_processors", lambda count=processors: list(range(count)))
+        assert NativeModel(tiny_model_path, threads=None).threads == chosen
+
+
 def test_threads_may_even_share_a_stream(tmp_path: Path) -> None:
     stream = opened(float_model(CAUSAL), tmp_path).stream(np.ones(16, np.float32))
     given_back = []

@@ -110,7 +110,7 @@ void measure_rows(const Kernels &k) {
   const double from_floats = per_row([&] { k.quantize_rows(norm, 255, to.data()); });
   norm.kept = {kept.data(), gain.data(), bias.data(), 0.25f};
   const double from_kept = per_row([&] { k.quantize_rows(norm, 255, to.data()); });
-  const DepthwiseInt8 depthwise{taps.data(), weights.data(), start.data(), gain.data(), bias.data(), rows, kernel, channels, 0.25f,
+  const DepthwiseInt8 depthwise{taps.data(), weights.data(), start.data(), gain.data(), bias.data(), rows, kernel, channels, channels, 0.25f,
                                 nullptr, kept.data(), channels, row_sums.data()};
   const double convolve = per_row([&] { k.depthwise_int8(depthwise); });
   std::printf("%-8s rows of %d channels, ns each: quantize floats %.1f, kept sums %.1f, depthwise %.1f\n", k.name, channels, from_floats,

@@ -71,14 +71,15 @@ struct Model {
     return array_of(std::move(voiceprint), info.voiceprint_count);
   }
 
-  std::pair<Array, Array> extract(const Samples &mixture, const Samples &voiceprint) const {
+  std::pair<Array, Array> extract(const Samples &mixture, const Samples &voiceprint, int threads) const {
     check_voiceprint(voiceprint);
     const size_t count = mixture.size(), frames = tw_frame_count(handle.get(), count);
     std::unique_ptr<float[]> estimate(new float[count]), activity(new float[frames]);
     tw_status status;
     {
       nb::gil_scoped_release release;
-      status = tw_extract(handle.get(), mixture.data(), count, voiceprint.data(), estimate.get(), activity.get(), frames);
+      status = tw_extract_threads(handle.get(), mixture.data(), count, voiceprint.data(), estimate.get(), activity.get(), frames,
+                                  threads);
     }
     check(status);
     return {array_of(std::move(estimate), count), array_of(std::move(activity), frames)};
@@ -167,7 +168,7 @@ NB_MODULE(_native, module) {
   nb::class_<Model>(module, "Model")
       .def(nb::init<const std::string &>(), nb::arg("path"))
       .def("enroll", &Model::enroll, nb::arg("enrollment"))
-      .def("extract", &Model::extract, nb::arg("mixture"), nb::arg("voiceprint"))
+      .def("extract", &Model::extract, nb::arg("mixture"), nb::arg("voiceprint"), nb::arg("threads") = 1)
       .def_prop_ro("isa", [](const Model &m) { return std::string(m.info.isa); })
       .def_prop_ro("causal", [](const Model &m) { return m.info.causal != 0; })
       .def_prop_ro("latency_samples", [](const Model &m) { return m.info.latency_samples; })

@@ -81,6 +81,12 @@ TW_API size_t tw_frame_count(const tw_model *model, size_t count);
 TW_API tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
                             float *estimate, float *activity, size_t activity_capacity);
 
+/* The same on at most `threads` threads, 1 to 64: the caller's, and helpers that begin and end with the call; the estimate is the
+ * same, bit for bit. A helper that has no processor to itself is left out, so that two threads are not slower than one. Short
+ * recordings, causal models and builds without threads stay on the caller's. */
+TW_API tw_status tw_extract_threads(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
+                                    float *estimate, float *activity, size_t activity_capacity, int threads);
+
 /* A stream over a causal model; NULL on failure. The model must stay open as long as the stream lives. */
 TW_API tw_stream *tw_stream_create(const tw_model *model, const float *voiceprint);
 TW_API void tw_stream_destroy(tw_stream *stream);

@@ -25,6 +25,8 @@ struct tw_stream {
 
 namespace {
 
+constexpr int kMostThreads = 64;
+
 thread_local char last_error[512] = "";
 
 tw_status fail(tw_status status, const std::string &why) {
@@ -187,12 +189,21 @@ size_t tw_frame_count(const tw_model *model, size_t count) {
 
 tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint, float *estimate,
                      float *activity, size_t activity_capacity) {
+  return tw_extract_threads(model, mixture, count, voiceprint, estimate, activity, activity_capacity, 1);
+}
+
+tw_status tw_extract_threads(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
+                             float *estimate, float *activity, size_t activity_capacity, int threads) {
   if (!model || (!mixture && count) || !voiceprint || (!estimate && count)) return null_argument("tw_extract");
+  if (threads < 1 || threads > kMostThreads)
+    return fail(TW_ERROR_ARGUMENT, "tw_extract_threads: " + std::to_string(threads) + " threads, expected 1 to " +
+                                       std::to_string(kMostThreads) + ".");
   const size_t frames = tw_frame_count(model, count);
   if (activity && activity_capacity < frames) return small_buffer("tw_extract", activity_capacity, frames);
   return guarded([&] {
     if (!model->model.config.causal) {
-      extract_clip(model->model, mixture, count, voiceprint, estimate, activity);
+      Team team(useful_threads(model->model, count, threads));
+      extract_clip(model->model, mixture, count, voiceprint, estimate, activity, team);
       return TW_OK;
     }
     Stream stream(model->model, voiceprint);

@@ -7,7 +7,8 @@ namespace {
 
 constexpr int kFetchedRows = 16;  // how far ahead of the convolution memory is fetched
 
-void fetch(const uint8_t *begin, size_t bytes) {
+void fetch(const void *memory, size_t bytes) {
+  const char *begin = static_cast<const char *>(memory);
   for (size_t i = 0; i < bytes; i += kAlignment) __builtin_prefetch(begin + i, 1, 2);
 }
 
@@ -30,30 +31,34 @@ ConvBlock::ConvBlock(const ModelFile &file, const Kernels &kernels, const std::s
                  expand_norm, load_scalar(file, prefix + "depthwise_slope.weight")),
       keeps_(expand_.keeps_sums() && depthwise_.keeps_sums() && output_.mode() == InputMode::integer) {}
 
-void ConvBlock::expand(const Kernels &kernels, const float *x, int first, int rows, NormSums &sums_of_rows,
-                       const Workspace &work, int next, const float *skips) const {
+NormSums ConvBlock::expand(const Kernels &kernels, const float *x, Tile tile, const Workspace &work, Tile next,
+                           const float *skips) const {
   GemmOutput output;
   output.kind = keeps_ ? Epilogue::keep_sums : Epilogue::prelu_sums;
   output.slope = expand_slope_;
-  output.out = floats(work, first);
-  output.kept = sums(work, first);
+  output.out = floats(work, tile.first);
+  output.kept = sums(work, tile.first);
   output.out_stride = row_elements(work);
   output.row_sums = work.row_sums;
-  const size_t size = rows * x_stride_, next_bytes = next * x_stride_ * sizeof(float);
-  expand_.run(kernels, {x, x_stride_}, rows, output, work.scratch, {}, {x + size, next_bytes}, {skips + size, skips ? next_bytes : 0});
-  for (int row = 0; row < rows; row++) sums_of_rows.add(work.row_sums + 2 * row);
+  const size_t ahead = next.first * x_stride_, bytes = next.rows * x_stride_ * sizeof(float);
+  expand_.run(kernels, {x + tile.first * x_stride_, x_stride_}, tile.rows, output, work.scratch, {}, {x + ahead, bytes},
+              {skips + ahead, skips ? bytes : 0});
+  NormSums result;
+  for (int row = 0; row < tile.rows; row++) result.add(work.row_sums + 2 * row);
+  return result;
 }
 
-void ConvBlock::add_outputs(const Kernels &kernels, int first, int rows, const RowStatistics &statistics, float *x, float *skips,
-                            const Workspace &work, int next) const {
+void ConvBlock::add_outputs(const Kernels &kernels, Tile tile, const RowStatistics &statistics, float *x, float *skips,
+                            const Workspace &work, Tile next) const {
   GemmOutput output;
   output.kind = Epilogue::accumulate;
-  output.out = x;
-  output.second = skips;
+  output.out = x + tile.first * x_stride_;
+  output.second = skips + tile.first * x_stride_;
   output.out_stride = output.split = x_stride_;
-  const InputRows input = keeps_ ? InputRows(depthwise_.kept(sums(work, first)), row_elements(work))
-                                 : InputRows(floats(work, first), row_elements(work));
-  output_.run(kernels, input, rows, output, work.scratch, statistics, {work.hidden + (first + rows) * work.row_bytes, next * work.row_bytes});
+  const InputRows input = keeps_ ? InputRows(depthwise_.kept(sums(work, tile.first)), row_elements(work))
+                                 : InputRows(floats(work, tile.first), row_elements(work));
+  output_.run(kernels, input, tile.rows, output, work.scratch, statistics,
+              {work.hidden + next.first * work.row_bytes, next.rows * work.row_bytes});
 }
 
 // What expand() left, from a frame on.
@@ -69,8 +74,8 @@ void ConvBlock::emit(const Kernels &kernels, const RowRing &ring, int frame, int
 
 void ConvBlock::run_chunk(const Kernels &kernels, float *x, float *skips, int rows, BlockMemory &memory,
                           const Workspace &work) const {
-  NormSums none;
-  expand(kernels, x, 0, rows, none, work);
+  const Tile all{0, rows};
+  expand(kernels, x, all, work);
   RowStatistics statistics;
   for (int row = 0; row < rows; row++) {
     memory.expand.add(work.row_sums + 2 * row);
@@ -85,19 +90,19 @@ void ConvBlock::run_chunk(const Kernels &kernels, float *x, float *skips, int ro
     memory.depthwise.add(work.row_sums + 2 * row);
     memory.depthwise.statistics(hidden_, &statistics.gain[row], &statistics.shift[row]);
   }
-  add_outputs(kernels, 0, rows, statistics, x, skips, work);
+  add_outputs(kernels, all, statistics, x, skips, work);
 }
 
-RowStatistics ConvBlock::convolve(const Kernels &kernels, int frames, const NormSums &sums_of_rows, const Workspace &work) const {
-  RowStatistics statistics;
-  float gain, shift;
-  sums_of_rows.statistics(hidden_, &gain, &shift);
-  statistics.fill(gain, shift);
-  RowRing ring{work.ring};
+NormSums ConvBlock::convolve(const Kernels &kernels, int part, int frames, const RowStatistics &statistics,
+                             const Workspace &work) const {
+  const int first_channel = part * kPartChannels;
+  RowRing ring{work.ring, first_channel, std::min<int>(kPartChannels, hidden_stride_ - first_channel)};
+  const size_t element = keeps_ ? sizeof(int16_t) : sizeof(float);
+  const uint8_t *ahead = work.hidden + first_channel * element;
   depthwise_.clear(ring);
   // In place: the rows that overwrite others come `side` rows after these are in the ring. The first `side` rows only fill it.
   const int side = depthwise_.side();
-  NormSums out_sums;
+  NormSums result;
   const auto step = [&](int frame, int rows) {
     const int heard = std::clamp(frames - frame, 0, rows);
     if (heard) depthwise_.push(kernels, ring, expanded(work, frame), 0, heard, statistics);
@@ -106,31 +111,24 @@ RowStatistics ConvBlock::convolve(const Kernels &kernels, int frames, const Norm
   for (int frame = 0; frame < side; frame += kRowGroup) step(frame, std::min(kRowGroup, side - frame));
   for (int frame = 0; frame < frames; frame += kRowGroup) {
     const int rows = std::min(kRowGroup, frames - frame);
-    if (frame + side + kFetchedRows + kRowGroup <= frames)
-      fetch(work.hidden + (frame + side + kFetchedRows) * work.row_bytes, kRowGroup * work.row_bytes);
+    if (const int far = frame + side + kFetchedRows; far + kRowGroup <= frames)
+      for (int row = far; row < far + kRowGroup; row++) fetch(ahead + row * work.row_bytes, ring.channels * element);
     float row_sums[2 * kRowGroup];
     step(frame + side, rows);
     emit(kernels, ring, frame, rows, row_sums, work);
-    for (int row = 0; row < rows; row++) out_sums.add(row_sums + 2 * row);
+    for (int row = 0; row < rows; row++) result.add(row_sums + 2 * row);
   }
-  out_sums.statistics(hidden_, &gain, &shift);
-  statistics.fill(gain, shift);
-  return statistics;
+  return result;
 }
 
 void ConvBlock::run_clip(const Kernels &kernels, float *x, float *skips, int frames, const Workspace &work) const {
-  const auto each_tile = [frames](auto function) {
-    for (int first = 0; first < frames; first += kTileFrames) function(first, std::min(kTileFrames, frames - first));
-  };
-  NormSums sums_of_rows;
-  each_tile([&](int first, int rows) {
-    expand(kernels, x + static_cast<size_t>(first) * x_stride_, first, rows, sums_of_rows, work);
-  });
-  const RowStatistics statistics = convolve(kernels, frames, sums_of_rows, work);
-  each_tile([&](int first, int rows) {
-    const size_t at = static_cast<size_t>(first) * x_stride_;
-    add_outputs(kernels, first, rows, statistics, x + at, skips + at, work);
-  });
+  NormSums expanded, convolved;
+  for (int tile = 0; tile < tile_count(frames); tile++) expanded.add(expand(kernels, x, tile_of(tile, frames), work));
+  for (int part = 0; part < parts(); part++)
+    convolved.add_channels(convolve(kernels, part, frames, {expanded, hidden_}, work));
+  convolved.rows = frames;
+  for (int tile = 0; tile < tile_count(frames); tile++)
+    add_outputs(kernels, tile_of(tile, frames), {convolved, hidden_}, x, skips, work);
 }
 
 void ConvBlock::count(WeightCount &count) const {

@@ -11,6 +11,18 @@
 
 namespace tinywase {
 
+// Rows that layers handle together; at most kTileFrames.
+struct Tile {
+  int first = 0, rows = 0;
+};
+
+inline int tile_count(int frames) { return (frames + kTileFrames - 1) / kTileFrames; }
+// Empty beyond the last.
+inline Tile tile_of(int number, int frames) {
+  const int first = number * kTileFrames;
+  return {first, std::clamp(frames - first, 0, kTileFrames)};
+}
+
 // What a causal block remembers between chunks.
 struct BlockMemory {
   RowRing past;
@@ -19,11 +31,11 @@ struct BlockMemory {
 
 // Working space that blocks share.
 struct Workspace {
-  uint8_t *hidden = nullptr;   // [frames], row_bytes each: where one block ends on a tile, the next begins
+  uint8_t *hidden = nullptr;   // [frames], row_bytes each: where one block ends on a tile, the next begins. All threads' alike
   size_t row_bytes = 0;        // the most of ConvBlock::row_bytes
   float *row_sums = nullptr;   // [kTileFrames, 2]
   uint8_t *scratch = nullptr;  // ConvBlock::scratch_bytes
-  uint8_t *ring = nullptr;     // centred blocks only: Depthwise::ring_bytes
+  uint8_t *ring = nullptr;     // centred blocks only: ConvBlock::ring_bytes
 };
 
 // Running totals for tw_model_info.
@@ -44,25 +56,30 @@ class ConvBlock {
   // Causal: rows <= kTileFrames of x [rows, padded(bottleneck)] and skips of the same shape.
   void run_chunk(const Kernels &kernels, float *x, float *skips, int rows, BlockMemory &memory, const Workspace &work) const;
 
-  // Centred, with norms over the whole clip, in three passes over its frames: expand every tile of kTileFrames frames, convolve,
-  // add the outputs of every tile. `x` and `skips` point to the tile's first row; work.hidden holds all frames. `next` is how many
-  // rows the tile after it has: they are fetched meanwhile, x and skips by expand(), the hidden channels by add_outputs().
-  void expand(const Kernels &kernels, const float *x, int first, int rows, NormSums &sums, const Workspace &work, int next = 0,
-              const float *skips = nullptr) const;
-  RowStatistics convolve(const Kernels &kernels, int frames, const NormSums &sums, const Workspace &work) const;
-  void add_outputs(const Kernels &kernels, int first, int rows, const RowStatistics &statistics, float *x, float *skips,
-                   const Workspace &work, int next = 0) const;
+  // Centred, with norms over the whole clip, in three passes over its frames: expand every tile of kTileFrames frames, convolve
+  // every part of the channels, add the outputs of every tile. Tiles and parts may be done in any order, and at the same time with
+  // a workspace each. x, skips and work.hidden hold all frames. `next` is a tile that comes soon: it is fetched meanwhile, x and
+  // skips by expand(), the hidden channels by add_outputs().
+  NormSums expand(const Kernels &kernels, const float *x, Tile tile, const Workspace &work, Tile next = {},
+                  const float *skips = nullptr) const;
+  int parts() const { return (static_cast<int>(hidden_stride_) + kPartChannels - 1) / kPartChannels; }
+  NormSums convolve(const Kernels &kernels, int part, int frames, const RowStatistics &statistics, const Workspace &work) const;
+  void add_outputs(const Kernels &kernels, Tile tile, const RowStatistics &statistics, float *x, float *skips, const Workspace &work,
+                   Tile next = {}) const;
   // The three of them, for x and skips of all frames.
   void run_clip(const Kernels &kernels, float *x, float *skips, int frames, const Workspace &work) const;
 
   const Depthwise &depthwise() const { return depthwise_; }
   size_t row_bytes() const { return hidden_stride_ * (keeps_ ? sizeof(int16_t) : sizeof(float)); }  // of a frame's hidden channels
   size_t scratch_bytes() const { return std::max(expand_.scratch_bytes(), output_.scratch_bytes()); }
+  size_t ring_bytes() const { return depthwise_.ring_bytes(std::min<int>(hidden_stride_, kPartChannels)); }
   void count(WeightCount &count) const;
 
  private:
   ConvBlock(const ModelFile &file, const Kernels &kernels, const std::string &prefix, int bottleneck, int hidden, int kernel,
             int dilation, const Norm &expand_norm, const Norm &depthwise_norm);
+  static constexpr int kPartChannels = 256;  // a ring of the longest dilation stays in the second-level cache; a multiple of kLane
+
   size_t row_elements(const Workspace &work) const { return work.row_bytes / (keeps_ ? sizeof(int16_t) : sizeof(float)); }
   float *floats(const Workspace &work, int frame) const { return reinterpret_cast<float *>(work.hidden + frame * work.row_bytes); }
   int16_t *sums(const Workspace &work, int frame) const { return reinterpret_cast<int16_t *>(work.hidden + frame * work.row_bytes); }

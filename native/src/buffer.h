@@ -1,10 +1,10 @@
 // Memory: aligned buffers for weights, and arenas that hold everything a stream or a clip works on.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
 #include <new>
 #include <utility>
 
@@ -55,25 +55,33 @@ class Buffer {
   size_t alignment_ = kAlignment;
 };
 
-// Working memory that a finished call leaves to the next one: fresh memory costs a page fault every 4 KiB.
+// Working memory that a finished call leaves to the next one: fresh memory costs a page fault every 4 KiB. Who finds another thread
+// here goes without.
 class Spare {
  public:
   // At least `bytes`, of any contents.
   Buffer<uint8_t> take(size_t bytes) {
-    {
-      const std::lock_guard<std::mutex> lock(turn_);
-      if (kept_.size() >= bytes) return std::move(kept_);
-    }
-    return Buffer<uint8_t>(bytes);
+    Buffer<uint8_t> result;
+    alone([&] {
+      if (kept_.size() >= bytes) result = std::move(kept_);
+    });
+    return result.size() ? std::move(result) : Buffer<uint8_t>(bytes);
   }
   void give(Buffer<uint8_t> &&block) {
-    const std::lock_guard<std::mutex> lock(turn_);
-    if (block.size() > kept_.size() && block.size() <= kMostBytes) kept_ = std::move(block);
+    alone([&] {
+      if (block.size() > kept_.size() && block.size() <= kMostBytes) kept_ = std::move(block);
+    });
   }
 
  private:
   static constexpr size_t kMostBytes = 32u << 20;  // 10 s of the largest configuration
-  std::mutex turn_;
+  template <class Function>
+  void alone(Function function) {
+    if (taken_.test_and_set(std::memory_order_acquire)) return;
+    function();
+    taken_.clear(std::memory_order_release);
+  }
+  std::atomic_flag taken_ = ATOMIC_FLAG_INIT;
   Buffer<uint8_t> kept_;
 };
 

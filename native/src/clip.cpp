@@ -1,6 +1,7 @@
 // A whole recording through an offline model: its norms need the whole clip, so every layer runs over all frames before the next.
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "frames.h"
 #include "model.h"
@@ -8,12 +9,15 @@
 namespace tinywase {
 namespace {
 
+constexpr int kTilesPerThread = 8;  // fewer, and starting a thread takes longer than it saves
+
 // One recording's way through the network, in one block of memory.
 class Clip {
  public:
-  Clip(const Model &model, const float *mixture, size_t count)
-      : model_(model), config_(model.config), count_(count), frames_(frame_count(count, config_.window, config_.hop())),
-        signal_(framed(mixture, count, config_.window, config_.hop())) {
+  Clip(const Model &model, const float *mixture, size_t count, Team &team)
+      : model_(model), config_(model.config), count_(count),
+        frames_(static_cast<int>(frame_count(count, config_.window, config_.hop()))), tiles_(tile_count(frames_)),
+        team_(team), workers_(team.size()), signal_(framed(mixture, count, config_.window, config_.hop())) {
     Arena measure;
     place(measure);
     block_ = model.clip_memory.take(measure.used());
@@ -25,120 +29,160 @@ class Clip {
 
   void run(const float *voiceprint, float *estimate, float *activity) {
     std::copy_n(voiceprint, config_.voiceprint.dimensions, voiceprint_);
-    model_.separator.project(model_.kernels, voiceprint_, cues_, work_.scratch);
-    RowStatistics statistics = latent_statistics();
+    model_.separator.project(model_.kernels, voiceprint_, cues_, workers_[0].work.scratch);
+    // Of the separator's first norm. The latent is cheaper to compute again than to keep.
+    RowStatistics statistics{over_tiles([&](Tile tile, Tile, Worker &worker) { return hear(tile, worker); }), config_.feature_channels()};
     const Separator &separator = model_.separator;
     // Between two convolutions everything happens tile by tile, while the tile is in the nearest cache.
     for (int use = 0; use < separator.uses(); use++) {
-      NormSums sums;
-      each_tile([&](size_t first, int rows) {
+      const NormSums expanded = over_tiles([&](Tile tile, Tile next, Worker &worker) {
         if (use == 0)
-          enter(first, rows, statistics);
+          enter(tile, statistics, worker);
         else
-          add_outputs(use - 1, first, rows, statistics);
-        if (use % config_.blocks == 0) apply_cues(use / config_.blocks, x_, first, rows);
-        separator.block(use).expand(model_.kernels, x_at(x_, first), static_cast<int>(first), rows, sums, work_, rows_after(first, rows),
-                                    x_at(skips_, first));
+          add_outputs(use - 1, tile, next, statistics, worker);
+        if (use % config_.blocks == 0) apply_cues(use / config_.blocks, x_, tile, worker);
+        return separator.block(use).expand(model_.kernels, x_, tile, worker.work, next, skips_);
       });
-      statistics = separator.block(use).convolve(model_.kernels, static_cast<int>(frames_), sums, work_);
+      statistics = {convolve(separator.block(use), {expanded, config_.hidden}), config_.hidden};
     }
-    each_tile([&](size_t first, int rows) {
-      add_outputs(separator.uses() - 1, first, rows, statistics);
-      apply_cues(config_.stacks, skips_, first, rows);
-      leave(first, rows, estimate);
+    over_tiles([&](Tile tile, Tile next, Worker &worker) {
+      add_outputs(separator.uses() - 1, tile, next, statistics, worker);
+      apply_cues(config_.stacks, skips_, tile, worker);
+      leave(tile, worker, estimate);
+      return NormSums();
     });
+    join_tiles(estimate);
     if (activity)
-      for (size_t frame = 0; frame < frames_; frame++) activity[frame] = separator.activity(logit_sums_[frame]);
+      for (int frame = 0; frame < frames_; frame++) activity[frame] = separator.activity(logit_sums_[frame]);
   }
 
  private:
+  // What every thread has for itself.
+  struct Worker {
+    Workspace work;
+    float *latent, *masked, *wave, *out;
+  };
+
   void place(Arena &arena) {
-    const size_t x = frames_ * padded(config_.bottleneck);
-    work_.row_bytes = model_.separator.hidden_row_bytes();
-    work_.hidden = arena.take<uint8_t>(frames_ * work_.row_bytes);
+    const Separator &separator = model_.separator;
+    const size_t x = frames_ * static_cast<size_t>(padded(config_.bottleneck)), row_bytes = separator.hidden_row_bytes();
+    uint8_t *hidden = arena.take<uint8_t>(frames_ * row_bytes);
     x_ = arena.take<float>(x);
     overwritten_ = arena.used();  // up to here; what follows begins with zeros
     skips_ = arena.take<float>(x);
     logit_sums_ = arena.take<float>(frames_);
-    latent_ = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
-    masked_ = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
-    wave_ = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.window));
-    out_ = arena.take<float>(static_cast<size_t>(kTileFrames) * config_.hop());
-    overlap_ = arena.take<float>(config_.hop());
     voiceprint_ = arena.take<float>(padded(config_.voiceprint.dimensions));
     cues_ = arena.take<float>(static_cast<size_t>(config_.stacks + 1) * padded(config_.bottleneck));
-    work_.row_sums = arena.take<float>(2 * kTileFrames);
-    work_.scratch = arena.take<uint8_t>(model_.separator.scratch_bytes());
-    work_.ring = arena.take<uint8_t>(model_.separator.block(config_.blocks - 1).depthwise().ring_rows() *
-                                     static_cast<size_t>(padded(config_.hidden)) * sizeof(float));
+    overlaps_ = arena.take<float>(static_cast<size_t>(tiles_) * config_.hop());
+    sums_ = arena.take<NormSums>(std::max(tiles_, separator.block(0).parts()));
+    for (Worker &worker : workers_) {
+      worker.latent = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
+      worker.masked = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
+      worker.wave = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.window));
+      worker.out = arena.take<float>(static_cast<size_t>(kTileFrames) * config_.hop());
+      worker.work.hidden = hidden;
+      worker.work.row_bytes = row_bytes;
+      worker.work.row_sums = arena.take<float>(2 * kTileFrames);
+      worker.work.scratch = arena.take<uint8_t>(separator.scratch_bytes());
+      worker.work.ring = arena.take<uint8_t>(separator.block(config_.blocks - 1).ring_bytes());
+    }
   }
 
+  // function(tile, the tile that this thread probably takes next, worker) for all tiles; returns the sum of what it returns, in
+  // their order.
   template <class Function>
-  void each_tile(Function function) {
-    for (size_t first = 0; first < frames_; first += kTileFrames)
-      function(first, static_cast<int>(std::min<size_t>(kTileFrames, frames_ - first)));
+  NormSums over_tiles(Function function) {
+    team_.each(tiles_, [&](int tile, int worker) {
+      sums_[tile] = function(tile_of(tile, frames_), tile_of(tile + team_.size(), frames_), workers_[worker]);
+    });
+    NormSums result;
+    for (int tile = 0; tile < tiles_; tile++) result.add(sums_[tile]);
+    return result;
   }
 
-  // Rows of the tile after this one.
-  int rows_after(size_t first, int rows) const { return static_cast<int>(std::min<size_t>(kTileFrames, frames_ - first - rows)); }
-
-  const float *samples_at(size_t frame) const { return signal_.data() + frame * config_.hop(); }
-
-  float *x_at(float *x, size_t frame) const { return x + frame * padded(config_.bottleneck); }
-
-  // Of the separator's first norm. The latent is cheaper to compute again than to keep.
-  RowStatistics latent_statistics() {
-    NormSums sums;
-    each_tile([&](size_t first, int rows) {
-      model_.hear(samples_at(first), rows, latent_, work_.row_sums);
-      for (int row = 0; row < rows; row++) sums.add(work_.row_sums + 2 * row);
+  NormSums convolve(const ConvBlock &block, const RowStatistics &statistics) {
+    team_.each(block.parts(), [&](int part, int worker) {
+      sums_[part] = block.convolve(model_.kernels, part, frames_, statistics, workers_[worker].work);
     });
-    float gain, shift;
-    sums.statistics(config_.feature_channels(), &gain, &shift);
-    RowStatistics statistics;
-    statistics.fill(gain, shift);
-    return statistics;
+    NormSums result = sums_[0];
+    for (int part = 1; part < block.parts(); part++) result.add_channels(sums_[part]);
+    return result;
+  }
+
+  const float *samples_at(int frame) const { return signal_.data() + static_cast<size_t>(frame) * config_.hop(); }
+
+  float *x_at(float *x, int frame) const { return x + static_cast<size_t>(frame) * padded(config_.bottleneck); }
+
+  NormSums hear(Tile tile, Worker &worker) const {
+    model_.hear(samples_at(tile.first), tile.rows, worker.latent, worker.work.row_sums);
+    NormSums result;
+    for (int row = 0; row < tile.rows; row++) result.add(worker.work.row_sums + 2 * row);
+    return result;
   }
 
   // Encoder, norm, bottleneck.
-  void enter(size_t first, int rows, const RowStatistics &statistics) {
-    model_.hear(samples_at(first), rows, latent_);
-    model_.separator.enter(model_.kernels, latent_, rows, statistics, x_at(x_, first), work_.scratch);
+  void enter(Tile tile, const RowStatistics &statistics, Worker &worker) const {
+    model_.hear(samples_at(tile.first), tile.rows, worker.latent);
+    model_.separator.enter(model_.kernels, worker.latent, tile.rows, statistics, x_at(x_, tile.first), worker.work.scratch);
   }
 
-  void add_outputs(int use, size_t first, int rows, const RowStatistics &statistics) {
-    model_.separator.block(use).add_outputs(model_.kernels, static_cast<int>(first), rows, statistics, x_at(x_, first),
-                                            x_at(skips_, first), work_, rows_after(first, rows));
+  void add_outputs(int use, Tile tile, Tile next, const RowStatistics &statistics, Worker &worker) const {
+    model_.separator.block(use).add_outputs(model_.kernels, tile, statistics, x_, skips_, worker.work, next);
   }
 
-  void apply_cues(int place, float *x, size_t first, int rows) {
-    model_.separator.apply_cues(model_.kernels, place, cues_, x_at(x, first), rows, logit_sums_ + first, work_.scratch);
+  void apply_cues(int place, float *x, Tile tile, Worker &worker) const {
+    model_.separator.apply_cues(model_.kernels, place, cues_, x_at(x, tile.first), tile.rows, logit_sums_ + tile.first,
+                                worker.work.scratch);
   }
 
-  // Mask, decoder, and the samples without their padding.
-  void leave(size_t first, int rows, float *estimate) {
+  // Mask, decoder, and the samples without their padding. What reaches beyond the tile's last frame is kept.
+  void leave(Tile tile, Worker &worker, float *estimate) const {
     const size_t hop = config_.hop();
-    model_.encode(samples_at(first), rows, latent_);
-    model_.separator.mask(model_.kernels, x_at(skips_, first), latent_, rows, masked_, work_.scratch);
-    model_.decode(masked_, rows, wave_, overlap_, out_);
-    const size_t begin = std::max(first * hop, hop), end = std::min((first + rows) * hop, hop + count_);
-    if (begin < end) std::copy_n(out_ + (begin - first * hop), end - begin, estimate + (begin - hop));
+    model_.encode(samples_at(tile.first), tile.rows, worker.latent);
+    model_.separator.mask(model_.kernels, x_at(skips_, tile.first), worker.latent, tile.rows, worker.masked, worker.work.scratch);
+    model_.decode(worker.masked, tile.rows, worker.wave, overlaps_ + tile.first / kTileFrames * hop, worker.out);
+    const auto [begin, end] = samples_of(tile.first, tile.rows);
+    if (begin < end) std::copy_n(worker.out + (begin + hop - tile.first * hop), end - begin, estimate + begin);
+  }
+
+  // Adds to every tile's first samples what the tile before it kept.
+  void join_tiles(float *estimate) const {
+    const size_t hop = config_.hop();
+    for (int tile = 1; tile < tiles_; tile++) {
+      const auto [begin, end] = samples_of(tile * kTileFrames, 1);
+      for (size_t i = begin; i < end; i++) estimate[i] += overlaps_[(tile - 1) * hop + (i - begin)];
+    }
+  }
+
+  // Of the recording, [begin, end), where frames begin: the first one a hop before it.
+  std::pair<size_t, size_t> samples_of(int frame, int rows) const {
+    const size_t hop = config_.hop(), begin = frame * hop, end = begin + rows * hop;
+    return {std::max(begin, hop) - hop, std::min(end, hop + count_) - hop};
   }
 
   const Model &model_;
   const Config &config_;
-  size_t count_, frames_, overwritten_ = 0;
+  const size_t count_;
+  const int frames_, tiles_;
+  size_t overwritten_ = 0;
+  Team &team_;
+  std::vector<Worker> workers_;
   Buffer<float> signal_;
   Buffer<uint8_t> block_;
-  Workspace work_;
-  float *x_, *skips_, *logit_sums_, *latent_, *masked_, *wave_, *out_, *overlap_, *voiceprint_, *cues_;
+  float *x_, *skips_, *logit_sums_, *voiceprint_, *cues_, *overlaps_;
+  NormSums *sums_;
 };
 
 }  // namespace
 
 void extract_clip(const Model &model, const float *mixture, size_t count, const float *voiceprint, float *estimate,
-                  float *activity) {
-  Clip(model, mixture, count).run(voiceprint, estimate, activity);
+                  float *activity, Team &team) {
+  Clip(model, mixture, count, team).run(voiceprint, estimate, activity);
+}
+
+int useful_threads(const Model &model, size_t count, int most) {
+  const size_t tiles = frame_count(count, model.config.window, model.config.hop()) / kTileFrames;
+  return static_cast<int>(std::clamp<size_t>(tiles / kTilesPerThread, 1, most));
 }
 
 }  // namespace tinywase

@@ -20,7 +20,6 @@ Depthwise::Depthwise(const ModelFile &file, const Kernels &kernels, const std::s
   if (mode_ == InputMode::integer && (point.zero_point < 0 || point.zero_point > point.top())) mode_ = InputMode::fake_quantized;
   bias_ = load_padded(file, name + ".bias", channels);
   norm_ = mode_ == InputMode::integer ? norm.quantized(point) : norm.copy();
-  row_bytes_ = static_cast<size_t>(channels_) * (mode_ == InputMode::integer ? 1 : sizeof(float));
   if (mode_ == InputMode::integer)
     load_integers(integer, channels, kernels.code_offset);
   else
@@ -53,33 +52,33 @@ void Depthwise::load_integers(const IntegerWeight &weight, int channels, int cod
 }
 
 void Depthwise::clear(RowRing &ring) const {
-  std::memset(ring.rows, silence_, ring_bytes());
+  std::memset(ring.rows, silence_, ring_bytes(ring.channels));
   ring.head = 0;
 }
 
 uint8_t *Depthwise::advance(RowRing &ring) const {
   ring.head = ring.head + 1 < ring_rows() ? ring.head + 1 : 0;
-  return ring.rows + ring.head * row_bytes_;
+  return ring.rows + ring.head * row_bytes(ring);
 }
 
 // Where the row `rows` before the newest lies.
 int Depthwise::past(const RowRing &ring, int rows) const { return ring.head >= rows ? ring.head - rows : ring.head - rows + ring_rows(); }
 
 void Depthwise::push_silence(RowRing &ring, int rows) const {
-  while (rows--) std::memset(advance(ring), silence_, row_bytes_);
+  while (rows--) std::memset(advance(ring), silence_, row_bytes(ring));
 }
 
 void Depthwise::push(const Kernels &kernels, RowRing &ring, const InputRows &input, int row, int rows,
                      const RowStatistics &statistics) const {
   uint8_t *to[kRowGroup];
   for (int r = 0; r < rows; r++) to[r] = advance(ring);
-  const NormRows group = input.from(row, rows, channels_, norm_, statistics);
+  const NormRows group = input.from(row, rows, ring.first, ring.channels, norm_, statistics);
   if (mode_ == InputMode::integer) return kernels.quantize_rows(group, point_.top(), to);
   float *floats[kRowGroup];
   for (int r = 0; r < rows; r++) floats[r] = reinterpret_cast<float *>(to[r]);
   kernels.normalize_rows(group, floats);
   if (mode_ == InputMode::fake_quantized)
-    for (int r = 0; r < rows; r++) fake_quantize(point_, floats[r], channels_);
+    for (int r = 0; r < rows; r++) fake_quantize(point_, floats[r], ring.channels);
 }
 
 void Depthwise::emit(const Kernels &kernels, const RowRing &ring, int rows, float *out, int16_t *kept, size_t out_stride,
@@ -87,15 +86,16 @@ void Depthwise::emit(const Kernels &kernels, const RowRing &ring, int rows, floa
   const uint8_t *taps[kRowGroup * kMaxKernel];
   for (int r = 0; r < rows; r++)
     for (int k = 0; k < kernel_; k++)
-      taps[r * kernel_ + k] = ring.rows + past(ring, rows - 1 - r + (kernel_ - 1 - k) * dilation_) * row_bytes_;
+      taps[r * kernel_ + k] = ring.rows + past(ring, rows - 1 - r + (kernel_ - 1 - k) * dilation_) * row_bytes(ring);
+  const int c = ring.first;
   if (mode_ == InputMode::integer)
-    return kernels.depthwise_int8({taps, levels_.data(), start_.data(), scale_.data(), bias_.data(), rows, kernel_, channels_, slope_,
-                                   out, kept, out_stride, row_sums});
+    return kernels.depthwise_int8({taps, levels_.data() + 2 * c, start_.data() + c, scale_.data() + c, bias_.data() + c, rows, kernel_,
+                                   ring.channels, channels_, slope_, out + c, kept ? kept + c : nullptr, out_stride, row_sums});
   const float *float_taps[kRowGroup * kMaxKernel];
   for (int i = 0; i < rows * kernel_; i++) float_taps[i] = reinterpret_cast<const float *>(taps[i]);
   for (int r = 0; r < rows; r++)
-    kernels.depthwise_f32({float_taps + r * kernel_, weights_.data(), bias_.data(), kernel_, channels_, slope_, out + r * out_stride,
-                           row_sums + 2 * r});
+    kernels.depthwise_f32({float_taps + r * kernel_, weights_.data() + c, bias_.data() + c, kernel_, ring.channels, channels_, slope_,
+                           out + r * out_stride + c, row_sums + 2 * r});
 }
 
 size_t Depthwise::bytes() const {

@@ -9,9 +9,10 @@
 
 namespace tinywase {
 
-// (kernel - 1) * dilation + kRowGroup rows, the newest at `head`.
+// (kernel - 1) * dilation + kRowGroup rows, the newest at `head`, of the channels from `first` on.
 struct RowRing {
   uint8_t *rows = nullptr;
+  int first = 0, channels = 0;
   int head = 0;
 };
 
@@ -23,14 +24,17 @@ class Depthwise {
             const ActivationPoint &point, const Norm &norm, float slope);
 
   int ring_rows() const { return (kernel_ - 1) * dilation_ + kRowGroup; }
-  size_t ring_bytes() const { return ring_rows() * row_bytes_; }
+  size_t ring_bytes() const { return ring_bytes(channels_); }
+  size_t ring_bytes(int channels) const { return ring_rows() * channels * element_bytes(); }
   int side() const { return (kernel_ - 1) * dilation_ / 2; }
 
-  void clear(RowRing &ring) const;                   // silence
-  void push_silence(RowRing &ring, int rows) const;  // rows of it
+  RowRing ring(uint8_t *rows) const { return {rows, 0, channels_}; }  // of all channels
+  void clear(RowRing &ring) const;                                    // silence
+  void push_silence(RowRing &ring, int rows) const;                   // rows of it
   // rows <= kRowGroup of `input` from `row` on, through the norm whose statistics they have.
   void push(const Kernels &kernels, RowRing &ring, const InputRows &input, int row, int rows, const RowStatistics &statistics) const;
   // What the newest rows <= kRowGroup of the ring make, through PReLU, to `out`, or their sums to `kept`; row_sums as for kernels.
+  // `out` and `kept` are rows of all channels; those that the ring lacks are left alone.
   void emit(const Kernels &kernels, const RowRing &ring, int rows, float *out, int16_t *kept, size_t out_stride,
             float *row_sums) const;
 
@@ -43,6 +47,8 @@ class Depthwise {
  private:
   void load_floats(const std::vector<float> &weight, int channels);
   void load_integers(const IntegerWeight &weight, int channels, int code_offset);
+  size_t element_bytes() const { return mode_ == InputMode::integer ? 1 : sizeof(float); }
+  size_t row_bytes(const RowRing &ring) const { return ring.channels * element_bytes(); }
   uint8_t *advance(RowRing &ring) const;
   int past(const RowRing &ring, int rows) const;
 
@@ -50,7 +56,6 @@ class Depthwise {
   bool keeps_sums_ = false;
   int channels_ = 0;  // padded
   int kernel_ = 0, dilation_ = 0;
-  size_t row_bytes_ = 0;
   uint8_t silence_ = 0;  // a ring's bytes where nothing sounds: 0.0f, or the stored code of zero
   float slope_ = 0;
   ActivationPoint point_;

@@ -81,11 +81,13 @@ struct GemmInt8 {
 };
 
 // One frame of a depthwise convolution and its PReLU: out[c] = prelu(bias[c] + sum_k weights[k, c] * taps[k][c]), and its sums.
+// Channels do not see each other: all pointers may begin at any multiple of kLane of them; the weights' rows are weight_channels
+// apart.
 struct DepthwiseF32 {
   const float *const *taps = nullptr;  // [kernel]
-  const float *weights = nullptr;      // [kernel, channels]
+  const float *weights = nullptr;      // [kernel, weight_channels]
   const float *bias = nullptr;
-  int kernel = 0, channels = 0;
+  int kernel = 0, channels = 0, weight_channels = 0;
   float slope = 0;
   float *out = nullptr;
   float *row_sums = nullptr;  // [2]
@@ -104,14 +106,14 @@ struct Kept {
 
 // rows <= kRowGroup frames of a depthwise convolution on stored codes, each with its taps and its row_sums:
 // out[c] = prelu(bias[c] + scale[c] * sum[c]), sum[c] = start[c] + sum_k weights[k, c] * taps[k][c]; with `kept` the sums instead.
-// weights: int16, taps in pairs: [(kernel + 1) / 2][channels][2], the odd one out paired with zero.
+// weights: int16, taps in pairs: [(kernel + 1) / 2][weight_channels][2], the odd one out paired with zero.
 struct DepthwiseInt8 {
   const uint8_t *const *taps = nullptr;  // [rows][kernel]
   const int16_t *weights = nullptr;
   const int32_t *start = nullptr;
   const float *scale = nullptr;
   const float *bias = nullptr;
-  int rows = 0, kernel = 0, channels = 0;
+  int rows = 0, kernel = 0, channels = 0, weight_channels = 0;
   float slope = 0;
   float *out = nullptr;     // row r at out + r * out_stride, or
   int16_t *kept = nullptr;  // at kept + r * out_stride

@@ -240,7 +240,7 @@ void depthwise_taps(const DepthwiseF32 &d) {
   for (int c = 0; c < d.channels; c += F32::width) {
     F32 v = load(d.bias + c);
 #pragma GCC unroll 4
-    for (int k = 0; k < kernel; k++) v = fma(load(d.weights + static_cast<size_t>(k) * d.channels + c), load(d.taps[k] + c), v);
+    for (int k = 0; k < kernel; k++) v = fma(load(d.weights + static_cast<size_t>(k) * d.weight_channels + c), load(d.taps[k] + c), v);
     v = prelu(v, slope);
     total = add(total, v);
     squares = fma(v, v, squares);

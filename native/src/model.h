@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "separator.h"
+#include "team.h"
 #include "voiceprint.h"
 
 namespace tinywase {
@@ -29,8 +30,11 @@ struct Model {
   mutable Spare clip_memory;
 };
 
-// Whole recording through an offline model: mixture [count] -> estimate [count], activity [frames] or null.
+// Whole recording through an offline model: mixture [count] -> estimate [count], activity [frames] or null. Who is in the team never
+// changes a bit.
 void extract_clip(const Model &model, const float *mixture, size_t count, const float *voiceprint, float *estimate,
-                  float *activity);
+                  float *activity, Team &team);
+// Of `most` threads, how many such a recording keeps busy.
+int useful_threads(const Model &model, size_t count, int most);
 
 }  // namespace tinywase

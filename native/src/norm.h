@@ -22,21 +22,6 @@ struct Norm {
   Norm quantized(const ActivationPoint &point) const;
 };
 
-// What a norm does to a row, x * gain + shift, for up to kTileFrames rows; nothing, as it is made.
-struct RowStatistics {
-  float gain[kTileFrames], shift[kTileFrames];
-
-  RowStatistics() { fill(1, 0); }
-
-  void set(int row, float gain_value, float shift_value) {
-    gain[row] = gain_value;
-    shift[row] = shift_value;
-  }
-  void fill(float gain_value, float shift_value) {
-    for (int row = 0; row < kTileFrames; row++) set(row, gain_value, shift_value);
-  }
-};
-
 // Sums over all rows so far, in float64 so that hours do not drift.
 struct NormSums {
   double total = 0, squares = 0;
@@ -47,6 +32,16 @@ struct NormSums {
     squares += static_cast<double>(row_sums[1]);
     rows++;
   }
+  // More rows.
+  void add(const NormSums &other) {
+    add_channels(other);
+    rows += other.rows;
+  }
+  // Other channels of the same rows.
+  void add_channels(const NormSums &other) {
+    total += other.total;
+    squares += other.squares;
+  }
   void statistics(int channels, float *gain, float *shift) const {
     constexpr double epsilon = 1e-8;  // docs/model.md
     const double count = static_cast<double>(rows) * channels, mean = total / count;
@@ -54,6 +49,24 @@ struct NormSums {
     const double inverse = 1 / std::sqrt(variance + epsilon);
     *gain = static_cast<float>(inverse);
     *shift = static_cast<float>(-mean * inverse);
+  }
+};
+
+// What a norm does to a row, x * gain + shift, for up to kTileFrames rows; nothing, as it is made.
+struct RowStatistics {
+  float gain[kTileFrames], shift[kTileFrames];
+
+  RowStatistics() { fill(1, 0); }
+  // The same for every row: that of a whole clip.
+  RowStatistics(const NormSums &sums, int channels) {
+    float one_gain, one_shift;
+    sums.statistics(channels, &one_gain, &one_shift);
+    fill(one_gain, one_shift);
+  }
+
+ private:
+  void fill(float one_gain, float one_shift) {
+    for (int row = 0; row < kTileFrames; row++) gain[row] = one_gain, shift[row] = one_shift;
   }
 };
 

@@ -78,21 +78,23 @@ void Pointwise::pack_integers(const Columns &part, int first, const Kernels &ker
   }
 }
 
-NormRows InputRows::from(int row, int rows, int channels, const Norm &norm, const RowStatistics &statistics) const {
+NormRows InputRows::from(int row, int rows, int first, int channels, const Norm &norm, const RowStatistics &statistics) const {
   NormRows result;
   if (kept.sums) {
     result.kept = kept;
-    result.kept.sums += row * stride;
+    result.kept.sums += row * stride + first;
+    result.kept.scale += first;
+    result.kept.bias += first;
   } else {
-    result.input = input + row * stride;
+    result.input = input + row * stride + first;
   }
   result.stride = stride;
   result.rows = rows;
   result.channels = channels;
   result.row_gain = statistics.gain + row;
   result.row_shift = statistics.shift + row;
-  result.gain = norm.gain.data();
-  result.bias = norm.bias.data();
+  result.gain = norm.gain.data() + first;
+  result.bias = norm.bias.data() + first;
   return result;
 }
 
@@ -132,7 +134,7 @@ void Pointwise::quantize(const Kernels &kernels, const InputRows &input, int row
   for (int row = 0; row < rows; row += kRowGroup) {
     uint8_t *to[kRowGroup];
     for (int r = 0; r < kRowGroup; r++) to[r] = codes + (row + r) * stride;
-    const NormRows group = input.from(row, std::min(kRowGroup, rows - row), static_cast<int>(stride), norm_, statistics);
+    const NormRows group = input.from(row, std::min(kRowGroup, rows - row), 0, static_cast<int>(stride), norm_, statistics);
     kernels.quantize_rows(group, point_.top(), to);
   }
 }
@@ -142,7 +144,7 @@ const float *Pointwise::fake_quantized(const Kernels &kernels, const InputRows &
   float *result = reinterpret_cast<float *>(scratch);
   for (int row = 0; row < rows; row++) {
     float *to = result + static_cast<size_t>(row) * padded(inputs_);
-    kernels.normalize_rows(input.from(row, 1, padded(inputs_), norm_, statistics), &to);
+    kernels.normalize_rows(input.from(row, 1, 0, padded(inputs_), norm_, statistics), &to);
     fake_quantize(point_, to, inputs_);
   }
   return result;

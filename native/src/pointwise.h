@@ -31,8 +31,8 @@ struct InputRows {
   Kept kept;
   size_t stride;  // in elements
 
-  // Rows from `row` on, for a row kernel.
-  NormRows from(int row, int rows, int channels, const Norm &norm, const RowStatistics &statistics) const;
+  // Rows from `row` on, for a row kernel; of their channels those from `first` on.
+  NormRows from(int row, int rows, int first, int channels, const Norm &norm, const RowStatistics &statistics) const;
 };
 
 // Packed weights of one or several convolutions of the same input: each one's outputs begin at a multiple of kLane.

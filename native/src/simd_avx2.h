@@ -86,7 +86,7 @@ struct Taps {
 
  private:
   __m256i weights(int pair) const {
-    const int16_t *at = d.weights + (static_cast<size_t>(pair) * d.channels + channel) * 2;
+    const int16_t *at = d.weights + (static_cast<size_t>(pair) * d.weight_channels + channel) * 2;
     return _mm256_load_si256(reinterpret_cast<const __m256i *>(at));
   }
 };

@@ -85,7 +85,7 @@ struct Taps {
   }
 
  private:
-  __m512i weights(int pair) const { return _mm512_load_si512(d.weights + (static_cast<size_t>(pair) * d.channels + channel) * 2); }
+  __m512i weights(int pair) const { return _mm512_load_si512(d.weights + (static_cast<size_t>(pair) * d.weight_channels + channel) * 2); }
   __m512i pair(const uint8_t *const *taps) const {
     return _mm512_or_si512(sixteen_codes(taps[0] + channel), _mm512_slli_epi32(sixteen_codes(taps[1] + channel), 16));
   }

@@ -63,7 +63,7 @@ struct Taps {
   I32 sums(const uint8_t *const *taps) const {
     int32x4_t total = vld1q_s32(d.start + channel);
     for (int k = 0; k < (Kernel ? Kernel : d.kernel); k++) {
-      const int16x4x2_t pair = vld2_s16(d.weights + (static_cast<size_t>(k / 2) * d.channels + channel) * 2);
+      const int16x4x2_t pair = vld2_s16(d.weights + (static_cast<size_t>(k / 2) * d.weight_channels + channel) * 2);
       uint32_t four;
       __builtin_memcpy(&four, taps[k] + channel, 4);
       const int16x4_t codes = vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(four))));

@@ -81,7 +81,7 @@ struct Taps {
     I32 total = load(d.start + channel);
     for (int k = 0; k < d.kernel; k++)
       for (int i = 0; i < F32::width; i++)
-        total.v[i] += d.weights[(static_cast<size_t>(k / 2) * d.channels + channel + i) * 2 + k % 2] * taps[k][channel + i];
+        total.v[i] += d.weights[(static_cast<size_t>(k / 2) * d.weight_channels + channel + i) * 2 + k % 2] * taps[k][channel + i];
     return total;
   }
 };

@@ -47,8 +47,9 @@ void Stream::place(Arena &arena) {
   voiceprint_ = arena.take<float>(padded(config_.voiceprint.dimensions));
   blocks_ = arena.take<BlockMemory>(separator.uses());
   for (int use = 0; use < separator.uses(); use++) {
-    uint8_t *rows = arena.take<uint8_t>(separator.block(use).depthwise().ring_bytes());
-    if (blocks_) new (blocks_ + use) BlockMemory{{rows, 0}, {}, {}};
+    const Depthwise &depthwise = separator.block(use).depthwise();
+    uint8_t *rows = arena.take<uint8_t>(depthwise.ring_bytes());
+    if (blocks_) new (blocks_ + use) BlockMemory{depthwise.ring(rows), {}, {}};
   }
 }
 

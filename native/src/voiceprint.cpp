@@ -50,7 +50,7 @@ class TcnEncoder : public VoiceprintEncoder {
     size_t scratch_bytes = 0, ring_bytes = 0, row_bytes = 0;
     for (const ConvBlock &block : blocks_) {
       scratch_bytes = std::max(scratch_bytes, block.scratch_bytes());
-      ring_bytes = std::max(ring_bytes, block.depthwise().ring_bytes());
+      ring_bytes = std::max(ring_bytes, block.ring_bytes());
       row_bytes = std::max(row_bytes, block.row_bytes());
     }
     Buffer<uint8_t> scratch(scratch_bytes), ring(ring_bytes), hidden(frames * row_bytes);
@@ -92,11 +92,7 @@ class TcnEncoder : public VoiceprintEncoder {
       }
     }
     sums.rows = static_cast<int64_t>(frames);
-    float gain, shift;
-    sums.statistics(bands_, &gain, &shift);
-    RowStatistics statistics;
-    statistics.fill(gain, shift);
-    run_all(bottleneck_, kernels, power.data(), stride, frames, x, nullptr, statistics);
+    run_all(bottleneck_, kernels, power.data(), stride, frames, x, nullptr, {sums, bands_});
   }
 
   // Mean and deviation over the frames, side by side.

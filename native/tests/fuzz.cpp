@@ -94,7 +94,11 @@ void run_model(const Model &model, bool trained) {
   std::vector<float> voiceprint(config.voiceprint.dimensions, 0.1f), estimate(count);
   const size_t frames = frame_count(count, config.window, config.hop());
   std::vector<float> activity(frames);
-  if (!config.causal) return extract_clip(model, audio.data(), count, voiceprint.data(), estimate.data(), activity.data()), check_numbers(estimate, trained);
+  if (!config.causal) {
+    Team alone(1);
+    extract_clip(model, audio.data(), count, voiceprint.data(), estimate.data(), activity.data(), alone);
+    return check_numbers(estimate, trained);
+  }
   Stream stream(model, voiceprint.data());
   size_t written = 0;
   std::vector<float> out(count + 4 * config.window);

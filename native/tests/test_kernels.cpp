@@ -236,7 +236,7 @@ void test_depthwise_f32(const Kernels &k, int kernel, int channels) {
   Buffer<float> out(channels), row_sums(2);
   std::vector<const float *> taps;
   for (int t = 0; t < kernel; t++) taps.push_back(rows.data() + size_t(t) * channels);
-  k.depthwise_f32({taps.data(), weights.data(), bias.data(), kernel, channels, 1.2f, out.data(), row_sums.data()});
+  k.depthwise_f32({taps.data(), weights.data(), bias.data(), kernel, channels, channels, 1.2f, out.data(), row_sums.data()});
   for (int c = 0; c < channels; c++) {
     double v = double(bias[c]);
     for (int t = 0; t < kernel; t++) v += double(weights[size_t(t) * channels + c]) * double(taps[t][c]);
@@ -259,7 +259,7 @@ void test_depthwise_int8(const Kernels &k, int kernel, int channels, int rows, i
     for (int t = 0; t < kernel; t++) sum += pairs[(size_t(t / 2) * channels + c) * 2 + t % 2] = static_cast<int16_t>(random_int(-top, top));
     start[c] = k.code_offset * sum;
   }
-  DepthwiseInt8 depthwise{taps.data(), pairs.data(), start.data(), scale.data(), bias.data(), rows, kernel, channels, -0.5f,
+  DepthwiseInt8 depthwise{taps.data(), pairs.data(), start.data(), scale.data(), bias.data(), rows, kernel, channels, channels, -0.5f,
                           out.data(), nullptr, size_t(channels), row_sums.data()};
   k.depthwise_int8(depthwise);
   depthwise.kept = kept.data();
@@ -275,6 +275,14 @@ void test_depthwise_int8(const Kernels &k, int kernel, int channels, int rows, i
       CHECK(std::abs(v) > 32767 || kept[at] == v, "%s kept %d at row %d channel %d: %d", k.name, kernel, r, c, kept[at]);
     }
   CHECK(std::memcmp(row_sums.data(), kept_row_sums.data(), row_sums.bytes()) == 0, "%s sums of %d rows differ", k.name, rows);
+  if (channels == kLane) return;
+  // Channels from the second lane on: the same values, nothing else touched.
+  Buffer<int16_t> part(kept.size());
+  for (const uint8_t *&tap : taps) tap += kLane;
+  k.depthwise_int8({taps.data(), pairs.data() + 2 * kLane, start.data() + kLane, scale.data() + kLane, bias.data() + kLane, rows, kernel,
+                    channels - kLane, channels, -0.5f, nullptr, part.data() + kLane, size_t(channels), kept_row_sums.data()});
+  for (size_t i = 0; i < part.size(); i++)
+    CHECK(part[i] == (i % channels < kLane ? 0 : kept[i]), "%s kept %d of part of the channels at %zu: %d", k.name, kernel, i, part[i]);
 }
 
 // A norm and a quantizer on several rows, of floats and of kept sums.

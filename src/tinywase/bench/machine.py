@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from .. import __version__
+from ..runtime.threads import allowed_processors
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,6 @@ def processor_name() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def allowed_processors() -> list[int]:
-    """Numbers of the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
 
 
 @contextmanager

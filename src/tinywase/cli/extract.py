@@ -84,6 +84,9 @@ def extract(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON (several: a list).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
     runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=64, help="Processors to use; 2 where there are as many.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
 ) -> None:
     """Extract one voice from recordings, by a sample of that voice.
@@ -97,7 +100,7 @@ def extract(
     _check_usage(mixtures, out, enroll, voice, enroll_from, as_json)
     from ..runtime.extractor import Extractor
 
-    extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views)
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
     enrollments = expanded(enroll or [])
     jobs = plan(mixtures, out, residual=residual, labels=labels, enrollments=enrollments)
     _check_labels(jobs)

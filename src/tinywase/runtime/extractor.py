@@ -76,15 +76,22 @@ class Extractor:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path = "default", *, runtime: str = "auto", views: int | None = None
+        cls,
+        name_or_path: str | Path = "default",
+        *,
+        runtime: str = "auto",
+        views: int | None = None,
+        threads: int | None = None,
     ) -> Extractor:
         """The bundled model of that name, or a `.twase` file.
 
         Args:
             runtime: "native" (compiled), "reference" (numpy), or "auto": native where it is there.
             views: runs over the recording, averaged: 1 is fastest. None: as many as the model's card advises.
+            threads: how many compute an offline model natively; None: two where there are two processors. The result
+                is the same, bit for bit.
         """
-        return cls(open_model(name_or_path, runtime, views=views))
+        return cls(open_model(name_or_path, runtime, views=views, threads=threads))
 
     @property
     def sample_rate_hz(self) -> int:

@@ -92,21 +92,25 @@ class PackedModel:
         self._runtime = runtime
 
     @classmethod
-    def load(cls, path: str | Path, *, runtime: str = "auto", views: int | None = None) -> PackedModel:
+    def load(
+        cls, path: str | Path, *, runtime: str = "auto", views: int | None = None, threads: int | None = 1
+    ) -> PackedModel:
         """Read a `.twase` file and set up a runtime for it.
 
         Args:
             views: runs over a clip, averaged (views.py); None: as many as the model's card advises.
+            threads: of the native runtime, for a whole recording; None: what suits most.
 
         Raises:
             FormatError: the file is damaged or foreign.
-            ConfigError: an unknown runtime, `native` where there is none, or views that the model cannot have.
+            ConfigError: an unknown runtime, `native` where there is none, views that the model cannot have, or an
+                impossible number of threads.
         """
         path = Path(path)
         chosen = choose_runtime(runtime)
         if chosen == "native":  # which reads the core itself
-            model_file = read_model(path, part=VOICEPRINT)
-            return cls(model_file, NativeModel(path), runtime_name=chosen, path=path, views=views)
+            model_file, native = read_model(path, part=VOICEPRINT), NativeModel(path, threads=threads)
+            return cls(model_file, native, runtime_name=chosen, path=path, views=views)
         model_file = read_model(path)
         return cls(model_file, ReferenceModel(model_file), runtime_name=chosen, path=path, views=views)
 
@@ -125,9 +129,15 @@ class PackedModel:
         return self._runtime.stream(voiceprint)
 
 
-def open_model(path_or_name: str | Path = "default", runtime: str = "auto", *, views: int | None = None) -> PackedModel:
+def open_model(
+    path_or_name: str | Path = "default",
+    runtime: str = "auto",
+    *,
+    views: int | None = None,
+    threads: int | None = 1,
+) -> PackedModel:
     """The bundled model of that name, or a `.twase` file, ready to run; see `find_model` and `PackedModel.load`."""
-    return PackedModel.load(find_model(path_or_name), runtime=runtime, views=views)
+    return PackedModel.load(find_model(path_or_name), runtime=runtime, views=views, threads=threads)
 
 
 def choose_runtime(runtime: str = "auto") -> str:

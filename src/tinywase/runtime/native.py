@@ -15,6 +15,7 @@ from ..config import ModelConfig
 from ..errors import AudioError, ConfigError, FormatError, StreamError
 from ..format import read_config
 from .reference import one_channel
+from .threads import chosen_threads
 
 Array = NDArray[np.float32]
 
@@ -22,15 +23,20 @@ Array = NDArray[np.float32]
 class NativeModel:
     """A model file, open in the native runtime; safe to use from several threads."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, threads: int | None = 1) -> None:
         """Open a model file.
 
+        Args:
+            threads: for `extract` of an offline model; see `chosen_threads`.
+
         Raises:
+            ConfigError: an impossible number of threads.
             FormatError: the file is damaged or foreign, or TINYWASE_ISA names kernels that this processor lacks.
             ImportError: the package was installed without its native part.
         """
         from tinywase import _native
 
+        self.threads = chosen_threads(threads)
         self.config: ModelConfig = read_config(path)
         try:
             self._model = _native.Model(str(path))
@@ -71,7 +77,7 @@ class NativeModel:
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
         """Estimate and activity (0..1) of a whole recording. Shape: [T], [D] -> [T], [F]."""
         signal = np.ascontiguousarray(one_channel(mixture, "mixture"))
-        estimate, activity = self._model.extract(signal, self._checked(voiceprint))
+        estimate, activity = self._model.extract(signal, self._checked(voiceprint), self.threads)
         return np.asarray(estimate), np.asarray(activity)
 
     def stream(self, voiceprint: Array) -> NativeStream:
