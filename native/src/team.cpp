@@ -20,8 +20,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kSpin = std::chrono::microseconds(100);  // longer than most items take; who waits longer sleeps
 constexpr int kLooksPerTime = 32;                       // at what is waited for, between looks at the clock
-constexpr auto kWatch = std::chrono::milliseconds(4);   // before a helper works; systems share a processor in such slices
-constexpr auto kLost = std::chrono::milliseconds(1);    // no thread with a processor of its own is away that long
+constexpr auto kWatch = std::chrono::milliseconds(8);   // before a helper works; systems share a processor in such slices
+constexpr auto kLost = std::chrono::milliseconds(2);    // no thread with a processor of its own is away that long
+constexpr double kGrace_s = 2e-3;                       // that a helper may owe
 
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -38,8 +39,8 @@ inline void pause() {
 
 // A helper that loses its processor in the middle of an item keeps all others waiting, and two threads become slower than one.
 // Hence two rules. A helper watches the clock before it takes its first item, and goes if it finds that it was away. And books are
-// kept: what a helper's items would have taken the caller, less what the caller waited for the helper; one that owes more than it
-// gave is left out from then on.
+// kept: what a helper's items would have taken the caller, less what the caller waited for the helper; one that owes more than
+// kGrace_s is left out from then on.
 class Team::Crew {
  public:
   Crew(int threads, bool judged) : begin_(Clock::now()), judged_(judged), workers_(threads) {
@@ -128,7 +129,7 @@ class Team::Crew {
     for (Worker &worker : workers_) {
       worker.credit_s += item_s * (worker.done - worker.settled);
       worker.settled = worker.done;
-      if (judged_ && worker.credit_s < 0) worker.leaves = true;
+      if (judged_ && worker.credit_s < -kGrace_s) worker.leaves = true;
     }
   }
 
