@@ -48,22 +48,22 @@ NormSums ConvBlock::expand(const Kernels &kernels, const float *x, Tile tile, co
   return result;
 }
 
-void ConvBlock::add_outputs(const Kernels &kernels, Tile tile, const RowStatistics &statistics, float *x, float *skips,
+void ConvBlock::add_outputs(const Kernels &kernels, Tile tile, const ClipNorm &norm, float *x, float *skips,
                             const Workspace &work, Tile next) const {
   GemmOutput output;
   output.kind = Epilogue::accumulate;
   output.out = x + tile.first * x_stride_;
   output.second = skips + tile.first * x_stride_;
   output.out_stride = output.split = x_stride_;
-  const InputRows input = keeps_ ? InputRows(depthwise_.kept(sums(work, tile.first)), row_elements(work))
+  const InputRows input = keeps_ ? InputRows(depthwise_.kept(sums(work, tile.first)), row_elements(work), norm.lines)
                                  : InputRows(floats(work, tile.first), row_elements(work));
-  output_.run(kernels, input, tile.rows, output, work.scratch, statistics,
+  output_.run(kernels, input, tile.rows, output, work.scratch, norm.statistics,
               {work.hidden + next.first * work.row_bytes, next.rows * work.row_bytes});
 }
 
 // What expand() left, from a frame on.
-InputRows ConvBlock::expanded(const Workspace &work, int frame) const {
-  if (keeps_) return {expand_.kept(sums(work, frame), expand_slope_), row_elements(work)};
+InputRows ConvBlock::expanded(const Workspace &work, int frame, const Lines &lines) const {
+  if (keeps_) return {expand_.kept(sums(work, frame), expand_slope_), row_elements(work), lines};
   return {floats(work, frame), row_elements(work)};
 }
 
@@ -90,11 +90,10 @@ void ConvBlock::run_chunk(const Kernels &kernels, float *x, float *skips, int ro
     memory.depthwise.add(work.row_sums + 2 * row);
     memory.depthwise.statistics(hidden_, &statistics.gain[row], &statistics.shift[row]);
   }
-  add_outputs(kernels, all, statistics, x, skips, work);
+  add_outputs(kernels, all, {statistics, {}}, x, skips, work);
 }
 
-NormSums ConvBlock::convolve(const Kernels &kernels, int part, int frames, const RowStatistics &statistics,
-                             const Workspace &work) const {
+NormSums ConvBlock::convolve(const Kernels &kernels, int part, int frames, const ClipNorm &norm, const Workspace &work) const {
   const int first_channel = part * kPartChannels;
   RowRing ring{work.ring, first_channel, std::min<int>(kPartChannels, hidden_stride_ - first_channel)};
   const size_t element = keeps_ ? sizeof(int16_t) : sizeof(float);
@@ -105,7 +104,7 @@ NormSums ConvBlock::convolve(const Kernels &kernels, int part, int frames, const
   NormSums result;
   const auto step = [&](int frame, int rows) {
     const int heard = std::clamp(frames - frame, 0, rows);
-    if (heard) depthwise_.push(kernels, ring, expanded(work, frame), 0, heard, statistics);
+    if (heard) depthwise_.push(kernels, ring, expanded(work, frame, norm.lines), 0, heard, norm.statistics);
     depthwise_.push_silence(ring, rows - heard);
   };
   for (int frame = 0; frame < side; frame += kRowGroup) step(frame, std::min(kRowGroup, side - frame));
@@ -121,14 +120,27 @@ NormSums ConvBlock::convolve(const Kernels &kernels, int part, int frames, const
   return result;
 }
 
+ClipNorm ConvBlock::expanded_norm(const NormSums &sums, float *memory) const {
+  const RowStatistics statistics(sums, hidden_);
+  if (!keeps_) return {statistics, {}};
+  return {statistics, depthwise_.norm().lines(expand_.kept(nullptr, expand_slope_), statistics, memory)};
+}
+
+ClipNorm ConvBlock::convolved_norm(const NormSums &sums, float *memory) const {
+  const RowStatistics statistics(sums, hidden_);
+  if (!keeps_) return {statistics, {}};
+  return {statistics, output_.norm().lines(depthwise_.kept(nullptr), statistics, memory)};
+}
+
 void ConvBlock::run_clip(const Kernels &kernels, float *x, float *skips, int frames, const Workspace &work) const {
   NormSums expanded, convolved;
+  Buffer<float> lines(4 * hidden_stride_);
   for (int tile = 0; tile < tile_count(frames); tile++) expanded.add(expand(kernels, x, tile_of(tile, frames), work));
-  for (int part = 0; part < parts(); part++)
-    convolved.add_channels(convolve(kernels, part, frames, {expanded, hidden_}, work));
+  const ClipNorm expanded_norm = this->expanded_norm(expanded, lines.data());
+  for (int part = 0; part < parts(); part++) convolved.add_channels(convolve(kernels, part, frames, expanded_norm, work));
   convolved.rows = frames;
-  for (int tile = 0; tile < tile_count(frames); tile++)
-    add_outputs(kernels, tile_of(tile, frames), {convolved, hidden_}, x, skips, work);
+  const ClipNorm convolved_norm = this->convolved_norm(convolved, lines.data());
+  for (int tile = 0; tile < tile_count(frames); tile++) add_outputs(kernels, tile_of(tile, frames), convolved_norm, x, skips, work);
 }
 
 void ConvBlock::count(WeightCount &count) const {

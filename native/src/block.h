@@ -23,6 +23,12 @@ inline Tile tile_of(int number, int frames) {
   return {first, std::clamp(frames - first, 0, kTileFrames)};
 }
 
+// A norm over a whole clip.
+struct ClipNorm {
+  RowStatistics statistics;
+  Lines lines;  // where it comes between kept sums and a quantizer
+};
+
 // What a causal block remembers between chunks.
 struct BlockMemory {
   RowRing past;
@@ -63,9 +69,12 @@ class ConvBlock {
   NormSums expand(const Kernels &kernels, const float *x, Tile tile, const Workspace &work, Tile next = {},
                   const float *skips = nullptr) const;
   int parts() const { return (static_cast<int>(hidden_stride_) + kPartChannels - 1) / kPartChannels; }
-  NormSums convolve(const Kernels &kernels, int part, int frames, const RowStatistics &statistics, const Workspace &work) const;
-  void add_outputs(const Kernels &kernels, Tile tile, const RowStatistics &statistics, float *x, float *skips, const Workspace &work,
+  NormSums convolve(const Kernels &kernels, int part, int frames, const ClipNorm &norm, const Workspace &work) const;
+  void add_outputs(const Kernels &kernels, Tile tile, const ClipNorm &norm, float *x, float *skips, const Workspace &work,
                    Tile next = {}) const;
+  // The norms after the first two, from the sums of all tiles and parts; they last as long as `memory` [4, hidden].
+  ClipNorm expanded_norm(const NormSums &sums, float *memory) const;
+  ClipNorm convolved_norm(const NormSums &sums, float *memory) const;
   // The three of them, for x and skips of all frames.
   void run_clip(const Kernels &kernels, float *x, float *skips, int frames, const Workspace &work) const;
 
@@ -83,7 +92,7 @@ class ConvBlock {
   size_t row_elements(const Workspace &work) const { return work.row_bytes / (keeps_ ? sizeof(int16_t) : sizeof(float)); }
   float *floats(const Workspace &work, int frame) const { return reinterpret_cast<float *>(work.hidden + frame * work.row_bytes); }
   int16_t *sums(const Workspace &work, int frame) const { return reinterpret_cast<int16_t *>(work.hidden + frame * work.row_bytes); }
-  InputRows expanded(const Workspace &work, int frame) const;
+  InputRows expanded(const Workspace &work, int frame, const Lines &lines = {}) const;
   void emit(const Kernels &kernels, const RowRing &ring, int frame, int rows, float *row_sums, const Workspace &work) const;
 
   int hidden_;

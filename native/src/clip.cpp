@@ -31,22 +31,25 @@ class Clip {
     std::copy_n(voiceprint, config_.voiceprint.dimensions, voiceprint_);
     model_.separator.project(model_.kernels, voiceprint_, cues_, workers_[0].work.scratch);
     // Of the separator's first norm. The latent is cheaper to compute again than to keep.
-    RowStatistics statistics{over_tiles([&](Tile tile, Tile, Worker &worker) { return hear(tile, worker); }), config_.feature_channels()};
+    const NormSums heard = over_tiles([&](Tile tile, Tile, Worker &worker) { return hear(tile, worker); });
+    const RowStatistics entrance(heard, config_.feature_channels());
+    ClipNorm norm;
     const Separator &separator = model_.separator;
     // Between two convolutions everything happens tile by tile, while the tile is in the nearest cache.
     for (int use = 0; use < separator.uses(); use++) {
+      const ConvBlock &block = separator.block(use);
       const NormSums expanded = over_tiles([&](Tile tile, Tile next, Worker &worker) {
         if (use == 0)
-          enter(tile, statistics, worker);
+          enter(tile, entrance, worker);
         else
-          add_outputs(use - 1, tile, next, statistics, worker);
+          add_outputs(use - 1, tile, next, norm, worker);
         if (use % config_.blocks == 0) apply_cues(use / config_.blocks, x_, tile, worker);
-        return separator.block(use).expand(model_.kernels, x_, tile, worker.work, next, skips_);
+        return block.expand(model_.kernels, x_, tile, worker.work, next, skips_);
       });
-      statistics = {convolve(separator.block(use), {expanded, config_.hidden}), config_.hidden};
+      norm = block.convolved_norm(convolve(block, block.expanded_norm(expanded, lines_)), lines_);
     }
     over_tiles([&](Tile tile, Tile next, Worker &worker) {
-      add_outputs(separator.uses() - 1, tile, next, statistics, worker);
+      add_outputs(separator.uses() - 1, tile, next, norm, worker);
       apply_cues(config_.stacks, skips_, tile, worker);
       leave(tile, worker, estimate);
       return NormSums();
@@ -73,6 +76,7 @@ class Clip {
     logit_sums_ = arena.take<float>(frames_);
     voiceprint_ = arena.take<float>(padded(config_.voiceprint.dimensions));
     cues_ = arena.take<float>(static_cast<size_t>(config_.stacks + 1) * padded(config_.bottleneck));
+    lines_ = arena.take<float>(4 * static_cast<size_t>(padded(config_.hidden)));
     overlaps_ = arena.take<float>(static_cast<size_t>(tiles_) * config_.hop());
     sums_ = arena.take<NormSums>(std::max(tiles_, separator.block(0).parts()));
     for (Worker &worker : workers_) {
@@ -100,9 +104,9 @@ class Clip {
     return result;
   }
 
-  NormSums convolve(const ConvBlock &block, const RowStatistics &statistics) {
+  NormSums convolve(const ConvBlock &block, const ClipNorm &norm) {
     team_.each(block.parts(), [&](int part, int worker) {
-      sums_[part] = block.convolve(model_.kernels, part, frames_, statistics, workers_[worker].work);
+      sums_[part] = block.convolve(model_.kernels, part, frames_, norm, workers_[worker].work);
     });
     NormSums result = sums_[0];
     for (int part = 1; part < block.parts(); part++) result.add_channels(sums_[part]);
@@ -126,8 +130,8 @@ class Clip {
     model_.separator.enter(model_.kernels, worker.latent, tile.rows, statistics, x_at(x_, tile.first), worker.work.scratch);
   }
 
-  void add_outputs(int use, Tile tile, Tile next, const RowStatistics &statistics, Worker &worker) const {
-    model_.separator.block(use).add_outputs(model_.kernels, tile, statistics, x_, skips_, worker.work, next);
+  void add_outputs(int use, Tile tile, Tile next, const ClipNorm &norm, Worker &worker) const {
+    model_.separator.block(use).add_outputs(model_.kernels, tile, norm, x_, skips_, worker.work, next);
   }
 
   void apply_cues(int place, float *x, Tile tile, Worker &worker) const {
@@ -169,7 +173,7 @@ class Clip {
   std::vector<Worker> workers_;
   Buffer<float> signal_;
   Buffer<uint8_t> block_;
-  float *x_, *skips_, *logit_sums_, *voiceprint_, *cues_, *overlaps_;
+  float *x_, *skips_, *logit_sums_, *voiceprint_, *cues_, *lines_, *overlaps_;
   NormSums *sums_;
 };
 

@@ -42,6 +42,7 @@ class Depthwise {
   // Whether `kept` may be asked for; what its sums stand for.
   bool keeps_sums() const { return keeps_sums_; }
   Kept kept(const int16_t *sums) const { return {sums, scale_.data(), bias_.data(), slope_}; }
+  const Norm &norm() const { return norm_; }  // before the convolution, with its quantizer
   size_t bytes() const;
 
  private:

@@ -121,8 +121,15 @@ struct DepthwiseInt8 {
   float *row_sums = nullptr;  // [rows, 2]
 };
 
+// What PReLU and a norm make of kept sums where the norm's statistics are a whole clip's: the larger of two straight lines,
+// n[c] = max(sums[c] * above_scale[c] + above_bias[c], sums[c] * below_scale[c] + below_bias[c]).
+struct Lines {
+  const float *above_scale = nullptr, *above_bias = nullptr;
+  const float *below_scale = nullptr, *below_bias = nullptr;
+};
+
 // rows <= kRowGroup rows through a norm whose statistics are known: n[c] = (x[c] * row_gain[r] + row_shift[r]) * gain[c] + bias[c].
-// x is row r of input, at input + r * stride, or of the kept sums.
+// x is row r of input, at input + r * stride, or of the kept sums. With lines (quantize_rows only) n[c] is theirs.
 struct NormRows {
   const float *input = nullptr;
   Kept kept;
@@ -131,6 +138,7 @@ struct NormRows {
   const float *row_gain = nullptr, *row_shift = nullptr;  // [rows]
   const float *gain = nullptr;
   const float *bias = nullptr;
+  Lines lines;
 };
 
 struct Kernels {

@@ -328,17 +328,54 @@ inline void normalize_group(const NormRows &n, int first, Take take) {
   }
 }
 
-template <bool kept, class Take>
+// The same by lines.
+template <int Rows, class Take>
+inline void lines_group(const NormRows &n, int first, Take take) {
+  constexpr int vectors = kCodes / F32::width;
+  for (int c = 0; c < n.channels; c += kCodes) {
+    F32 above_scale[vectors], above_bias[vectors], below_scale[vectors], below_bias[vectors];
+#pragma GCC unroll 16
+    for (int j = 0; j < vectors; j++) {
+      above_scale[j] = load(n.lines.above_scale + c + j * F32::width);
+      above_bias[j] = load(n.lines.above_bias + c + j * F32::width);
+      below_scale[j] = load(n.lines.below_scale + c + j * F32::width);
+      below_bias[j] = load(n.lines.below_bias + c + j * F32::width);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; r++) {
+      const int16_t *sums = n.kept.sums + (first + r) * n.stride + c;
+      F32 v[vectors];
+#pragma GCC unroll 16
+      for (int j = 0; j < vectors; j++) {
+        const F32 x = to_float(load_16(sums + j * F32::width));
+        v[j] = max(fma(x, above_scale[j], above_bias[j]), fma(x, below_scale[j], below_bias[j]));
+      }
+      take(first + r, c, v);
+    }
+  }
+}
+
+enum class Rows { floats, kept, lines };
+
+template <int count, Rows kind, class Take>
+inline void group(const NormRows &n, int first, Take take) {
+  if constexpr (kind == Rows::lines)
+    lines_group<count>(n, first, take);
+  else
+    normalize_group<count, kind == Rows::kept>(n, first, take);
+}
+
+template <Rows kind, class Take>
 inline void each_group(const NormRows &n, Take take) {
   int row = 0;
-  for (; row + kNormGroup <= n.rows; row += kNormGroup) normalize_group<kNormGroup, kept>(n, row, take);
-  for (; row < n.rows; row++) normalize_group<1, kept>(n, row, take);
+  for (; row + kNormGroup <= n.rows; row += kNormGroup) group<kNormGroup, kind>(n, row, take);
+  for (; row < n.rows; row++) group<1, kind>(n, row, take);
 }
 
 using Channels = F32[kCodes / F32::width];
 
 void normalize_rows(const NormRows &n, float *const *out) {
-  each_group<false>(n, [out](int row, int c, const Channels &v) {
+  each_group<Rows::floats>(n, [out](int row, int c, const Channels &v) {
 #pragma GCC unroll 16
     for (int j = 0; j < kCodes / F32::width; j++) store(out[row] + c + j * F32::width, v[j]);
   });
@@ -352,7 +389,8 @@ void quantize_rows(const NormRows &n, int top, uint8_t *const *out) {
     for (int j = 0; j < kCodes / F32::width; j++) v[j] = min(limit, v[j]);
     store_codes(v, out[row] + c);
   };
-  n.kept.sums ? each_group<true>(n, take) : each_group<false>(n, take);
+  if (n.lines.above_scale) return each_group<Rows::lines>(n, take);
+  n.kept.sums ? each_group<Rows::kept>(n, take) : each_group<Rows::floats>(n, take);
 }
 
 void prelu_row(float *x, int channels, float slope) {

@@ -39,4 +39,19 @@ Norm Norm::quantized(const ActivationPoint &point) const {
   return result;
 }
 
+Lines Norm::lines(const Kept &kept, const RowStatistics &statistics, float *memory) const {
+  const size_t channels = gain.size();
+  float *above_scale = memory, *above_bias = above_scale + channels, *below_scale = above_bias + channels, *below_bias = below_scale + channels;
+  for (size_t c = 0; c < channels; c++) {
+    if (gain[c] < 0) return {};
+    const double slope = kept.slope, factor = static_cast<double>(statistics.gain[0]) * gain[c];
+    const double shift = static_cast<double>(statistics.shift[0]) * gain[c] + bias[c];
+    above_scale[c] = static_cast<float>(kept.scale[c] * factor);
+    above_bias[c] = static_cast<float>(kept.bias[c] * factor + shift);
+    below_scale[c] = static_cast<float>(kept.scale[c] * factor * slope);
+    below_bias[c] = static_cast<float>(kept.bias[c] * factor * slope + shift);
+  }
+  return {above_scale, above_bias, below_scale, below_bias};
+}
+
 }  // namespace tinywase

@@ -11,6 +11,8 @@
 
 namespace tinywase {
 
+struct RowStatistics;
+
 // Gain and bias per channel, padded with zeros.
 struct Norm {
   Buffer<float> gain, bias;
@@ -20,6 +22,9 @@ struct Norm {
   Norm copy() const;
   // The same followed by a quantizer: n / scale + zero_point, ready for Kernels::quantize_rows.
   Norm quantized(const ActivationPoint &point) const;
+  // What kept sums and this norm come to, with statistics that are the same for all rows; none if a gain is negative. They are put
+  // into `memory`, 4 times as long as the gain.
+  Lines lines(const Kept &kept, const RowStatistics &statistics, float *memory) const;
 };
 
 // Sums over all rows so far, in float64 so that hours do not drift.

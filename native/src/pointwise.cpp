@@ -95,6 +95,8 @@ NormRows InputRows::from(int row, int rows, int first, int channels, const Norm 
   result.row_shift = statistics.shift + row;
   result.gain = norm.gain.data() + first;
   result.bias = norm.bias.data() + first;
+  if (lines.above_scale)
+    result.lines = {lines.above_scale + first, lines.above_bias + first, lines.below_scale + first, lines.below_bias + first};
   return result;
 }
 

@@ -25,11 +25,12 @@ struct Columns {
 // Rows of a layer's input: float32, or the kept sums of the layer before it.
 struct InputRows {
   InputRows(const float *input_in, size_t stride_in) : input(input_in), stride(stride_in) {}
-  InputRows(const Kept &kept_in, size_t stride_in) : kept(kept_in), stride(stride_in) {}
+  InputRows(const Kept &kept_in, size_t stride_in, const Lines &lines_in = {}) : kept(kept_in), stride(stride_in), lines(lines_in) {}
 
   const float *input = nullptr;
   Kept kept;
   size_t stride;  // in elements
+  Lines lines;    // of the norm that follows, instead of its statistics
 
   // Rows from `row` on, for a row kernel; of their channels those from `first` on.
   NormRows from(int row, int rows, int first, int channels, const Norm &norm, const RowStatistics &statistics) const;
@@ -54,6 +55,7 @@ class Pointwise {
   // Whether Epilogue::keep_sums may be asked for; what its sums stand for, with the epilogue's slope.
   bool keeps_sums() const { return keeps_sums_; }
   Kept kept(const int16_t *sums, float slope) const { return {sums, scale_.data(), bias_.data(), slope}; }
+  const Norm &norm() const { return norm_; }  // before the convolution, with its quantizer
   size_t bytes() const;
 
  private:

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "../src/buffer.h"
-#include "../src/kernels.h"
+#include "../src/norm.h"
 #include "../src/quantized.h"
 #include "check.h"
 
@@ -332,6 +332,24 @@ void test_rows(const Kernels &k, int channels, int rows) {
   for (size_t i = 0; i < codes.size(); i++)  // a fused product or two may round to the other side
     CHECK(std::abs(int(codes[i] ^ k.code_offset) - int(from_floats[i] ^ k.code_offset)) <= 1, "%s code %zu: %d from floats, %d from sums",
           k.name, i, from_floats[i], codes[i]);
+  // The same by lines, where all rows have the statistics of the first.
+  Norm after{Buffer<float>(channels), Buffer<float>(channels)};
+  std::copy_n(ones.data(), channels, after.gain.data());
+  std::copy_n(zero.data(), channels, after.bias.data());
+  RowStatistics statistics;
+  for (int r = 0; r < rows; r++) statistics.gain[r] = std::abs(row_gain[0]), statistics.shift[r] = row_shift[0];
+  Buffer<float> memory(4 * channels);
+  norm.row_gain = statistics.gain;
+  norm.row_shift = statistics.shift;
+  k.quantize_rows(norm, 255, rows_codes.data());
+  norm.lines = after.lines(norm.kept, statistics, memory.data());
+  for (int r = 0; r < rows; r++) rows_codes[r] = from_floats.data() + size_t(r) * channels;
+  k.quantize_rows(norm, 255, rows_codes.data());
+  for (size_t i = 0; i < codes.size(); i++)
+    CHECK(std::abs(int(codes[i] ^ k.code_offset) - int(from_floats[i] ^ k.code_offset)) <= 1, "%s code %zu: %d by lines, %d from sums",
+          k.name, i, from_floats[i], codes[i]);
+  after.gain[channels - 1] = -1;
+  CHECK(!after.lines(norm.kept, statistics, memory.data()).above_scale, "%s: lines for a negative gain", k.name);
 }
 
 void test_row_functions(const Kernels &k, int channels) {
