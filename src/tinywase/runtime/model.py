@@ -190,6 +190,7 @@ def _missing_native() -> str | None:
 @cache
 def _note_fallback(missing: str) -> None:
     logging.getLogger("tinywase").warning(
-        "the native runtime is not there (%s): the slower numpy reference computes instead, with the same results.",
+        "the native runtime is not there (%s): the slower numpy reference computes instead, with the same results. "
+        "Reinstall tinywase with a C++17 compiler at hand for speed.",
         missing,
     )
