@@ -1,7 +1,7 @@
 """Speed of the paper's core beside its peers, its limit, streaming, memory and start: everything in docs/benchmarks.md.
 
     make bench                                  # or: taskset -c 0 python bench/speed.py [--rounds 7]
-    python bench/speed.py --only clip           # one part of: clip, stream, process
+    python bench/speed.py --only clip           # one part of: clip, threads, stream, process
 
 Writes docs/results/speed.json, from which it and `make docs` make docs/benchmarks.md. All candidates for a clip run in
 one process on one pinned thread and take turns; see tinywase/bench/timing.py for what is measured how.
@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import peers as others
 import processes
+import threads
 
 from tinywase.bench.machine import describe, pinned
 from tinywase.bench.specimen import FLOAT_BITS, multiply_adds_per_second, write_specimen
@@ -36,6 +37,7 @@ from tinywase.bench.timing import Times, any_voiceprint, noise, ratio, take_turn
 from tinywase.config import ModelConfig, named_config
 from tinywase.metrics import si_sdr
 from tinywase.runtime.native import NativeModel
+from tinywase.runtime.threads import allowed_processors
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "docs" / "results" / "speed.json"
@@ -45,11 +47,13 @@ CLIP_S, STREAM_S, CHUNKS_MS = 4.0, 8.0, (8.0, 16.0, 32.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", choices=["clip", "stream", "process"], help="one part; the others stay as they are")
+    choices = ["clip", "threads", "stream", "process"]
+    parser.add_argument("--only", choices=choices, help="one part; the others stay as they are")
     parser.add_argument("--work", type=Path, help="folder for exported models; made anew without it")
     arguments = parser.parse_args()
     parts: dict[str, Callable[[Path], dict[str, Any]]] = {
         "clip": lambda folder: clip(folder, arguments.rounds),
+        "threads": lambda folder: threads.measure(folder, 3 * arguments.rounds),
         "stream": stream,
         "process": processes.measure,
     }
@@ -58,7 +62,9 @@ def main() -> None:
         folder = arguments.work or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for name, measure in parts.items():
-            if arguments.only in (None, name):
+            if arguments.only is None and name == "threads" and len(allowed_processors()) < 2:
+                print("two threads need two processors: left as they were measured", file=sys.stderr)
+            elif arguments.only in (None, name):
                 found[name] = heading() | measure(folder)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")

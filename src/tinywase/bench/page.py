@@ -22,6 +22,8 @@ def page(results: Results) -> str:
     parts = ["# Benchmarks", HOW]
     if "clip" in results:
         parts += ["## A clip of 4 s through the paper's core", heading(results["clip"]), *clip(results["clip"])]
+    if "threads" in results:
+        parts += ["## Two threads", heading(results["threads"]), *threads(results["threads"])]
     if "stream" in results:
         parts += ["## Streaming: the causal core in chunks", heading(results["stream"]), *stream(results["stream"])]
     if "process" in results:
@@ -81,6 +83,23 @@ def clip(part: Results) -> Iterator[str]:
         for one in part["limits"]
     ]
     yield table(["kernels", "peak, billion multiply-adds per s", "floor, RTF", "ours at 3 bits, times the floor"], rows)
+
+
+def threads(part: Results) -> Iterator[str]:
+    rows = [
+        [
+            one["name"],
+            f"{one['one_rtf']:.4f}",
+            f"{one['two_rtf']:.4f}",
+            f"{one['times_faster']:.2f} ({one['least']:.2f}–{one['most']:.2f})",
+        ]
+        for one in part["rows"]
+    ]
+    yield table(["", "one thread, RTF", "two", "times faster (range)"], rows)
+    yield (
+        f"The same clip of {part['clip_s']:g} s at {part['bits']} bits, by the clock on the wall, {part['rounds']} "
+        "turns. The result is the same bit for bit; a second thread that has no processor of its own is left out."
+    )
 
 
 def stream(part: Results) -> Iterator[str]:
@@ -155,6 +174,10 @@ def goals(results: Results) -> Iterator[list[str]]:
                 least=True,
             )
         yield goal("times the floor of the processor", 1.5, part["limits"][0]["times_floor"])
+    if "threads" in results:
+        free, contended = results["threads"]["rows"]
+        yield goal("two threads, times one, both processors free", 1.6, free["times_faster"], least=True)
+        yield goal("the same, a busy program on one of them", 1.0, contended["times_faster"], least=True)
     if "stream" in results:
         chunk = stream_row(results["stream"], results.get("clip", {}).get("ours", ""), 8)
         yield goal("chunk of 8 ms at 3 bits, median", 0.30, chunk["median_ms"], unit=" ms")
