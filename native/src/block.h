@@ -17,8 +17,9 @@ struct Tile {
 };
 
 inline int tile_count(int frames) { return (frames + kTileFrames - 1) / kTileFrames; }
-// Empty beyond the last.
+// Empty before the first and beyond the last.
 inline Tile tile_of(int number, int frames) {
+  if (number < 0) return {};
   const int first = number * kTileFrames;
   return {first, std::clamp(frames - first, 0, kTileFrames)};
 }

@@ -97,7 +97,7 @@ class Clip {
   template <class Function>
   NormSums over_tiles(Function function) {
     team_.each(tiles_, [&](int tile, int worker) {
-      sums_[tile] = function(tile_of(tile, frames_), tile_of(tile + team_.size(), frames_), workers_[worker]);
+      sums_[tile] = function(tile_of(tile, frames_), tile_of(tile + Team::direction(worker), frames_), workers_[worker]);
     });
     NormSums result;
     for (int tile = 0; tile < tiles_; tile++) result.add(sums_[tile]);

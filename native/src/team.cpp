@@ -63,12 +63,13 @@ class Team::Crew {
   }
 
   int size() const { return size_; }
+  static constexpr int most_items() { return static_cast<int>(Range::kMask); }
 
   void run(const Pass &pass) {
-    const uint64_t number = (left_ >> 32) + 1;
+    const uint64_t number = (finished_ / kWorkers + 1) % Range::kPasses;
     pass_ = pass;
     undone_ = pass.count;
-    left_ = number << 32 | static_cast<uint32_t>(pass.count);
+    left_ = Range{number, 0, static_cast<uint64_t>(pass.count)}.packed();
     wake();
     const auto begin = Clock::now();
     Worker &caller = workers_[0];
@@ -76,12 +77,26 @@ class Team::Crew {
     while (do_one(caller)) {
     }
     const auto idle = Clock::now();
-    await([&] { return finished_ >> 32 == number; });
+    await([&] { return finished_ / kWorkers == number; });
     if (const int done = caller.done - done_before)
-      settle(seconds(idle - begin) / done, workers_[static_cast<uint32_t>(finished_)], seconds(Clock::now() - idle));
+      settle(seconds(idle - begin) / done, workers_[finished_ % kWorkers], seconds(Clock::now() - idle));
   }
 
  private:
+  static constexpr uint64_t kWorkers = 1 << 8;  // more than there are
+
+  // Items of a pass that nobody has taken, in one word with the number of the pass, so that no word of an old pass is taken for one
+  // of a new.
+  struct Range {
+    static constexpr int kBits = 22;
+    static constexpr uint64_t kMask = (uint64_t{1} << kBits) - 1, kPasses = uint64_t{1} << (64 - 2 * kBits);
+    uint64_t number = 0, begin = 0, end = 0;
+
+    static Range of(uint64_t word) { return {word >> 2 * kBits, word >> kBits & kMask, word & kMask}; }
+    uint64_t packed() const { return number << 2 * kBits | begin << kBits | end; }
+    bool empty() const { return begin == end; }
+  };
+
   struct alignas(64) Worker {
     int number = 0;
     std::thread thread;              // none for the caller
@@ -94,7 +109,7 @@ class Team::Crew {
   void help(Worker &worker) {
     if (judged_ && !undisturbed(worker)) return;
     while (!worker.leaves)
-      if (!do_one(worker)) await([&] { return worker.leaves || static_cast<uint32_t>(left_); });
+      if (!do_one(worker)) await([&] { return worker.leaves || !Range::of(left_).empty(); });
   }
 
   // Whether this thread was never away since the crew was made, which kWatch is waited for.
@@ -111,13 +126,17 @@ class Team::Crew {
   // Takes an item, if one is left, and does it. Whoever has one keeps the pass from ending, and so pass_ from changing.
   bool do_one(Worker &worker) {
     uint64_t left = left_;
+    Range range;
+    uint64_t item;
     do {
-      if (!static_cast<uint32_t>(left)) return false;
-    } while (!left_.compare_exchange_weak(left, left - 1));
-    pass_(pass_.count - static_cast<int>(static_cast<uint32_t>(left)), worker.number);
+      range = Range::of(left);
+      if (range.empty()) return false;
+      item = from_the_end(worker.number) ? --range.end : range.begin++;
+    } while (!left_.compare_exchange_weak(left, range.packed()));
+    pass_(static_cast<int>(item), worker.number);
     worker.done++;
     if (--undone_ == 0) {
-      finished_ = (left >> 32) << 32 | static_cast<uint32_t>(worker.number);
+      finished_ = range.number * kWorkers + static_cast<uint64_t>(worker.number);
       if (worker.number) wake();
     }
     return true;
@@ -160,9 +179,9 @@ class Team::Crew {
   std::vector<Worker> workers_;
   int size_ = 1;
   Pass pass_;                          // the newest
-  std::atomic<uint64_t> left_{0};      // its number << 32 | its items that nobody has taken
+  std::atomic<uint64_t> left_{0};      // its Range
   std::atomic<int> undone_{0};         // its items that are not done
-  std::atomic<uint64_t> finished_{0};  // number of the newest pass that is done << 32 | who did its last item
+  std::atomic<uint64_t> finished_{0};  // number of the newest pass that is done * kWorkers + who did its last item
   std::atomic<int> sleepers_{0};
   std::mutex turn_;
   std::condition_variable changed_;
@@ -178,6 +197,7 @@ Team::Team(int threads, bool judged) {
 
 class Team::Crew {
  public:
+  static constexpr int most_items() { return 0; }
   void run(const Pass &) {}
 };
 
@@ -188,7 +208,7 @@ Team::Team(int, bool) {}
 Team::~Team() = default;
 
 void Team::run(const Pass &pass) {
-  if (crew_ && pass.count) return crew_->run(pass);
+  if (crew_ && pass.count > 0 && pass.count <= Crew::most_items()) return crew_->run(pass);
   for (int item = 0; item < pass.count; item++) pass(item, 0);
 }
 

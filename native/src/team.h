@@ -15,7 +15,10 @@ class Team {
 
   // Workers that items may name: 0 is the caller.
   int size() const { return size_; }
-  // work(item, worker) for every item below `count`, on whoever is free; returns when all are done. `work` throws nothing.
+  // From an item to the one that its worker takes next, if it is not taken.
+  static int direction(int worker) { return from_the_end(worker) ? -1 : 1; }
+  // work(item, worker) for every item below `count`, on whoever is free; returns when all are done. `work` throws nothing. The
+  // caller and every second helper begin at the first item, the others at the last: each finds in its caches what it had before.
   template <class Work>
   void each(int count, const Work &work) {
     run({[](const void *object, int item, int worker) { (*static_cast<const Work *>(object))(item, worker); }, &work, count});
@@ -30,6 +33,8 @@ class Team {
     void operator()(int item, int worker) const { call(work, item, worker); }
   };
   class Crew;
+
+  static bool from_the_end(int worker) { return worker % 2; }
 
   void run(const Pass &pass);
 
