@@ -82,7 +82,7 @@ TW_API tw_status tw_extract(const tw_model *model, const float *mixture, size_t 
                             float *estimate, float *activity, size_t activity_capacity);
 
 /* The same on at most `threads` threads, 1 to 64: the caller's, and helpers that begin and end with the call; the estimate is the
- * same, bit for bit. A helper that has no processor to itself is left out, so that two threads are not slower than one. Short
+ * same, bit for bit. A helper that has no processor to itself is left out, so that two threads are hardly ever slower than one. Short
  * recordings, causal models and builds without threads stay on the caller's. */
 TW_API tw_status tw_extract_threads(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
                                     float *estimate, float *activity, size_t activity_capacity, int threads);

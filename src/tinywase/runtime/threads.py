@@ -7,7 +7,7 @@ import os
 from ..errors import ConfigError
 
 MOST = 64  # as the C interface has it
-DEFAULT = 2  # measured: 1.8 times one where both processors are free, and not slower where one is not
+DEFAULT = 2  # docs/benchmarks.md: much faster where both processors are free, within 1 % of one where one is not
 
 
 def chosen_threads(asked: int | None) -> int:
