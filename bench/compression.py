@@ -66,9 +66,10 @@ def main() -> None:
     options, more = arguments()
     chosen = [cell for cell in cells() if options.only in cell.name]
     options.work.mkdir(parents=True, exist_ok=True)
-    for cell in chosen:
+    for cell in [] if options.as_it_is else chosen:
         if not (options.work / f"{cell.name}.twase").exists():
             run(cell.command(options.teacher, options.work, more))
+    chosen = [cell for cell in chosen if (options.work / f"{cell.name}.twase").exists()]
     models = [str(options.teacher), *(str(options.work / f"{cell.name}.twase") for cell in chosen)]
     for path in options.list:
         places = ["--list", str(path), "--root", str(options.root), "--against", str(options.teacher)]
@@ -85,7 +86,8 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--work", type=Path, default=Path("runs/compression"))
     parser.add_argument("--root", type=Path, default=Path("../shared/speech"))
     parser.add_argument("--list", type=Path, nargs="+", default=[Path("../shared/speech/lists/test.csv")])
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="the cells whose names hold this")
+    parser.add_argument("--as-it-is", action="store_true", help="compress nothing more, score what is there")
     return parser.parse_known_args()
 
 
