@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data": (*FLOOR, "data"),
     "runtime": (*FLOOR, "format", "data.activity", "runtime", "_native"),
     "evaluate": (*LIGHT, "evaluate"),
-    "evaluate.systems": (*LIGHT, "evaluate", "models"),  # scores float checkpoints, torch only when one is given
+    "evaluate.systems": (*LIGHT, "evaluate", "train.checkpoint"),  # torch only when a checkpoint is given
     "bench": (*LIGHT, "bench"),
     "bench.torch_peer": (*LIGHT, "models"),  # torch only where PyTorch itself is measured
     "models": (*FLOOR, "models", "_native"),  # training kernels
