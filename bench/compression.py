@@ -66,10 +66,11 @@ def main() -> None:
     options, more = arguments()
     chosen = [cell for cell in cells() if options.only in cell.name]
     options.work.mkdir(parents=True, exist_ok=True)
-    for cell in [] if options.as_it_is else chosen:
+    if options.as_it_is:
+        chosen = [cell for cell in chosen if (options.work / f"{cell.name}.twase").exists()]
+    for cell in chosen:
         if not (options.work / f"{cell.name}.twase").exists():
             run(cell.command(options.teacher, options.work, more))
-    chosen = [cell for cell in chosen if (options.work / f"{cell.name}.twase").exists()]
     models = [str(options.teacher), *(str(options.work / f"{cell.name}.twase") for cell in chosen)]
     for path in options.list:
         places = ["--list", str(path), "--root", str(options.root), "--against", str(options.teacher)]

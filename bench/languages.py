@@ -19,16 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from tinywase.data.lists import read_trials
+from tinywase.data.readers.csv_lists import GAIN_COLUMNS
 from tinywase.evaluate.report import build_report
 from tinywase.evaluate.run import evaluate
 from tinywase.evaluate.systems import open_systems
 
 LANGUAGES = ("en-us", "de", "fr", "es", "it", "pl", "ru", "tr", "hi", "ar", "fi", "vi", "id", "hu", "ko")
 VOICES = [(f"{sex.lower()}{number}", sex, 30 + 12 * number) for sex in "MF" for number in (1, 2, 3, 4)]
-COLUMNS = (
-    "mixture_id,target_path,target_gain_db,interference_path,interference_gain_db,enrollment_path,target_speaker,"
-    "interference_speaker,sexes"
-)
 
 
 def main() -> None:
@@ -69,7 +66,7 @@ def spoken(language: str, folder: Path) -> Path:
             subprocess.run(["espeak-ng", *voice, "-w", wav, words], check=True)
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(COLUMNS.split(","))
+        rows.writerow([*GAIN_COLUMNS, "target_speaker", "interference_speaker", "sexes"])
         for number, ((a, sex_a, _), (b, sex_b, _)) in enumerate(itertools.permutations(VOICES, 2)):
             rows.writerow(
                 [number, f"{a}-speech.wav", 0, f"{b}-speech.wav", 0, f"{a}-enrollment.wav", a, b, sex_a + sex_b]

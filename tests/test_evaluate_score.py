@@ -213,3 +213,30 @@ def test_a_file_that_is_no_checkpoint_is_named(content: bytes | None, tmp_path: 
         path.write_bytes(content)
     with pytest.raises(FormatError, match=r"broken\.safetensors: not a safetensors checkpoint .*tinywase train"):
         open_systems([str(path)])
+
+
+@pytest.mark.parametrize("metadata", [{"config": "{"}, {"config": "[]"}, {"config": "TINY", "quant": "3"}])
+def test_a_checkpoint_with_damaged_metadata_is_named(metadata: dict[str, str], tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    import json
+
+    from tinywase.config import TINY, to_dict
+
+    tiny = json.dumps(to_dict(TINY))
+    path = tmp_path / "broken.safetensors"
+    save_file({"x": torch.zeros(1)}, path, metadata={key: tiny if v == "TINY" else v for key, v in metadata.items()})
+    with pytest.raises(FormatError, match=r"broken\.safetensors: its metadata is damaged, .*tinywase train"):
+        open_systems([str(path)])
+
+
+def test_views_that_cannot_be_are_refused_for_checkpoints_too(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    from tinywase.config import TINY
+    from tinywase.models import Wase
+    from tinywase.train.checkpoint import save_weights
+
+    save_weights(Wase(TINY), tmp_path / "mine.safetensors")
+    with pytest.raises(ConfigError, match="views = 0: expected 1 to"):
+        open_systems([str(tmp_path / "mine.safetensors")], views=0)

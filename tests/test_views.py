@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,9 +103,9 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
     np.testing.assert_allclose(twice.extract(mixture, voiceprint)[0], (first + mixture - second) / 2, atol=1e-6)
 
 
-@pytest.mark.parametrize("views", [0, -1, HOP + 1])
-def test_impossible_views_are_refused(views: int, tiny_model_path: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"views = {views}: expected 1 to {HOP} for this model \(its hop\)"):
+@pytest.mark.parametrize("views", [0, -1, HOP + 1, 2.0, "four"])
+def test_impossible_views_are_refused(views: Any, tiny_model_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"views = {views!r}: expected 1 to {HOP} for this model \(its hop\)"):
         open_model(tiny_model_path, views=views)
 
 

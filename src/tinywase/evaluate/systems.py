@@ -87,7 +87,7 @@ def _without_model(name: str, rate_hz: int) -> System:
 
 
 def _open_model(name: str, views: int | None) -> System:
-    return _checkpoint(Path(name), views or 1) if name.endswith(".safetensors") else _packed_model(name, views)
+    return _checkpoint(Path(name), views) if name.endswith(".safetensors") else _packed_model(name, views)
 
 
 def _packed_model(name: str, views: int | None) -> System:
@@ -109,7 +109,7 @@ def _packed_model(name: str, views: int | None) -> System:
     return System(model.path.stem, config.sample_rate_hz, bind, runtime=model.runtime_name)
 
 
-def _checkpoint(path: Path, views: int) -> System:
+def _checkpoint(path: Path, views: int | None) -> System:
     """Weights of a training, run by torch; a student's with its quantizers."""
     import torch
 
@@ -117,7 +117,7 @@ def _checkpoint(path: Path, views: int) -> System:
 
     model = load_checkpoint(path)
     config = model.config
-    check_views(views, config)
+    count = check_views(1 if views is None else views, config)
 
     def enroll(enrollment: np.ndarray) -> torch.Tensor:
         with torch.inference_mode():
@@ -134,7 +134,7 @@ def _checkpoint(path: Path, views: int) -> System:
         voiceprint = enroll(prepare_enrollment(trial.enrollment, config.sample_rate_hz))
 
         def extract(mixture: np.ndarray) -> SystemOutput:
-            found = averaged(once, enroll, mixture, voiceprint, config=config, views=views)
+            found = averaged(once, enroll, mixture, voiceprint, config=config, views=count)
             return SystemOutput(*found, config.hop)
 
         return extract

@@ -87,7 +87,7 @@ class PackedModel:
         self.path, self.runtime_name = path, runtime_name
         self.config: ModelConfig = model_file.config
         self.card: dict[str, Any] = model_file.card
-        self.views = check_views(int(self.card.get("views", 1)) if views is None else views, self.config)
+        self.views = check_views(self.card.get("views", 1) if views is None else views, self.config)
         self.fingerprint = fingerprint(model_file.config, model_file.tensors)
         self._runtime = runtime
 

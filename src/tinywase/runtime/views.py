@@ -34,9 +34,9 @@ def check_views(views: int, config: ModelConfig) -> int:
         ConfigError: less than one, more than a hop has samples, or more than one for a causal model.
     """
     most = 1 if config.causal else config.hop
-    if not 1 <= views <= most:
+    if not isinstance(views, int) or not 1 <= views <= most:  # a card may hold anything
         because = "a causal model is a stream, which cannot wait for a second view" if config.causal else "its hop"
-        raise ConfigError(f"views = {views}: expected 1 to {most} for this model ({because}).")
+        raise ConfigError(f"views = {views!r}: expected 1 to {most} for this model ({because}).")
     return views
 
 

@@ -57,7 +57,22 @@ def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor]
         raise FormatError(message) from error
     if "config" not in metadata:
         raise FormatError(f"{path}: no model configuration in its metadata, expected a checkpoint of 'tinywase train'.")
-    return model_config(json.loads(metadata.pop("config"))), tensors, metadata
+    return model_config(_parsed(metadata.pop("config"), path)), tensors, metadata
+
+
+def _parsed(text: str, path: Path | str) -> dict[str, Any]:
+    """An object in a checkpoint's metadata.
+
+    Raises:
+        FormatError: it is none.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise FormatError(f"{path}: its metadata is damaged, expected a checkpoint of 'tinywase train'.")
+    return values
 
 
 def load_checkpoint(path: Path | str) -> Wase:
@@ -69,7 +84,7 @@ def load_checkpoint(path: Path | str) -> Wase:
     config, tensors, metadata = read_weights(path)
     model = Wase(config)
     if "quant" in metadata:
-        attach(model, from_dict(QuantConfig, json.loads(metadata["quant"])))
+        attach(model, from_dict(QuantConfig, _parsed(metadata["quant"], path)))
     try:
         load_quantized(model, tensors)
     except RuntimeError as error:
