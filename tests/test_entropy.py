@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinywase.entropy import Stream, decode, encode, lane_count
+from tinywase import entropy
+from tinywase.compiled import find_compiled
+from tinywase.entropy import Stream, encode, lane_count
 from tinywase.errors import FormatError
+
+Decoder = Callable[[Sequence[Stream]], list[np.ndarray]]
+
+
+@pytest.fixture(params=["numpy", "compiled"], scope="module")
+def decode(request: pytest.FixtureRequest) -> Decoder:
+    """Either reader: they give the same codes and refuse the same streams."""
+    if request.param == "numpy":
+        return entropy.decode_by_numpy
+    if missing := find_compiled()[1]:
+        pytest.skip(f"the package was installed without its native part: {missing}")
+    return entropy.decode
 
 
 def bell(count: int, levels: int, seed: int = 0) -> np.ndarray:
@@ -23,7 +39,7 @@ def streams(tensors: list[np.ndarray], levels: list[int]) -> list[Stream]:
 
 @given(st.lists(st.tuples(st.integers(2, 256), st.integers(1, 200), st.integers(0, 2**32 - 1)), min_size=1, max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_codes_come_back_exactly(cases: list[tuple[int, int, int]]) -> None:
+def test_codes_come_back_exactly(decode: Decoder, cases: list[tuple[int, int, int]]) -> None:
     levels = [case[0] for case in cases]
     tensors = [np.random.default_rng(seed).integers(0, k, count).astype(np.uint8) for k, count, seed in cases]
     for got, want in zip(decode(streams(tensors, levels)), tensors, strict=True):
@@ -32,7 +48,7 @@ def test_codes_come_back_exactly(cases: list[tuple[int, int, int]]) -> None:
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8191, 8192, 8193, 70_000])
 @pytest.mark.parametrize("levels", [2, 3, 7, 255])
-def test_lengths_around_the_number_of_lanes(count: int, levels: int) -> None:
+def test_lengths_around_the_number_of_lanes(count: int, levels: int, decode: Decoder) -> None:
     codes = bell(count, levels)
     assert np.array_equal(decode(streams([codes], [levels]))[0], codes)
 
@@ -45,12 +61,12 @@ def test_size_is_within_two_percent_of_the_entropy(levels: int) -> None:
     assert len(encode([codes], [levels])[0]) <= 1.02 * entropy_bytes + 2 * levels
 
 
-def test_no_tensors_are_no_streams() -> None:
+def test_no_tensors_are_no_streams(decode: Decoder) -> None:
     assert encode([], []) == []
     assert decode([]) == []
 
 
-def test_every_damaged_byte_is_noticed_or_changes_no_code() -> None:
+def test_every_damaged_byte_is_noticed_or_changes_no_code(decode: Decoder) -> None:
     codes = bell(300, 7)
     (stream,) = streams([codes], [7])
     noticed = 0
@@ -65,19 +81,19 @@ def test_every_damaged_byte_is_noticed_or_changes_no_code() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30, 100])
-def test_a_short_stream_is_refused(cut: int) -> None:
+def test_a_short_stream_is_refused(cut: int, decode: Decoder) -> None:
     (stream,) = streams([bell(300, 7)], [7])
     with pytest.raises(FormatError, match="coded codes"):
         decode([Stream(stream.data[:-cut], 300, 7)])
 
 
-def test_a_small_stream_cannot_ask_for_much_work() -> None:
+def test_a_small_stream_cannot_ask_for_much_work(decode: Decoder) -> None:
     (stream,) = streams([np.zeros(100_000, np.uint8)], [3])
     with pytest.raises(FormatError, match="hold no 100000 coded codes"):
         decode([stream])
 
 
-def test_frequencies_that_do_not_add_up_are_named() -> None:
+def test_frequencies_that_do_not_add_up_are_named(decode: Decoder) -> None:
     (stream,) = streams([bell(300, 7)], [7])
     data = b"\xff\x00" + stream.data[2:]
     with pytest.raises(FormatError, match=r"frequencies of coded codes sum up to \d+: expected 4096"):

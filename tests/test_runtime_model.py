@@ -68,7 +68,7 @@ def test_without_the_native_part_the_reference_computes_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("TINYWASE_RUNTIME", raising=False)
-    monkeypatch.setattr(model_module, "_missing_native", lambda: "it was not compiled")
+    monkeypatch.setattr(model_module, "find_compiled", lambda: (None, "it was not compiled"))
     model_module._note_fallback.cache_clear()
     with caplog.at_level(logging.WARNING, "tinywase"):
         assert [choose_runtime(), choose_runtime()] == ["reference", "reference"]

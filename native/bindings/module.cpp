@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "entropy.h"
 #include "training.h"
 
 #if defined(__clang__)
@@ -182,5 +183,6 @@ NB_MODULE(_native, module) {
       .def("flush", &Stream::flush)
       .def("reset", &Stream::reset)
       .def_prop_ro("activity", &Stream::activity);
+  bind_entropy(module);
   bind_training(module);
 }

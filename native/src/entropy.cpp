@@ -16,22 +16,31 @@ size_t lane_count(size_t count) {
   return lanes;
 }
 
-// What a slot 0..4095 says: the code, its frequency, and the slot's place among the code's.
-struct Slot {
-  uint16_t frequency, place;
-  uint8_t code;
-};
+// What a slot 0..4095 says, in one word: the code, its frequency less one, and the slot's place among the code's.
+constexpr uint32_t slot_of(uint32_t code, uint32_t frequency, uint32_t place) { return code << 24 | (frequency - 1) << 12 | place; }
 
-std::vector<Slot> read_slots(const uint8_t *data, uint32_t levels) {
-  std::vector<Slot> slots;
+std::vector<uint32_t> read_slots(const uint8_t *data, uint32_t levels) {
+  uint32_t total = 0;
+  for (uint32_t code = 0; code < levels; code++) total += read_u16(data + 2 * code);
+  if (total != kTotal) throw FileError("frequencies of coded codes sum up to " + text(total) + ": expected 4096.");
+  std::vector<uint32_t> slots;
+  slots.reserve(kTotal);
   for (uint32_t code = 0; code < levels; code++) {
     const uint32_t frequency = read_u16(data + 2 * code);
-    if (slots.size() + frequency > kTotal) throw FileError("frequencies of coded codes sum up to more than 4096.");
-    for (uint32_t place = 0; place < frequency; place++)
-      slots.push_back({static_cast<uint16_t>(frequency), static_cast<uint16_t>(place), static_cast<uint8_t>(code)});
+    for (uint32_t place = 0; place < frequency; place++) slots.push_back(slot_of(code, frequency, place));
   }
-  if (slots.size() != kTotal) throw FileError("frequencies of coded codes sum up to " + text(slots.size()) + ": expected 4096.");
   return slots;
+}
+
+// The next code of one lane. Whether a word is needed cannot be foreseen, so nothing branches on it (a compiler would
+// make a branch of a conditional): `word` is read in any case and moves on where it was needed.
+inline uint8_t next_code(const uint32_t *slots, uint32_t &state, const uint8_t *&word) {
+  const uint32_t slot = slots[state & (kTotal - 1)];
+  const uint32_t moved = ((slot >> 12 & (kTotal - 1)) + 1) * (state >> kPrecision) + (slot & (kTotal - 1));
+  const uint32_t low = moved < kLowestState;
+  state = moved << kWordBits * low | (read_u16(word) & -low);
+  word += 2 * low;
+  return static_cast<uint8_t>(slot >> 24);
 }
 
 }  // namespace
@@ -39,21 +48,23 @@ std::vector<Slot> read_slots(const uint8_t *data, uint32_t levels) {
 std::vector<uint8_t> decode_codes(const uint8_t *data, size_t size, size_t count, uint32_t levels) {
   const size_t lanes = lane_count(count), head = 2 * size_t(levels) + 4 * lanes;
   if (size < head || (size - head) % 2) throw FileError(text(size) + " bytes hold no " + text(count) + " coded codes.");
-  const std::vector<Slot> slots = read_slots(data, levels);
+  const std::vector<uint32_t> slots = read_slots(data, levels);
   std::vector<uint32_t> states(lanes);
   for (size_t lane = 0; lane < lanes; lane++) states[lane] = read_u32(data + 2 * levels + 4 * lane);
+  // The last words again, with zeros for a row behind them: a damaged stream reads these instead of what follows.
+  const size_t spare = std::min(2 * lanes, size - head);
+  std::vector<uint8_t> tail(data + size - spare, data + size);
+  tail.resize(spare + 2 * lanes);
   const uint8_t *word = data + head, *end = data + size;
   std::vector<uint8_t> codes(count);
-  for (size_t i = 0; i < count; i++) {
-    uint32_t &state = states[i & (lanes - 1)];  // lanes are a power of two; a division would take longer than the rest
-    const Slot slot = slots[state & (kTotal - 1)];
-    codes[i] = slot.code;
-    state = slot.frequency * (state >> kPrecision) + slot.place;
-    if (state < kLowestState) {
-      if (word == end) throw FileError("a stream of coded codes ends too early.");
-      state = state << kWordBits | read_u16(word);
-      word += 2;
+  for (size_t first = 0; first < count; first += lanes) {
+    if (word >= end - spare && end == data + size) {
+      word = tail.data() + (word - (end - spare));
+      end = tail.data() + spare;
     }
+    const size_t row = std::min(lanes, count - first);
+    for (size_t lane = 0; lane < row; lane++) codes[first + lane] = next_code(slots.data(), states[lane], word);
+    if (word > end) throw FileError("a stream of coded codes ends too early.");
   }
   const bool settled = std::all_of(states.begin(), states.end(), [](uint32_t state) { return state == kLowestState; });
   if (word != end || !settled) throw FileError("a stream of coded codes does not end as it should.");

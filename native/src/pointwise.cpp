@@ -28,12 +28,12 @@ Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inp
     weight_sum_ = Buffer<float>(columns_);
   }
   int first = 0;
-  for (const Columns &part : parts) {
+  for (Columns &part : parts) {
     std::copy(part.bias.begin(), part.bias.end(), bias_.data() + first);
     if (mode_ == InputMode::integer)
       pack_integers(part, first, kernels);
     else
-      pack_floats(part, first, kernels.panel, mode_ == InputMode::plain ? norm : nullptr);
+      pack_floats(std::move(part).floats(), first, kernels.panel, mode_ == InputMode::plain ? norm : nullptr);
     first += padded(part.outputs);
   }
   if (mode_ == InputMode::plain) return;
@@ -43,18 +43,22 @@ Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inp
   norm_ = mode_ == InputMode::integer ? input_norm.quantized(point) : input_norm.copy();
 }
 
-void Pointwise::pack_floats(const Columns &part, int first, int panel, const Norm *norm) {
-  const std::vector<float> weights = part.floats();
-  for (int o = 0; o < part.outputs; o++) {
+void Pointwise::pack_floats(const std::vector<float> &weights, int first, int panel, const Norm *norm) {
+  const int outputs = static_cast<int>(weights.size()) / inputs_;
+  for (int o = 0; o < outputs; o++) {
     const int column = first + o;
     float *to = panels_.data() + static_cast<size_t>(column / panel * panel) * inputs_ + column % panel;
     const float *weight = weights.data() + static_cast<size_t>(o) * inputs_;
+    if (!norm) {
+      for (int k = 0; k < inputs_; k++) to[static_cast<size_t>(k) * panel] = weight[k];
+      continue;
+    }
     double sum = 0, from_bias = 0;
     for (int k = 0; k < inputs_; k++) {
-      const float w = norm ? weight[k] * norm->gain[k] : weight[k];
+      const float w = weight[k] * norm->gain[k];
       to[static_cast<size_t>(k) * panel] = w;
       sum += w;
-      if (norm) from_bias += static_cast<double>(weight[k]) * norm->bias[k];
+      from_bias += static_cast<double>(weight[k]) * norm->bias[k];
     }
     weight_sum_[column] = static_cast<float>(sum);
     bias_[column] += static_cast<float>(from_bias);

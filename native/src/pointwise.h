@@ -19,7 +19,7 @@ struct Columns {
   IntegerWeight integer;         // where the tensor is quantized so
 
   static Columns load(const ModelFile &file, const std::string &name, int outputs);  // name.weight, name.bias
-  std::vector<float> floats() const { return tensor ? tensor->values() : weight; }
+  std::vector<float> floats() && { return tensor ? tensor->values() : std::move(weight); }
 };
 
 // Rows of a layer's input: float32, or the kept sums of the layer before it.
@@ -59,7 +59,7 @@ class Pointwise {
   size_t bytes() const;
 
  private:
-  void pack_floats(const Columns &part, int first, int panel, const Norm *norm);
+  void pack_floats(const std::vector<float> &weights, int first, int panel, const Norm *norm);
   void pack_integers(const Columns &part, int first, const Kernels &kernels);
   void quantize(const Kernels &kernels, const InputRows &input, int rows, uint8_t *codes, const RowStatistics &statistics) const;
   const float *fake_quantized(const Kernels &kernels, const InputRows &input, int rows, uint8_t *scratch,

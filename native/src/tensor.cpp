@@ -64,23 +64,25 @@ void check_length(const Record &r) {
   if (r.length != need) refuse(r.name, " has " + text(r.length) + " bytes of data: expected " + text(need));
 }
 
-// A bit stream, lowest bit first; src/tinywase/packing.py.
-std::vector<uint8_t> unpack(const uint8_t *next, size_t count, int bits) {
+// A bit stream, lowest bit first, eight codes to `bits` bytes; src/tinywase/packing.py.
+std::vector<uint8_t> unpack(const uint8_t *data, size_t count, int bits) {
   std::vector<uint8_t> result(count);
-  const uint32_t mask = (1u << bits) - 1;
-  uint32_t word = 0;
-  int held = 0;
-  for (uint8_t &code : result) {
-    if (held < bits) {
-      word |= uint32_t(*next++) << held;
-      held += 8;
-    }
-    code = static_cast<uint8_t>(word & mask);
-    word >>= bits;
-    held -= bits;
+  const uint64_t mask = (1u << bits) - 1;
+  uint64_t word = 0;
+  for (size_t first = 0; first < count; first += 8) {
+    const size_t left = std::min<size_t>(8, count - first);
+    word = 0;
+    for (size_t i = 0; i < (left * bits + 7) / 8; i++) word |= uint64_t(*data++) << 8 * i;
+    for (size_t i = 0; i < left; i++, word >>= bits) result[first + i] = static_cast<uint8_t>(word & mask);
   }
   if (word) throw FileError("the unused bits after its codes are not zero.");
   return result;
+}
+
+// Packed codes may be larger than there are levels; coded ones cannot.
+void check_codes(const std::vector<uint8_t> &codes, uint32_t levels) {
+  const uint8_t largest = *std::max_element(codes.begin(), codes.end());
+  if (largest >= levels) throw FileError("code " + text(largest) + " is outside its " + text(levels) + " levels.");
 }
 
 }  // namespace
@@ -149,6 +151,7 @@ void Tensor::read_codes(const Record &record, const uint8_t *data) {
     codes_ = decode_codes(data + record.table_bytes(), record.length - record.table_bytes(), record.elements, record.levels);
   } else {
     codes_ = unpack(data, record.elements, record.bits);
+    if (record.levels < 1u << record.bits) check_codes(codes_, record.levels);
     const size_t used = (record.elements * record.bits + 7) / 8;
     tables = data + round_up(used, 4);
     if (!all_zero(data + used, tables)) throw FileError("the padding after its codes is not zero.");
@@ -167,11 +170,9 @@ void Tensor::check(const std::string &name) const {
   if (kind_ != TensorKind::codes) return;
   for (size_t i = 1; i < levels_.size(); i++)
     if (levels_[i] <= levels_[i - 1]) refuse(name, ": levels are not ascending");
-  const uint8_t largest = *std::max_element(codes_.begin(), codes_.end());
-  if (largest >= levels_.size()) refuse(name, ": code " + text(largest) + " is outside its " + text(levels_.size()) + " levels");
   double level = 0, scale = 0;
-  for (const float value : levels_) level = std::fmax(level, std::fabs(value));
-  for (const float value : scales_) scale = std::fmax(scale, std::fabs(value));
+  for (const double value : levels_) level = std::max(level, std::fabs(value));
+  for (const double value : scales_) scale = std::max(scale, std::fabs(value));
   if (level * scale > std::numeric_limits<float>::max()) refuse(name, ": levels times scales overflow float32");
 }
 
@@ -179,7 +180,8 @@ std::vector<float> Tensor::values() const {
   if (kind_ != TensorKind::codes) return values_;
   std::vector<float> result(codes_.size());
   const size_t per_scale = codes_.size() / scales_.size();
-  for (size_t i = 0; i < result.size(); i++) result[i] = levels_[codes_[i]] * scales_[i / per_scale];
+  for (size_t s = 0, i = 0; s < scales_.size(); s++)
+    for (const size_t end = i + per_scale; i < end; i++) result[i] = levels_[codes_[i]] * scales_[s];
   return result;
 }
 

@@ -167,8 +167,9 @@ class LstmDirection {
   }
 
   // Weight with its inputs moved to where padded groups of channels put them.
-  static std::vector<float> spread(const std::vector<float> &weight, int inputs, int groups) {
+  static std::vector<float> spread(std::vector<float> weight, int inputs, int groups) {
     const int group = inputs / groups, stride = padded(group);
+    if (stride == group) return weight;
     const size_t rows = weight.size() / inputs;
     std::vector<float> result(rows * groups * stride);
     for (size_t row = 0; row < rows; row++)

@@ -7,10 +7,10 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 from .. import __version__
+from ..compiled import find_compiled
 from ..runtime.threads import allowed_processors
 
 
@@ -30,11 +30,11 @@ class Machine:
 
 def describe() -> Machine:
     """This machine, this build."""
-    try:
-        native = import_module("tinywase._native")
-        sets, compiler = tuple(native.instruction_sets()), str(native.compiler)
-    except ImportError:
+    native, _ = find_compiled()
+    if native is None:
         sets, compiler = (), "none: the numpy reference computes"
+    else:
+        sets, compiler = tuple(native.instruction_sets()), str(native.compiler)
     return Machine(
         processor=processor_name(),
         processors=len(allowed_processors()),

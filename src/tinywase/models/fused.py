@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from ..compiled import find_compiled
 from .layers import BlockState, ConvBlock
 
 GROUP = 32  # channels that a kernel handles together
@@ -25,11 +26,8 @@ GROUP = 32  # channels that a kernel handles together
 @functools.cache
 def _kernels() -> Any:
     """The native module, if it is there and this processor can run its training kernels."""
-    try:
-        from tinywase import _native
-    except ImportError:
-        return None
-    return _native if _native.training_supported() else None
+    module, _ = find_compiled()
+    return module if module is not None and module.training_supported() else None
 
 
 def run_blocks(

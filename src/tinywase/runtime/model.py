@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +21,7 @@ try:
 except ImportError:
     from hashlib import blake2b
 
+from ..compiled import find_compiled
 from ..config import ModelConfig
 from ..errors import ConfigError
 from ..format import ModelFile, PackedTensor, read_model
@@ -150,7 +150,7 @@ def choose_runtime(runtime: str = "auto") -> str:
     if asked not in RUNTIMES:
         where = f"{ENVIRONMENT}={asked}" if runtime == "auto" else f"runtime = {asked!r}"
         raise ConfigError(f"{where}: expected one of {', '.join(RUNTIMES)}.")
-    missing = None if asked == "reference" else _missing_native()
+    missing = "" if asked == "reference" else find_compiled()[1]
     if asked == "native" and missing:
         raise ConfigError(
             f"the native runtime is not there ({missing}). Reinstall tinywase with a C++17 compiler at hand."
@@ -175,16 +175,6 @@ def fingerprint(config: ModelConfig, tensors: Mapping[str, PackedTensor]) -> str
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-@cache
-def _missing_native() -> str | None:
-    """Why the native runtime cannot be used; None where it can."""
-    try:
-        module = import_module("tinywase._native")
-    except ImportError as error:
-        return str(error)
-    return None if hasattr(module, "Model") else "its compiled module is of another version"
 
 
 @cache
