@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from stand_in import Command, stand_in
 from voices import trials_of_voices
 
 from tinywase.data.convert import to_csv
-from tinywase.errors import DataError
+from tinywase.errors import DataError, FormatError
 from tinywase.evaluate.cards import with_card
 from tinywase.evaluate.presence import ABSENT, PRESENT, calibrate, card_fields, find_rule, gather_evidence
 from tinywase.format import read_model, to_bytes
@@ -72,6 +73,14 @@ def test_too_little_speech_for_a_score_leaves_the_activity() -> None:
 def test_a_card_fills_the_rule_and_may_tell_more() -> None:
     rule = PresenceRule.from_card({"presence": {"bias": -6, "trials": 240, "clean_heard_rate": 0.9}})
     assert rule == dataclasses.replace(PresenceRule(), bias=-6.0)
+
+
+@pytest.mark.parametrize(
+    "rule", ["strict", ["bias"], None, {"bias": "-6"}, {"doubt": None}, {"activity": True}, {"bias": {}}]
+)
+def test_a_rule_that_is_no_table_of_numbers_is_refused(rule: Any) -> None:
+    with pytest.raises(FormatError, match=r"the model card's presence rule .* `tinywase calibrate` makes it"):
+        PresenceRule.from_card({"presence": rule})
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 0.1])

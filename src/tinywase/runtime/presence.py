@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..data.activity import prepare_enrollment
-from ..errors import AudioError
+from ..errors import AudioError, FormatError
 from .model import RuntimeModel
 from .spool import Spool
 
@@ -71,9 +71,24 @@ class PresenceRule:
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> PresenceRule:
-        """The rule of a model card, the defaults filling what it leaves out."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{key: float(value) for key, value in card.get("presence", {}).items() if key in known})
+        """The rule of a model card, the defaults filling what it leaves out.
+
+        Raises:
+            FormatError: the card's rule is no table, or holds something else than numbers.
+        """
+        rule = card.get("presence", {})
+        if not isinstance(rule, Mapping):
+            raise FormatError(
+                f"the model card's presence rule is {rule!r}: expected a table. `tinywase calibrate` makes it."
+            )
+        chosen = {field.name: rule[field.name] for field in fields(cls) if field.name in rule}
+        for name, value in chosen.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):  # JSON of a card holds finite ones alone
+                raise FormatError(
+                    f"the model card's presence rule has {name} = {value!r}: expected a number. `tinywase calibrate` "
+                    "makes it."
+                )
+        return cls(**{name: float(value) for name, value in chosen.items()})
 
     def score(self, evidence: Evidence) -> float | None:
         """0 and above speaks for presence; None where there is too little speech."""
