@@ -15,14 +15,14 @@ pytest.importorskip("tensorboard")
 
 from tinywase.config import TINY, named_config  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
-from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
+from tinywase.errors import ConfigError, FormatError, TinyWaseError  # noqa: E402
 from tinywase.metrics import si_sdr  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 from tinywase.quant.attach import activation_quantizers, float_state, weight_quantizers  # noqa: E402
 from tinywase.runtime.model import open_model  # noqa: E402
 from tinywase.train.budget import meet_budget  # noqa: E402
-from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
+from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, feature_distance  # noqa: E402
@@ -286,3 +286,23 @@ def test_a_causal_student_of_an_offline_teacher(workplace: Path) -> None:
     compressor = Compressor(recipe(workplace, "causal", model={"causal": True}), teacher())
     compressor.run()
     assert packed_model(compressor.finished(), card={}).config.causal
+
+
+def test_a_student_may_go_on_from_another(workplace: Path) -> None:
+    first = Compressor(recipe(workplace, "first", strategy="daq"), teacher())
+    first.run()
+    checkpoint = workplace / "first" / "last.safetensors"
+    second = Compressor(recipe(workplace, "second", strategy="daq", init=[str(checkpoint)]), teacher())
+    begun, trained, taught = (float_state(m) for m in (second.system.model, load_checkpoint(checkpoint), teacher()))
+    names = [name for name in taught if name.startswith("separator.blocks") and name.endswith("expand.weight")]
+    assert names
+    for name in names:
+        torch.testing.assert_close(begun[name], trained[name])
+        assert not torch.equal(begun[name], taught[name])
+
+
+def test_a_student_refuses_to_go_on_from_something_else(workplace: Path, tmp_path: Path) -> None:
+    other = Wase(dataclasses.replace(TINY, filters=2 * TINY.filters, bottleneck=2 * TINY.bottleneck, hidden=64))
+    save_weights(other, tmp_path / "other.safetensors", {})
+    with pytest.raises(FormatError, match=r"other.safetensors: '.*' has shape .*, the student needs .*same widths"):
+        Compressor(recipe(workplace, "third", init=[str(tmp_path / "other.safetensors")]), teacher())

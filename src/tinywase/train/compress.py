@@ -32,7 +32,7 @@ from .compress_recipe import CompressRecipe
 from .distill import DistilledExtraction, Student
 from .loop import Progress, Trainer
 from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
-from .student import begin_student, calibrate, calibration_batches
+from .student import begin_student, calibrate, calibration_batches, go_on_from
 
 log = logging.getLogger(__name__)
 SETTINGS = "compression.json"
@@ -63,6 +63,8 @@ class Compressor(Trainer):
         student, fresh = begin_student(recipe.model, self.teacher)
         if fresh:
             log.info("%d tensors of the student begin at random, such as %s", len(fresh), fresh[0])
+        for path in recipe.init:
+            go_on_from(student, path)
         attach(student, recipe.quant)
         if recipe.ranges == "learned":
             calibrate(student, calibration_batches(base, recipe))

@@ -6,14 +6,17 @@ Letters: S segments, T samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import ModelConfig
+from ..errors import FormatError
 from ..models import Wase
 from ..quant.attach import float_state, recording
+from .checkpoint import load_checkpoint
 from .compress_recipe import CompressRecipe
 from .objectives import Objective
 
@@ -30,6 +33,23 @@ def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
     known = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
     student.load_state_dict(known, strict=False)
     return student, sorted(set(own) - set(known))
+
+
+def go_on_from(student: Wase, path: Path | str) -> None:
+    """Weights of a checkpoint, such as another student's, over those of the teacher.
+
+    Raises:
+        FormatError: no checkpoint, or a tensor of the same name has another shape.
+    """
+    own = student.state_dict()
+    known = {name: value for name, value in float_state(load_checkpoint(path)).items() if name in own}
+    for name, value in known.items():
+        if own[name].shape != value.shape:
+            raise FormatError(
+                f"{path}: '{name}' has shape {list(value.shape)}, the student needs {list(own[name].shape)}. "
+                "Begin with a student of the same widths."
+            )
+    student.load_state_dict(known, strict=False)
 
 
 def calibration_batches(objective: Objective, recipe: CompressRecipe) -> Iterator[dict[str, Tensor]]:
