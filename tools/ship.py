@@ -153,10 +153,11 @@ def card(model: Path, folder: Path, name: str) -> dict[str, Any]:
     packed_card = read_model(model).card  # of `export` or `compress`
     training = packed_card.get("training") or {key: packed_card[key] for key in COMPRESSION if key in packed_card}
     fails = cards.weaknesses({key: results[key] for key in TEST_METRICS}, behaves, parts["presence"])
-    purpose, views = (known.pop(key).get(name) for key in ("purpose", "views"))
+    purpose, views, before_h = (known.pop(key).get(name) for key in ("purpose", "views", "heard_before_h"))
     limits = [*fails, *known.pop("limits")]
     given = {key: value for key, value in (("purpose", purpose), ("views", views)) if value}
-    about = {"name": name, **given, **known, "training": training}
+    heard_before = {"heard_before_h": before_h} if before_h else {}
+    about = {"name": name, **given, **known, "training": training | heard_before}
     measures = {"presence": parts["presence"], "results": results, "behaviour": behaves, "speed": speed}
     return {**about, **measures, "limits": limits}
 
