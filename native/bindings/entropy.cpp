@@ -3,7 +3,6 @@
 
 #include <nanobind/ndarray.h>
 
-#include <algorithm>
 #include <memory>
 #include <vector>
 

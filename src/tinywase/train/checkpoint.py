@@ -99,13 +99,24 @@ def load_weights(model: Wase, path: Path | str) -> list[str]:
         FormatError: a tensor of the same name has another shape.
     """
     _, tensors, _ = read_weights(path)
+    return put_weights(model, tensors, path, whose="this network", like="a checkpoint of the same configuration")
+
+
+def put_weights(
+    model: Wase, tensors: Mapping[str, torch.Tensor], path: Path | str, *, whose: str, like: str
+) -> list[str]:
+    """The tensors of `path` that `model` knows by name; returns the names that stay as they are.
+
+    Raises:
+        FormatError: a tensor of the same name has another shape than `whose`; `like` says what would fit.
+    """
     own = model.state_dict()
-    for name, value in tensors.items():
-        if name in own and own[name].shape != value.shape:
-            raise FormatError(
-                f"{path}: '{name}' has shape {list(value.shape)}, this network needs {list(own[name].shape)}. "
-                "Begin with a checkpoint of the same configuration."
-            )
     known = {name: value for name, value in tensors.items() if name in own}
+    for name, value in known.items():
+        if own[name].shape != value.shape:
+            raise FormatError(
+                f"{path}: '{name}' has shape {list(value.shape)}, {whose} needs {list(own[name].shape)}. "
+                f"Begin with {like}."
+            )
     model.load_state_dict(known, strict=False)
     return sorted(set(own) - set(known))

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from ..config import ModelConfig
-from ..errors import FormatError
 from ..models import Wase
 from ..quant.attach import float_state, recording
-from .checkpoint import load_checkpoint
+from .checkpoint import load_checkpoint, put_weights
 from .compress_recipe import CompressRecipe
 from .objectives import Objective
 
@@ -41,15 +40,8 @@ def go_on_from(student: Wase, path: Path | str) -> None:
     Raises:
         FormatError: no checkpoint, or a tensor of the same name has another shape.
     """
-    own = student.state_dict()
-    known = {name: value for name, value in float_state(load_checkpoint(path)).items() if name in own}
-    for name, value in known.items():
-        if own[name].shape != value.shape:
-            raise FormatError(
-                f"{path}: '{name}' has shape {list(value.shape)}, the student needs {list(own[name].shape)}. "
-                "Begin with a student of the same widths."
-            )
-    student.load_state_dict(known, strict=False)
+    weights = float_state(load_checkpoint(path))
+    put_weights(student, weights, path, whose="the student", like="a student of the same widths")
 
 
 def calibration_batches(objective: Objective, recipe: CompressRecipe) -> Iterator[dict[str, Tensor]]:
