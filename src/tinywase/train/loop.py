@@ -32,7 +32,6 @@ from .progress import Every, Numbers, Progress, curve_writer
 from .recipe import Recipe
 from .schedule import learning_rate_factor, schedule_position
 from .source import open_bank
-from .voiceprint_teacher import read_table
 
 log = logging.getLogger(__name__)
 REPORT_S = 30.0
@@ -70,29 +69,24 @@ class Trainer:
     def _build(self, mixer: Mixer) -> tuple[TrainedSystem, Objective]:
         """What is trained and how its loss comes about; a compression trains a student (compress.py)."""
         recipe = self.recipe
-        table = None
-        if recipe.loss.likeness:
-            table = read_table(recipe.data.voiceprints, mixer.bank.target_speakers, recipe.mix.speeds)
-        system = TrainedSystem(
-            Wase(recipe.model), mixer.speaker_classes, margin=recipe.loss.speaker_margin, teacher_table=table
-        )
+        system = TrainedSystem(Wase(recipe.model), mixer.speaker_classes, margin=recipe.loss.speaker_margin)
         for path in recipe.init:
             _begin_with(system, path)
         return system, build_objective(recipe, mixer)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         voiceprint = list(self.system.model.voiceprint_encoder.parameters())
-        judges = [p for part in (self.system.classifier, self.system.teacher) if part for p in part.parameters()]
-        ids = {id(p) for p in (*voiceprint, *judges)}
+        classifier = list(self.system.classifier.parameters())
+        ids = {id(p) for p in (*voiceprint, *classifier)}
         rest = [p for p in self.system.parameters() if id(p) not in ids]
         groups = [
             {"params": parameters, "lr": rate, "base_lr": rate}
-            for parameters, rate in zip((rest, voiceprint, judges), self._learning_rates(), strict=True)
+            for parameters, rate in zip((rest, voiceprint, classifier), self._learning_rates(), strict=True)
         ]
         return torch.optim.AdamW(groups, weight_decay=self.recipe.optimizer.weight_decay, fused=True)
 
     def _learning_rates(self) -> tuple[float, float, float]:
-        """Of everything else, of the voiceprint encoder, of what judges voiceprints."""
+        """Of everything else, of the voiceprint encoder, of the speaker classifier."""
         config = self.recipe.optimizer
         voiceprint = config.voiceprint_learning_rate
         return config.learning_rate, voiceprint, config.classifier_learning_rate or voiceprint

@@ -16,9 +16,8 @@ from ..data.activity import activity_label
 from ..data.mixing import Mixer
 from ..models import Wase
 from .losses import SpeakerClassifier, activity_loss, is_lone, signal_loss
-from .recipe import LossConfig, Recipe
+from .recipe import Recipe
 from .schedule import ordered_share
-from .voiceprint_teacher import VoiceprintTeacher
 
 Arrays = dict[str, np.ndarray]
 Tensors = dict[str, Tensor]
@@ -34,23 +33,13 @@ class Objective(Protocol):
 
 
 class TrainedSystem(nn.Module):
-    """Everything with weights to learn: the network and, in training only, what its voiceprints are judged by."""
+    """Everything with weights to learn: the network and, in training only, the speaker classifier."""
 
-    def __init__(
-        self,
-        model: Wase,
-        voices: int,
-        *,
-        margin: float,
-        teacher_table: Tensor | None = None,
-        keep_features: bool = False,
-    ) -> None:
+    def __init__(self, model: Wase, voices: int, *, margin: float, keep_features: bool = False) -> None:
         super().__init__()
-        dimensions = model.config.voiceprint.dimensions
         self.model = model
         self.keep_features = keep_features  # DistributedDataParallel refuses outputs that enter no loss
-        self.classifier = SpeakerClassifier(dimensions, voices, margin=margin)
-        self.teacher = None if teacher_table is None else VoiceprintTeacher(teacher_table, dimensions)
+        self.classifier = SpeakerClassifier(model.config.voiceprint.dimensions, voices, margin=margin)
 
     def forward(self, batch: Tensors) -> dict[str, Any]:
         """One pass, so that DistributedDataParallel sees all of it."""
@@ -62,8 +51,6 @@ class TrainedSystem(nn.Module):
             result["extraction"] = extraction if self.keep_features else replace(extraction, features=())
         if "speaker" in batch:
             result["speaker_loss"] = self.classifier(voiceprints, batch["speaker"])
-            if self.teacher is not None:
-                result["likeness_loss"] = self.teacher(voiceprints, batch["speaker"])
         return result
 
 
@@ -79,7 +66,8 @@ class VoiceprintObjective:
         return {"extra_enrollment": audio, "speaker": speaker}
 
     def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
-        return voiceprint_losses(system(batch), replace(self.recipe.loss, speaker=1.0))
+        loss = system(batch)["speaker_loss"]
+        return loss, {"speaker": loss.detach()}
 
 
 @dataclass(frozen=True)
@@ -101,7 +89,7 @@ class ExtractionObjective:
             "enrollment": batch.enrollment,
             "activity": np.stack(label),
         }
-        if loss.speaker or loss.likeness:
+        if loss.speaker:
             extra, speakers = self.mixer.enrollments(loss.speaker_extra, rng) if loss.speaker_extra else (None, None)
             if extra is not None:
                 arrays["extra_enrollment"] = extra
@@ -132,8 +120,8 @@ class ExtractionObjective:
             total = total + config.activity * activity
             logs["activity"] = activity.detach()
         if "speaker_loss" in result:
-            judged, more = voiceprint_losses(result, config)
-            total, logs = total + judged, {**logs, **more}
+            total = total + config.speaker * result["speaker_loss"]
+            logs["speaker"] = result["speaker_loss"].detach()
         return total, logs
 
     def _signal_losses(self, extraction: Any, batch: Tensors) -> tuple[Tensor, Tensor]:
@@ -150,14 +138,6 @@ class ExtractionObjective:
         with torch.set_grad_enabled(config.ordered_least < 1 and torch.is_grad_enabled()):
             permuted = both(residual, estimate)
         return ordered, permuted
-
-
-def voiceprint_losses(result: dict[str, Any], config: LossConfig) -> tuple[Tensor, Logs]:
-    """What is asked of voiceprints: to tell voices apart, and to be as alike as a large encoder finds them."""
-    weights = {"speaker": config.speaker, "likeness": config.likeness}
-    parts = {name: result[f"{name}_loss"] for name, weight in weights.items() if weight and f"{name}_loss" in result}
-    total = torch.stack([weights[name] * loss for name, loss in parts.items()]).sum()
-    return total, {name: loss.detach() for name, loss in parts.items()}
 
 
 def build_objective(recipe: Recipe, mixer: Mixer) -> Objective:

@@ -28,7 +28,6 @@ class DataConfig:
     bank: str = "runs/bank"  # made from the sources if it is not there
     sources: tuple[str, ...] = ()  # trees <speaker>/*.wav or manifests
     split: str = "train,train-interference"  # of manifests that name splits; "" takes everything
-    voiceprints: str = ""  # a large encoder's, of every voice (tools/teach_voiceprints.py), for loss.likeness
     dev: tuple[str, ...] = ()  # lists to choose by
     dev_root: str = ""  # where their relative paths begin
     dev_trials: int = 40  # per list
@@ -45,7 +44,6 @@ class LossConfig:
     activity: float = 1.0
     speaker: float = 0.5  # classification of the enrolled voices; 0 switches it off
     speaker_margin: float = 0.2
-    likeness: float = 0.0  # distance to the voiceprints of a large encoder (data.voiceprints)
     speaker_extra: int = 16  # enrollments a step beside those of the mixtures (voiceprint objective: all of them)
     ordered_from: int = 0  # step at which the ordered loss begins to replace the permutation-free one
     ordered_until: int = 0  # step from which it stands alone
@@ -100,11 +98,6 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.objective not in ("extraction", "voiceprint"):
             raise ConfigError(f"objective = {self.objective!r}: expected 'extraction' or 'voiceprint'.")
-        if bool(self.loss.likeness) != bool(self.data.voiceprints):
-            raise ConfigError(
-                f"loss.likeness = {self.loss.likeness}, data.voiceprints = {self.data.voiceprints!r}: one needs the "
-                "other; tools/teach_voiceprints.py makes the table."
-            )
         for name in ("loader_processes", "minutes"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: expected 0 or more.")
