@@ -15,6 +15,7 @@ from tinywase.errors import ConfigError
 from tinywase.evaluate.cards import with_card
 from tinywase.runtime.extractor import Extractor
 from tinywase.runtime.model import open_model
+from tinywase.runtime.sharpening import sharpened
 from tinywase.runtime.views import averaged, check_views
 
 CAUSAL = dataclasses.replace(TINY, causal=True)
@@ -100,7 +101,8 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
     first, _ = once.extract(mixture, voiceprint)
     others = once.enroll(prepare_enrollment(mixture - first, TINY.sample_rate_hz))
     second = once.extract(delayed(mixture, HOP // 2), others)[0][HOP // 2 :]
-    np.testing.assert_allclose(twice.extract(mixture, voiceprint)[0], (first + mixture - second) / 2, atol=1e-6)
+    expected = sharpened((first + mixture - second) / 2, mixture, TINY.sample_rate_hz)
+    np.testing.assert_allclose(twice.extract(mixture, voiceprint)[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("views", [0, -1, HOP + 1, 2.0, "four"])

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data.activity import prepare_enrollment
 from ..data.trials import RenderedTrial
-from ..runtime.views import averaged, check_views
+from ..runtime.views import check_views, extracted
 from .oracle import oracle_estimate
 
 FLOOR, CEILING = "mixture", "oracle"
@@ -134,7 +134,7 @@ def _checkpoint(path: Path, views: int | None) -> System:
         voiceprint = enroll(prepare_enrollment(trial.enrollment, config.sample_rate_hz))
 
         def extract(mixture: np.ndarray) -> SystemOutput:
-            found = averaged(once, enroll, mixture, voiceprint, config=config, views=count)
+            found = extracted(once, enroll, mixture, voiceprint, config=config, views=count)
             return SystemOutput(*found, config.hop)
 
         return extract

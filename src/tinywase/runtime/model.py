@@ -29,7 +29,7 @@ from ..layout import VOICEPRINT
 from .native import NativeModel
 from .reference import ReferenceModel
 from .registry import find_model
-from .views import averaged, check_views
+from .views import check_views, extracted
 
 Array = NDArray[np.float32]
 RUNTIMES = ("auto", "native", "reference")
@@ -119,8 +119,8 @@ class PackedModel:
         return self._runtime.enroll(enrollment)
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
-        """See `RuntimeModel`; the mean of `views` runs."""
-        return averaged(
+        """See `RuntimeModel`; of several views, if there are (views.py)."""
+        return extracted(
             self._runtime.extract, self._runtime.enroll, mixture, voiceprint, config=self.config, views=self.views
         )
 

@@ -3,7 +3,8 @@
 A network makes its own errors in every view while the voice stays, so a mean of views is nearer to the voice. View k
 of N hears the mixture delayed by k h / N samples, h the hop. Even views extract the target. Odd ones extract the
 others: a voice enrolled by what the even views left over, whose estimate taken away from the mixture is one of the
-target too. Where little is left over there is nobody else, and odd views extract the target like even ones.
+target too. Where little is left over there is nobody else, and odd views extract the target like even ones. Their mean
+is sharpened (sharpening.py).
 
 Delays alone are Demucs' shift trick (A. Défossez et al., 2019), in denoising cycle spinning (R. R. Coifman and D. L.
 Donoho, 1995). What views give and cost: docs/experiments.md 12. Each is a run of the model, and a stream cannot wait
@@ -20,6 +21,7 @@ import numpy as np
 from ..config import ModelConfig
 from ..data.activity import prepare_enrollment
 from ..errors import AudioError, ConfigError
+from .sharpening import sharpened
 
 OTHERS_ABOVE_DB = -10.0  # what is left over against the estimate; less are the target's own remains
 
@@ -38,6 +40,20 @@ def check_views(views: int, config: ModelConfig) -> int:
         because = "a causal model is a stream, which cannot wait for a second view" if config.causal else "its hop"
         raise ConfigError(f"views = {views!r}: expected 1 to {most} for this model ({because}).")
     return views
+
+
+def extracted(
+    extract: Callable[[np.ndarray, Voice], tuple[np.ndarray, Activity]],
+    enroll: Callable[[np.ndarray], Voice],
+    mixture: np.ndarray,
+    voiceprint: Voice,
+    *,
+    config: ModelConfig,
+    views: int,
+) -> tuple[np.ndarray, Activity]:
+    """Estimate and activity of a clip: one run as it is, or several, averaged and sharpened. Arguments: `averaged`."""
+    estimate, activity = averaged(extract, enroll, mixture, voiceprint, config=config, views=views)
+    return (estimate if views == 1 else sharpened(estimate, mixture, config.sample_rate_hz)), activity
 
 
 def averaged(
