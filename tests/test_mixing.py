@@ -147,3 +147,27 @@ def test_a_bank_survives_packing_and_refuses_to_be_cut(tmp_path: Path) -> None:
     (tmp_path / "bank" / "samples.npy").write_bytes(samples[:50])
     with pytest.raises(DataError, match="not a speech bank"):
         SpeechBank.load(tmp_path / "bank")
+
+
+def test_packing_that_fails_leaves_the_old_bank(tmp_path: Path) -> None:
+    import soundfile
+
+    from tinywase.data.bank import build_bank
+    from tinywase.data.utterances import read_utterances
+    from tinywase.errors import AudioError
+
+    rng = np.random.default_rng(1)
+    for name in ("ann/0.wav", "ann/1.wav", "bob/0.wav", "bob/1.wav"):
+        (tmp_path / "speech" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "speech" / name, rng.normal(0, 0.1, 4000 + 16), RATE_HZ)
+    listed = read_utterances(tmp_path / "speech")
+    bank = build_bank(listed, tmp_path / "bank", RATE_HZ)
+    stored = np.load(tmp_path / "bank" / "samples.npy")
+    first, _ = soundfile.read(listed[0].path)
+    assert stored.dtype == np.int16 and len(stored) == 4 * 4016
+    np.testing.assert_allclose(bank.audio(0), first - first.mean(), atol=1e-4)
+    listed[-1].path.write_bytes(b"no sound")
+    with pytest.raises(AudioError):
+        build_bank(listed, tmp_path / "bank", RATE_HZ)
+    np.testing.assert_array_equal(np.load(tmp_path / "bank" / "samples.npy"), stored)
+    assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == ["samples.npy", "utterances.csv"]

@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -99,25 +100,37 @@ def build_bank(
     """
     folder = Path(folder)
     make_folder(folder)
-    parts: list[np.ndarray] = []
     rows: list[tuple[str, str, int, int, int, int]] = []
-    start = 0
-    for done, utterance in enumerate(utterances, 1):
-        with open_audio(utterance.path) as reader:
-            audio = mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=sample_rate_hz)
-        audio = audio - audio.mean() if len(audio) else audio
-        if len(audio) and float(np.sqrt(np.mean(audio**2))) >= SILENT_RMS:
-            parts.append(np.clip(np.rint(audio * PCM), -PCM - 1, PCM).astype(np.int16))
-            rows.append((utterance.speaker, utterance.source, int(utterance.target), start, len(audio), sample_rate_hz))
-            start += len(audio)
-        progress(done)
-    if not rows:
-        raise DataError(f"{folder}: no usable recording among the sources. Check them with 'tinywase data check'.")
     samples, table, text = folder / "samples.npy", folder / "utterances.csv", io.StringIO()
-    csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])
     # whoever maps the old samples keeps them, because the new ones are another file
     with writing(samples), whole_file(samples, force=True) as part, part.open("wb") as out:
-        np.save(out, np.concatenate(parts))
+        start = 0
+        _write_header(out, start)  # how many there are is known at the end
+        for done, utterance in enumerate(utterances, 1):
+            audio = _decoded(utterance.path, sample_rate_hz)
+            if len(audio) and float(np.sqrt(np.mean(audio**2))) >= SILENT_RMS:
+                out.write(np.clip(np.rint(audio * PCM), -PCM - 1, PCM).astype("<i2").tobytes())
+                row = utterance.speaker, utterance.source, int(utterance.target), start, len(audio), sample_rate_hz
+                rows.append(row)
+                start += len(audio)
+            progress(done)
+        if not rows:
+            raise DataError(f"{folder}: no usable recording among the sources. Check them with 'tinywase data check'.")
+        out.seek(0)
+        _write_header(out, start)
         table.unlink(missing_ok=True)  # no table without its samples
+    csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])
     write_whole(table, text.getvalue().encode(), force=True)
     return SpeechBank.load(folder)
+
+
+def _decoded(path: Path, rate_hz: int) -> np.ndarray:
+    """A recording without its mean. Shape: -> float32 [T]."""
+    with open_audio(path) as reader:
+        audio = mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=rate_hz)
+    return audio - audio.mean() if len(audio) else audio
+
+
+def _write_header(out: BinaryIO, count: int) -> None:
+    """NumPy's header of `count` int16; it is padded, and so equally long for every count."""
+    np.lib.format.write_array_header_1_0(out, {"descr": "<i2", "fortran_order": False, "shape": (count,)})
