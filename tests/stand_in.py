@@ -14,6 +14,7 @@ import pytest
 from tinywase.cli.main import main
 from tinywase.config import TINY, ModelConfig
 from tinywase.runtime.extractor import Extractor
+from tinywase.runtime.voiceprint import Voiceprint
 
 Listen = Callable[[np.ndarray], np.ndarray]
 BANDS = 16
@@ -110,3 +111,11 @@ class Command:
         captured = self._capture.readouterr()
         code = end.value.code
         return Result(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def voice(extractor: Extractor, frequency_hz: float = 440.0) -> Voiceprint:
+    return extractor.enroll(tone(frequency_hz, 2.0), sample_rate_hz=8000)

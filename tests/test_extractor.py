@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import re
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 from conftest import random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_in import StandInModel, spectrum, stand_in, tone
+from stand_in import StandInModel, noise, stand_in, tone, voice
 
-from tinywase import Presence
 from tinywase.config import TINY
-from tinywase.errors import AudioError, ConfigError, FormatError, OutputError, TinyWaseError
+from tinywase.errors import ConfigError, TinyWaseError
 from tinywase.format import ModelFile, write_model
 from tinywase.runtime import windows
-from tinywase.runtime.enrollment import quality_notes
 from tinywase.runtime.extractor import Extractor
-from tinywase.runtime.voiceprint import Voiceprint
 from tinywase.tensors import float_tensor
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
-
-
-def voice(extractor: Extractor, frequency_hz: float = 440.0) -> Voiceprint:
-    return extractor.enroll(tone(frequency_hz, 2.0), sample_rate_hz=8000)
 
 
 @settings(max_examples=60, deadline=None)
@@ -283,204 +267,3 @@ def test_results_fit_on_a_line_when_they_are_printed() -> None:
     extraction = extractor.extract(noise(8000), voice(extractor), sample_rate_hz=8000)
     assert len(repr(extraction)) < 300
     assert len(repr(voice(extractor))) < 200
-
-
-# Files
-
-
-def test_a_file_gives_what_an_array_gives(tmp_path: Path) -> None:
-    extractor = stand_in()
-    mixture = noise(44100, 2)
-    soundfile.write(tmp_path / "in.wav", mixture, 44100, subtype="FLOAT")
-    report = extractor.extract_file(
-        tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor), residual=tmp_path / "rest.wav"
-    )
-    extraction = extractor.extract(mixture, voice(extractor), sample_rate_hz=44100)
-    for name, expected in (("out", extraction.estimate), ("rest", extraction.residual)):
-        found, rate_hz = soundfile.read(tmp_path / f"{name}.wav", dtype="float32")
-        assert rate_hz == 44100
-        assert soundfile.info(tmp_path / f"{name}.wav").subtype == "FLOAT"
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert (report.duration_s, report.channels, report.sample_rate_hz) == (1.0, 2, 44100)
-    assert report.band_hz == 4000
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.wav", "rest.wav"]
-
-
-def test_an_array_is_extracted_to_a_file_too(tmp_path: Path) -> None:
-    extractor = stand_in()
-    report = extractor.extract_file(noise(44100), tmp_path / "out.wav", voice(extractor), sample_rate_hz=44100)
-    assert (report.duration_s, report.channels) == (1.0, 1)
-    assert soundfile.info(tmp_path / "out.wav").frames == 44100
-
-
-def test_bytes_and_files_are_extracted_too() -> None:
-    extractor = stand_in()
-    file = io.BytesIO()
-    soundfile.write(file, noise(4000), 8000, format="FLAC")
-    for source in (file.getvalue(), file):
-        assert extractor.extract(source, voice(extractor)).estimate.shape == (4000,)
-
-
-def test_progress_rises_to_one(tmp_path: Path) -> None:
-    extractor = stand_in()
-    soundfile.write(tmp_path / "in.wav", noise(300_000), 8000)
-    seen: list[float] = []
-    extractor.extract_file(tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor), progress=seen.append)
-    assert seen == sorted(seen)
-    assert seen[-1] == pytest.approx(1.0)
-    assert len(seen) > 5
-
-
-def uncorrelated_peak() -> tuple[np.ndarray, np.ndarray]:
-    """A target whose peak of 1.5 another speaker hides in the mixture, uncorrelated with it all in all."""
-    target, other = noise(8000), noise(8000, seed=1)
-    target[4000], other[4000] = 1.5, -0.8
-    others = np.arange(8000) != 4000
-    wanted, found = 1.5 * 0.8, float(target[others] @ other[others])
-    other[others] += target[others] * (wanted - found) / float(target[others] @ target[others])
-    return target, target + other
-
-
-def test_what_would_be_clipped_is_written_quieter_and_the_report_says_so(tmp_path: Path) -> None:
-    target, mixture = uncorrelated_peak()
-    assert np.abs(mixture).max() < 1
-    extractor = stand_in(lambda _: target)
-    soundfile.write(tmp_path / "in.wav", mixture, 8000, subtype="PCM_16")
-    soundfile.write(tmp_path / "in_float.wav", mixture, 8000, subtype="FLOAT")
-    report = extractor.extract_file(tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor))
-    found, _ = soundfile.read(tmp_path / "out.wav", dtype="float32")
-    gain = 10 ** (-report.attenuation_db / 20)
-    assert report.attenuation_db == pytest.approx(20 * np.log10(1.5), abs=0.1)
-    np.testing.assert_allclose(found, gain * target, atol=1e-3)
-    assert np.count_nonzero(np.abs(found) > 0.999) == 1
-    whole = extractor.extract_file(tmp_path / "in_float.wav", tmp_path / "out_float.wav", voice(extractor))
-    assert whole.attenuation_db == 0
-    assert soundfile.read(tmp_path / "out_float.wav")[0].max() == pytest.approx(1.5, rel=0.02)
-
-
-def test_an_absent_target_is_passed_muted_or_refused(tmp_path: Path) -> None:
-    extractor = stand_in()
-    stranger = voice(extractor, 2800)
-    soundfile.write(tmp_path / "in.wav", tone(440, 2.0), 8000)
-    paths = {name: tmp_path / f"{name}.wav" for name in ("pass", "mute", "fail", "rest")}
-    passed = extractor.extract_file(tmp_path / "in.wav", paths["pass"], stranger)
-    muted = extractor.extract_file(tmp_path / "in.wav", paths["mute"], stranger, absent="mute", residual=paths["rest"])
-    with pytest.raises(AudioError, match=r"the enrolled voice was not found: active for 2\.0 s, expected 0\.2 s; conf"):
-        extractor.extract_file(tmp_path / "in.wav", paths["fail"], stranger, absent="fail")
-    mixture, silence, rest = (soundfile.read(path)[0] for path in (tmp_path / "in.wav", paths["mute"], paths["rest"]))
-    assert (passed.muted, muted.muted, muted.presence) == (False, True, Presence.ABSENT)
-    assert soundfile.read(paths["pass"])[0].any()
-    assert not silence.any()
-    assert len(silence) == 16000
-    np.testing.assert_allclose(rest, mixture, atol=1e-4)
-    assert not paths["fail"].exists()
-
-
-def test_an_unknown_word_for_absent_is_refused(tmp_path: Path) -> None:
-    extractor = stand_in()
-    with pytest.raises(ConfigError, match="absent = 'never': expected one of pass, mute, fail"):
-        extractor.extract_file("in.wav", tmp_path / "out.wav", voice(extractor), absent="never")
-
-
-def test_estimate_and_residual_need_two_files(tmp_path: Path) -> None:
-    extractor = stand_in()
-    soundfile.write(tmp_path / "in.wav", noise(100), 8000)
-    with pytest.raises(OutputError, match="estimate and residual are the same file"):
-        extractor.extract_file(
-            tmp_path / "in.wav", tmp_path / "out.wav", voice(extractor), residual=tmp_path / "out.wav"
-        )
-
-
-def test_a_voiceprint_of_another_model_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    extractor, other = stand_in(), stand_in()
-    other.model.fingerprint = "f" * 16
-    soundfile.write(tmp_path / "in.wav", noise(100), 8000)
-    with pytest.raises(FormatError, match="this voiceprint was made by the model"):
-        extractor.extract_file(tmp_path / "in.wav", tmp_path / "out.wav", voice(other))
-    assert not (tmp_path / "out.wav").exists()
-
-
-# Enrollment
-
-
-def test_several_enrollments_are_averaged_by_their_seconds_of_speech() -> None:
-    extractor = stand_in()
-    one, three = (extractor.enroll(tone(f, s), sample_rate_hz=8000) for f, s in ((440, 1.0), (1500, 3.0)))
-    both = extractor.enroll(tone(440, 1.0), tone(1500, 3.0), sample_rate_hz=8000)
-    weights = np.array([one.active_s, three.active_s])
-    np.testing.assert_allclose(both.vector, np.average([one.vector, three.vector], axis=0, weights=weights), rtol=1e-5)
-    assert both.active_s == pytest.approx(weights.sum())
-
-
-def test_an_enrollment_may_be_a_part_of_a_recording_at_any_rate_and_channels(tmp_path: Path) -> None:
-    extractor = stand_in()
-    recording = np.concatenate([tone(2800, 2.0, 44100), tone(440, 2.0, 44100)])
-    soundfile.write(tmp_path / "in.wav", np.stack([recording] * 3, axis=1), 44100)
-    vector = extractor.enroll(tmp_path / "in.wav", start_s=2.0, stop_s=4.0).vector
-    expected = spectrum(0.05 / np.sqrt(0.02) * tone(440, 2.0))
-    assert vector @ expected / np.linalg.norm(vector) / np.linalg.norm(expected) > 0.99
-
-
-@pytest.mark.parametrize(
-    ("enrollment", "message"),
-    [
-        (tone(440, 0.2), r"array: enrollment holds 0\.2\d? s of speech .*expected at least 0\.5 s\. Record"),
-        (np.zeros(16000, np.float32), r"array: enrollment holds 0\.00 s of speech"),
-        (tone(440, 1 / 8000), r"enrollment holds 0\.00 s of speech"),
-    ],
-)
-def test_an_enrollment_without_enough_speech_is_refused(enrollment: np.ndarray, message: str) -> None:
-    with pytest.raises(AudioError, match=message):
-        stand_in().enroll(enrollment, sample_rate_hz=8000)
-
-
-def test_no_enrollment_is_refused() -> None:
-    with pytest.raises(AudioError, match="no enrollment was given, expected at least one"):
-        stand_in().enroll()
-
-
-@pytest.mark.parametrize(
-    ("enrollment", "notes"),
-    [
-        (tone(440, 4.0), []),
-        (tone(440, 1.0), [r"only 1\.0 s of speech; 2 s and more"]),
-        (np.clip(tone(440, 4.0, amplitude=1.5), -1, 1), [r"\d+\.\d% of the samples are clipped; record at a lower"]),
-        (tone(440, 4.0, amplitude=0.002), [r"very quiet \(-57 dB re full scale\); record it closer"]),
-    ],
-)
-def test_notes_say_what_could_be_better_about_an_enrollment(enrollment: np.ndarray, notes: list[str]) -> None:
-    found = quality_notes(stand_in().enroll(enrollment, sample_rate_hz=8000))
-    assert len(found) == len(notes)
-    assert all(re.search(pattern, text) for pattern, text in zip(notes, found, strict=True))
-
-
-# Memory
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-def test_an_hour_needs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
-    code = (
-        "import re, sys\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from stand_in import stand_in, tone\n"
-        "import numpy as np, soundfile\n"
-        "extractor = stand_in()\n"
-        "voiceprint = extractor.enroll(tone(440, 2.0), sample_rate_hz=8000)\n"
-        "extractor.model.heard = type('Forget', (), {'append': lambda self, x: None})()\n"
-        "minutes, path = int(sys.argv[1]), sys.argv[2]\n"
-        "with soundfile.SoundFile(path, 'w', samplerate=16000, channels=2) as file:\n"
-        "    for i in range(minutes):\n"
-        "        file.write(0.1 * np.random.default_rng(i).standard_normal((960000, 2)))\n"
-        "extractor.extract_file(path, path + '.out.wav', voiceprint, residual=path + '.rest.wav')\n"
-        "assert soundfile.info(path + '.out.wav').frames == minutes * 960000\n"
-        "# the peak of this program; getrusage would count the one that started it\n"
-        "print(int(re.search('VmHWM:\\\\s*([0-9]+)', open('/proc/self/status').read())[1]) // 1024)\n"
-    )
-    used_mib = [
-        int(subprocess.run([sys.executable, "-c", code, str(m), str(tmp_path / f"{m}.wav")],
-                           capture_output=True, text=True, check=True).stdout)
-        for m in (1, 60)
-    ]  # fmt: skip
-    assert used_mib[1] < 300
-    assert used_mib[1] < used_mib[0] + 100

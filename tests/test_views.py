@@ -16,7 +16,7 @@ from tinywase.evaluate.cards import with_card
 from tinywase.runtime.extractor import Extractor
 from tinywase.runtime.model import open_model
 from tinywase.runtime.sharpening import sharpened
-from tinywase.runtime.views import averaged, check_views
+from tinywase.runtime.views import Views, check_views
 
 CAUSAL = dataclasses.replace(TINY, causal=True)
 HOP = TINY.hop
@@ -37,7 +37,7 @@ def delayed(mixture: np.ndarray, samples: int) -> np.ndarray:
 
 def test_one_view_is_the_run_itself() -> None:
     mixture = noise(100)
-    estimate, activity = averaged(lambda x, v: (x, "activity"), nobody, mixture, TARGET, config=TINY, views=1)
+    estimate, activity = Views(lambda x, v: (x, "activity"), nobody, TINY, 1).averaged(mixture, TARGET)
     assert estimate is mixture
     assert activity == "activity"
 
@@ -45,7 +45,7 @@ def test_one_view_is_the_run_itself() -> None:
 @pytest.mark.parametrize("views", [2, 3, 8])
 def test_a_lone_target_is_seen_as_itself_in_every_view(views: int) -> None:
     mixture = noise(8000)
-    found, _ = averaged(lambda x, v: (0.9 * x, None), nobody, mixture, TARGET, config=TINY, views=views)
+    found, _ = Views(lambda x, v: (0.9 * x, None), nobody, TINY, views).averaged(mixture, TARGET)
     np.testing.assert_allclose(found, 0.9 * mixture, rtol=1e-5)  # what is left is 19 dB below: nobody
     assert found.dtype == np.float32
 
@@ -56,7 +56,7 @@ def test_a_lone_target_is_seen_at_evenly_spaced_places_of_a_frame(views: int) ->
         return 1 + np.arange(len(mixture), dtype=np.float32) % HOP, None
 
     mixture = 1 + np.zeros(3 * HOP, np.float32)  # so that nothing is left over after them all
-    found, _ = averaged(place, nobody, mixture, TARGET, config=TINY, views=views)
+    found, _ = Views(place, nobody, TINY, views).averaged(mixture, TARGET)
     even, odd = (
         np.mean([1 + (np.arange(3 * HOP) + k * HOP // views) % HOP for k in range(first, views, 2)], axis=0)
         for first in (0, 1)
@@ -78,14 +78,14 @@ def test_odd_views_extract_the_others_and_take_them_away() -> None:
         np.testing.assert_allclose(enrollment, expected, atol=1e-5)
         return OTHERS
 
-    found, _ = averaged(extract, enroll, voice + other, TARGET, config=TINY, views=4)
+    found, _ = Views(extract, enroll, TINY, 4).averaged(voice + other, TARGET)
     assert heard == [True, True, False, False]
     np.testing.assert_allclose(found, 1.25 * voice + 0.25 * other, atol=1e-6)  # ((v + o/2) + (v + o - (o - v/2))) / 2
 
 
 def test_a_run_that_lends_its_memory_is_not_written_to() -> None:
     lent = np.ones(16, np.float32)
-    averaged(lambda x, v: (lent if len(x) == 16 else 3 * x, None), nobody, lent, TARGET, config=TINY, views=3)
+    Views(lambda x, v: (lent if len(x) == 16 else 3 * x, None), nobody, TINY, 3).averaged(lent, TARGET)
     np.testing.assert_array_equal(lent, 1)
 
 

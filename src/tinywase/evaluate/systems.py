@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data.activity import prepare_enrollment
 from ..data.trials import RenderedTrial
-from ..runtime.views import check_views, extracted
+from ..runtime.views import Views, check_views
 from .oracle import oracle_estimate
 
 FLOOR, CEILING = "mixture", "oracle"
@@ -130,12 +130,13 @@ def _checkpoint(path: Path, views: int | None) -> System:
             activity = None if logits is None else torch.sigmoid(logits[0].mean(0)).numpy()
         return extraction.estimate[0].numpy(), activity
 
+    runs = Views(once, enroll, config, count)
+
     def bind(trial: RenderedTrial) -> Callable[[np.ndarray], SystemOutput]:
         voiceprint = enroll(prepare_enrollment(trial.enrollment, config.sample_rate_hz))
 
         def extract(mixture: np.ndarray) -> SystemOutput:
-            found = extracted(once, enroll, mixture, voiceprint, config=config, views=count)
-            return SystemOutput(*found, config.hop)
+            return SystemOutput(*runs.extracted(mixture, voiceprint), config.hop)
 
         return extract
 

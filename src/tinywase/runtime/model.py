@@ -29,7 +29,7 @@ from ..layout import VOICEPRINT
 from .native import NativeModel
 from .reference import ReferenceModel
 from .registry import find_model
-from .views import check_views, extracted
+from .views import Views, check_views
 
 Array = NDArray[np.float32]
 RUNTIMES = ("auto", "native", "reference")
@@ -120,9 +120,8 @@ class PackedModel:
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
         """See `RuntimeModel`; of several views, if there are (views.py)."""
-        return extracted(
-            self._runtime.extract, self._runtime.enroll, mixture, voiceprint, config=self.config, views=self.views
-        )
+        views = Views(self._runtime.extract, self._runtime.enroll, self.config, self.views)
+        return views.extracted(mixture, voiceprint)
 
     def stream(self, voiceprint: Array) -> RuntimeStream:
         """See `RuntimeModel`."""

@@ -14,7 +14,8 @@ for them: for offline models alone. Letters: T samples, D voiceprint dimensions,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -42,62 +43,47 @@ def check_views(views: int, config: ModelConfig) -> int:
     return views
 
 
-def extracted(
-    extract: Callable[[np.ndarray, Voice], tuple[np.ndarray, Activity]],
-    enroll: Callable[[np.ndarray], Voice],
-    mixture: np.ndarray,
-    voiceprint: Voice,
-    *,
-    config: ModelConfig,
-    views: int,
-) -> tuple[np.ndarray, Activity]:
-    """Estimate and activity of a clip: one run as it is, or several, averaged and sharpened. Arguments: `averaged`."""
-    estimate, activity = averaged(extract, enroll, mixture, voiceprint, config=config, views=views)
-    return (estimate if views == 1 else sharpened(estimate, mixture, config.sample_rate_hz)), activity
+@dataclass(frozen=True)
+class Views(Generic[Voice, Activity]):
+    """One run of a model, and how many of them a clip gets. Shape of a clip: [T], of its activity [F]."""
 
+    extract: Callable[[np.ndarray, Voice], tuple[np.ndarray, Activity]]  # mixture, voiceprint -> estimate, activity
+    enroll: Callable[[np.ndarray], Voice]  # the voiceprint of a prepared enrollment
+    config: ModelConfig
+    count: int
 
-def averaged(
-    extract: Callable[[np.ndarray, Voice], tuple[np.ndarray, Activity]],
-    enroll: Callable[[np.ndarray], Voice],
-    mixture: np.ndarray,
-    voiceprint: Voice,
-    *,
-    config: ModelConfig,
-    views: int,
-) -> tuple[np.ndarray, Activity]:
-    """Estimate and activity of a clip; the activity is that of the first view. Shape: [T], [D] -> float32 [T], [F].
-
-    Args:
-        extract: one run of the model: mixture [T], voiceprint [D] -> estimate [T], activity [F].
-        enroll: the voiceprint of a prepared enrollment.
-    """
-    estimate, activity = extract(mixture, voiceprint)
-    if views == 1:
+    def extracted(self, mixture: np.ndarray, voiceprint: Voice) -> tuple[np.ndarray, Activity]:
+        """Estimate and activity: one run as it is, or several, averaged and sharpened."""
+        estimate, activity = self.averaged(mixture, voiceprint)
+        if self.count > 1:
+            estimate = sharpened(estimate, mixture, self.config.sample_rate_hz)
         return estimate, activity
 
-    def seen(voice: Voice, numbers: range) -> np.ndarray:
-        """The sum of views. Shape: -> [T]."""
-        delays = (number * config.hop // views for number in numbers)
-        return sum(
-            (extract(np.concatenate([np.zeros(delay, np.float32), mixture]), voice)[0][delay:] for delay in delays),
-            start=np.zeros(len(mixture), np.float32),
-        )
+    def averaged(self, mixture: np.ndarray, voiceprint: Voice) -> tuple[np.ndarray, Activity]:
+        """The mean of the runs; the activity is that of the first."""
+        estimate, activity = self.extract(mixture, voiceprint)
+        if self.count == 1:
+            return estimate, activity
+        even, odd = range(2, self.count, 2), range(1, self.count, 2)
+        of_target = (estimate + self._sum(mixture, voiceprint, even)) / np.float32(1 + len(even))
+        others = self._others(mixture - of_target, of_target)
+        by_odd = self._sum(mixture, voiceprint if others is None else others, odd) / np.float32(len(odd))
+        return (of_target + (by_odd if others is None else mixture - by_odd)) / np.float32(2), activity
 
-    even, odd = range(2, views, 2), range(1, views, 2)
-    of_target = (estimate + seen(voiceprint, even)) / np.float32(1 + len(even))
-    others = _others(mixture - of_target, of_target, enroll, config.sample_rate_hz)
-    by_odd = seen(voiceprint if others is None else others, odd) / np.float32(len(odd))
-    return (of_target + (by_odd if others is None else mixture - by_odd)) / np.float32(2), activity
+    def _sum(self, mixture: np.ndarray, voice: Voice, numbers: range) -> np.ndarray:
+        """Of the views `numbers` of a voice. Shape: -> [T]."""
+        total = np.zeros(len(mixture), np.float32)
+        for number in numbers:
+            delay = number * self.config.hop // self.count
+            total += self.extract(np.concatenate([np.zeros(delay, np.float32), mixture]), voice)[0][delay:]
+        return total
 
-
-def _others(
-    left_over: np.ndarray, estimate: np.ndarray, enroll: Callable[[np.ndarray], Voice], rate_hz: int
-) -> Voice | None:
-    """The voice of everybody else; None where there is nobody. Shape: [T], [T] -> [D]."""
-    powers = [float(np.square(signal, dtype=np.float64).mean()) for signal in (left_over, estimate)]
-    if powers[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * powers[1]:
-        return None
-    try:
-        return enroll(prepare_enrollment(left_over, rate_hz))
-    except AudioError:  # too little speech to be somebody
-        return None
+    def _others(self, left_over: np.ndarray, estimate: np.ndarray) -> Voice | None:
+        """The voice of everybody else; None where there is nobody."""
+        powers = [float(np.square(signal, dtype=np.float64).mean()) for signal in (left_over, estimate)]
+        if powers[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * powers[1]:
+            return None
+        try:
+            return self.enroll(prepare_enrollment(left_over, self.config.sample_rate_hz))
+        except AudioError:  # too little speech to be somebody
+            return None
