@@ -16,6 +16,7 @@ from stand_in import noise, spectrum, stand_in, tone, voice
 from tinywase import Presence
 from tinywase.errors import AudioError, ConfigError, FormatError, OutputError
 from tinywase.runtime.enrollment import quality_notes
+from tinywase.runtime.presence import PresenceRule
 
 # Files
 
@@ -171,6 +172,26 @@ def test_no_enrollment_is_refused() -> None:
         stand_in().enroll()
 
 
+def test_voices_are_compared_before_and_after_every_moment_and_recording() -> None:
+    low, high = tone(440, 3.0), tone(1800, 3.0)
+    extractor = stand_in()
+    alike = [
+        extractor.enroll(*recordings, sample_rate_hz=8000).consistency
+        for recordings in (
+            [low[:12000]],
+            [low],
+            [low, low],
+            [low, high],
+            [np.concatenate([high, low])],
+            [low, high, low],
+        )
+    ]
+    assert alike[0] == 1.0  # one stretch, nothing to compare it with
+    assert min(alike[1:3]) > 0.95
+    assert max(alike[3:5]) < 0.3
+    assert max(alike[3:5]) < alike[5] < 0.9
+
+
 @pytest.mark.parametrize(
     ("enrollment", "notes"),
     [
@@ -178,10 +199,11 @@ def test_no_enrollment_is_refused() -> None:
         (tone(440, 1.0), [r"only 1\.0 s of speech; 2 s and more"]),
         (np.clip(tone(440, 4.0, amplitude=1.5), -1, 1), [r"\d+\.\d% of the samples are clipped; record at a lower"]),
         (tone(440, 4.0, amplitude=0.002), [r"very quiet \(-57 dB re full scale\); record it closer"]),
+        (np.concatenate([tone(440, 3.0), tone(1800, 3.0)]), ["like more than one voice; enroll a part in which one"]),
     ],
 )
 def test_notes_say_what_could_be_better_about_an_enrollment(enrollment: np.ndarray, notes: list[str]) -> None:
-    found = quality_notes(stand_in().enroll(enrollment, sample_rate_hz=8000))
+    found = quality_notes(stand_in().enroll(enrollment, sample_rate_hz=8000), PresenceRule(one_voice=0.5))
     assert len(found) == len(notes)
     assert all(re.search(pattern, text) for pattern, text in zip(notes, found, strict=True))
 
@@ -195,7 +217,7 @@ def test_an_hour_needs_no_more_memory_than_a_minute(tmp_path: Path) -> None:
     code = (
         "import re, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from stand_in import noise, voice, stand_in, tone\n"
+        "from stand_in import stand_in, tone\n"
         "import numpy as np, soundfile\n"
         "extractor = stand_in()\n"
         "voiceprint = extractor.enroll(tone(440, 2.0), sample_rate_hz=8000)\n"

@@ -15,7 +15,17 @@ from voices import trials_of_voices
 from tinywase.data.convert import to_csv
 from tinywase.errors import DataError, FormatError
 from tinywase.evaluate.cards import with_card
-from tinywase.evaluate.presence import ABSENT, PRESENT, calibrate, card_fields, find_rule, gather_evidence
+from tinywase.evaluate.presence import (
+    ABSENT,
+    ONE_VOICE,
+    PRESENT,
+    TWO_VOICES,
+    calibrate,
+    card_fields,
+    find_rule,
+    gather_consistencies,
+    gather_evidence,
+)
 from tinywase.format import read_model, to_bytes
 from tinywase.runtime.presence import Evidence, Presence, PresenceRule
 
@@ -33,6 +43,12 @@ def scattered(seed: int = 0, count: int = 400) -> dict[str, list[Evidence]]:
     rng = np.random.default_rng(seed)
     means = {"clean": (0.75, 0.6), "lone_target": (0.85, 0.8), "absent": (0.4, 0.1), "absent_lone": (0.35, 0.1)}
     return {name: drawn(rng, count, *pair) for name, pair in means.items()}
+
+
+def alike(count: int = 400) -> dict[str, list[float]]:
+    """Consistencies of enrollments by one speaker and by two."""
+    rng = np.random.default_rng(5)
+    return {ONE_VOICE: list(rng.normal(0.8, 0.1, count)), TWO_VOICES: list(rng.normal(0.3, 0.1, count))}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +109,7 @@ def test_no_kind_of_absent_target_raises_more_false_alarms_than_allowed(rate: fl
 
 
 def test_the_rates_of_a_calibration_hold_for_unseen_trials() -> None:
-    calibration = calibrate(scattered(), false_alarm_rate=0.05)
+    calibration = calibrate(scattered(), alike(), false_alarm_rate=0.05)
     fresh = scattered(seed=1)
     for name in (*PRESENT, *ABSENT):
         verdicts = [calibration.rule.verdict(one) for one in fresh[name]]
@@ -112,8 +128,8 @@ def test_cosines_that_lie_close_together_are_told_apart_as_well() -> None:
         return dataclasses.replace(one, confidence=confidence, likeness=likeness)
 
     close = {name: [closer(one) for one in of] for name, of in wide.items()}
-    for name, rate in calibrate(close).heard.items():
-        assert rate == pytest.approx(calibrate(wide).heard[name], abs=0.02), name
+    for name, rate in calibrate(close, alike()).heard.items():
+        assert rate == pytest.approx(calibrate(wide, alike()).heard[name], abs=0.02), name
 
 
 def test_clips_too_short_to_compare_decide_nothing() -> None:
@@ -124,10 +140,11 @@ def test_clips_too_short_to_compare_decide_nothing() -> None:
 
 
 def test_the_card_gets_the_rule_that_was_found() -> None:
-    calibration = calibrate(scattered())
+    calibration = calibrate(scattered(), alike())
     fields = card_fields(calibration)
     assert PresenceRule.from_card({"presence": fields}).bias == pytest.approx(calibration.rule.bias, abs=1e-4)
     assert fields["trials"] == 400
+    assert PresenceRule.from_card({"presence": fields}).one_voice == pytest.approx(calibration.rule.one_voice, abs=1e-4)
     assert json.dumps(fields, allow_nan=False)
 
 
@@ -138,9 +155,24 @@ def test_evidence_tells_present_from_absent_voices(tmp_path: Path) -> None:
     assert len(evidence["absent"]) == 2 * len(evidence["clean"])  # two strangers each
 
 
+def test_few_single_speakers_sound_like_two() -> None:
+    values = alike()
+    calibration = calibrate(scattered(), values, false_alarm_rate=0.05)
+    noted = {name: np.mean(np.array(of) < calibration.rule.one_voice) for name, of in values.items()}
+    assert noted[ONE_VOICE] == pytest.approx(0.05)
+    assert calibration.two_voices_noted == pytest.approx(noted[TWO_VOICES], abs=0.02)
+    assert calibration.two_voices_noted > 0.95
+
+
+def test_enrollments_by_two_speakers_are_less_alike(tmp_path: Path) -> None:
+    found = gather_consistencies(stand_in(), trials_of_voices(tmp_path, seconds=3.0))
+    assert min(found[ONE_VOICE]) > np.mean(found[TWO_VOICES])
+    assert len(found[ONE_VOICE]) == len(found[TWO_VOICES])
+
+
 def test_a_handful_of_trials_is_refused() -> None:
     with pytest.raises(DataError, match="3 trials: expected 4 at the very least, better 100"):
-        calibrate(scattered(count=3))
+        calibrate(scattered(count=3), alike())
 
 
 def test_the_command_writes_the_model_with_its_rule(tmp_path: Path, tiny_model_path: Path, tinywase: Command) -> None:

@@ -25,7 +25,7 @@ VECTOR = np.linspace(-1, 1, 16, dtype=np.float32)
 
 def voiceprint(**changes: Any) -> Voiceprint:
     known: dict[str, Any] = {"vector": VECTOR, "model": "tiny", "fingerprint": "0123456789abcdef"}
-    return Voiceprint(**known | {"active_s": 3.25, "level_db": -21.5, "clipped": 0.001} | changes)
+    return Voiceprint(**known | {"active_s": 3.25, "level_db": -21.5, "clipped": 0.001, "consistency": 0.75} | changes)
 
 
 @settings(max_examples=50, deadline=None)
@@ -38,8 +38,13 @@ def test_loading_gives_back_every_bit(tmp_path_factory: pytest.TempPathFactory, 
     saved.save(path)
     loaded = Voiceprint.load(path)
     assert loaded.vector.tobytes() == saved.vector.tobytes()
-    for field in ("model", "fingerprint", "active_s", "level_db", "clipped"):
+    for field in ("model", "fingerprint", "active_s", "level_db", "clipped", "consistency"):
         assert getattr(loaded, field) == getattr(saved, field)
+
+
+def test_a_file_from_before_consistency_was_measured_is_read(tmp_path: Path) -> None:
+    changed(tmp_path / "old.voice", consistency=...)
+    assert Voiceprint.load(tmp_path / "old.voice").consistency == 1.0
 
 
 def test_an_existing_voiceprint_is_kept_unless_forced(tmp_path: Path) -> None:

@@ -106,8 +106,11 @@ def measured(part: str, model: Path, folder: Path, options: argparse.Namespace) 
 
     if part == "presence":
         extractor = Extractor.from_pretrained(model)
-        found = presence.gather_evidence(extractor, [trial for name in DEV_LISTS for trial in trials(name)])
-        return presence.card_fields(presence.calibrate(found))
+        development = [trial for name in DEV_LISTS for trial in trials(name)]
+        found, alike = (
+            gather(extractor, development) for gather in (presence.gather_evidence, presence.gather_consistencies)
+        )
+        return presence.card_fields(presence.calibrate(found, alike))
     if part.startswith(BEHAVIOUR):
         name = part.removeprefix(BEHAVIOUR)
         extractor = Extractor.from_pretrained(calibrated(model, folder))

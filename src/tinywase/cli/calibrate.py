@@ -37,7 +37,7 @@ def calibrate(
     """
     from ..data.lists import read_trials
     from ..evaluate.presence import calibrate as find_rule
-    from ..evaluate.presence import card_fields, gather_evidence
+    from ..evaluate.presence import card_fields, gather_consistencies, gather_evidence
     from ..files import refuse_output
     from ..runtime.extractor import Extractor
 
@@ -48,7 +48,8 @@ def calibrate(
     trials = [trial for path in lists for trial in read_trials(path, root=root, remap=rules)]
     with progress_bar("calibrating", quiet=as_json) as progress:
         evidence = gather_evidence(extractor, trials, progress=progress)
-    presence = card_fields(find_rule(evidence, false_alarm_rate=false_alarm_rate))
+    alike = gather_consistencies(extractor, trials)
+    presence = card_fields(find_rule(evidence, alike, false_alarm_rate=false_alarm_rate))
     if output is not None:
         _write(extractor.model.path, output, presence, force=force)
         note(f"{output}: the model, with its rule.")

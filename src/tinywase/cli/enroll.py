@@ -36,7 +36,7 @@ def enroll(
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     voiceprint = extractor.enroll(*expanded(recordings))
     voiceprint.save(out, force=force)
-    notes = quality_notes(voiceprint)
+    notes = quality_notes(voiceprint, extractor.rule)
     if as_json:
         say_json(
             {
@@ -47,6 +47,7 @@ def enroll(
                 "active_s": round(voiceprint.active_s, 2),
                 "level_db": round(voiceprint.level_db, 1),
                 "clipped": round(voiceprint.clipped, 6),
+                "consistency": round(voiceprint.consistency, 4),
                 "notes": notes,
                 "bytes": out.stat().st_size,
             }

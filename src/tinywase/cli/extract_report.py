@@ -41,7 +41,7 @@ def described(
         "took_s": round(took_s, 3),
         "rtf": round(took_s / report.duration_s, 4),
         "enrollment_s": round(voiceprint.active_s, 2),
-        "enrollment_notes": quality_notes(voiceprint),
+        "enrollment_notes": quality_notes(voiceprint, extractor.rule),
     }
 
 

@@ -4,6 +4,9 @@ Evidence (runtime/presence.py) is gathered from trials whose target speaks and f
 who does not, each among others and alone. A logistic regression weighs it; the bias is set so that of every kind of
 absent target at most the allowed share is reported present, the doubt so that few of any kind of present target are
 reported absent. The rates told are those of a rule found on the other half of the trials, twice.
+
+The same trials say when an enrollment sounds like two people: recordings of one speaker, and of two, are enrolled
+together.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,11 +27,13 @@ from .conditions import CONDITIONS, render_condition
 
 PRESENT, ABSENT = ("clean", "lone_target"), ("absent", "absent_lone")
 GATHERED = (*PRESENT, *ABSENT, "absent")  # a second stranger for every mixture: false alarms are counted in its tail
-FALSE_ALARM_RATE = 0.01
+ONE_VOICE, TWO_VOICES = "lone_target", "absent_lone"  # whose enrollment and mixture are by one speaker, by two
+FALSE_ALARM_RATE = 0.01  # of absent targets reported present, and of enrollments by one speaker that sound like two
 DENIED_RATE = 0.02  # of present targets that may be reported absent
 RIDGE = 1.0  # keeps the weights finite where the evidence is perfect
 NEWTON_STEPS = 30
 LEAST_DEVIATION = 1e-3  # of a feature that hardly varies
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,20 @@ class Calibration:
     trials: int
     heard: Mapping[str, float]  # condition -> share reported present
     denied: Mapping[str, float]  # condition -> share reported absent
+    two_voices_noted: float  # share of enrollments by two people
+
+
+def gather_consistencies(extractor: Extractor, trials: Sequence[Trial]) -> dict[str, list[float]]:
+    """How alike stretches of two recordings enrolled together are: of one speaker (ONE_VOICE), of two (TWO_VOICES)."""
+    rate_hz = extractor.sample_rate_hz
+    conditions = {condition.name: condition for condition in CONDITIONS}
+    found: dict[str, list[float]] = {ONE_VOICE: [], TWO_VOICES: []}
+    for name, kept in found.items():
+        for position in range(len(trials)):
+            audio = render_condition(conditions[name], trials, position, rate_hz=rate_hz, seed=SEED)
+            both = extractor.enroll(audio.enrollment, audio.mixture, sample_rate_hz=rate_hz)
+            kept.append(both.consistency)
+    return found
 
 
 def gather_evidence(
@@ -60,7 +79,12 @@ def gather_evidence(
     return found
 
 
-def calibrate(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: float = FALSE_ALARM_RATE) -> Calibration:
+def calibrate(
+    evidence: Mapping[str, Sequence[Evidence]],
+    consistencies: Mapping[str, Sequence[float]],
+    *,
+    false_alarm_rate: float = FALSE_ALARM_RATE,
+) -> Calibration:
     """The rule for `evidence` by condition, and its rates on the half of the trials that it was not found on.
 
     Raises:
@@ -79,8 +103,22 @@ def calibrate(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: f
     def shares(wanted: Presence) -> dict[str, float]:
         return {name: float(np.mean([one is wanted for one in of])) for name, of in verdicts.items()}
 
-    rule = find_rule(evidence, false_alarm_rate=false_alarm_rate)
-    return Calibration(rule, trials, heard=shares(Presence.PRESENT), denied=shares(Presence.ABSENT))
+    rule = dataclasses.replace(
+        find_rule(evidence, false_alarm_rate=false_alarm_rate),
+        one_voice=_least_alike(consistencies[ONE_VOICE], false_alarm_rate),
+    )
+    noted = [
+        value < _least_alike(seen(consistencies[ONE_VOICE]), false_alarm_rate)
+        for seen, unseen in ((_first_half, _second_half), (_second_half, _first_half))
+        for value in unseen(consistencies[TWO_VOICES])
+    ]
+    return Calibration(
+        rule,
+        trials,
+        heard=shares(Presence.PRESENT),
+        denied=shares(Presence.ABSENT),
+        two_voices_noted=float(np.mean(noted)),
+    )
 
 
 def find_rule(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: float) -> PresenceRule:
@@ -109,15 +147,21 @@ def card_fields(calibration: Calibration) -> dict[str, Any]:
     rule = {name: round(value, 4) for name, value in dataclasses.asdict(calibration.rule).items()}
     heard = {f"{name}_heard_rate": round(rate, 4) for name, rate in calibration.heard.items()}
     denied = {f"{name}_denied_rate": round(rate, 4) for name, rate in calibration.denied.items()}
-    return {**rule, "trials": calibration.trials, **heard, **denied}
+    noted = {"two_voices_noted_rate": round(calibration.two_voices_noted, 4)}
+    return {**rule, "trials": calibration.trials, **heard, **denied, **noted}
 
 
-def _first_half(of: Sequence[Evidence]) -> Sequence[Evidence]:
+def _first_half(of: Sequence[T]) -> Sequence[T]:
     return of[: len(of) // 2]
 
 
-def _second_half(of: Sequence[Evidence]) -> Sequence[Evidence]:
+def _second_half(of: Sequence[T]) -> Sequence[T]:
     return of[len(of) // 2 :]
+
+
+def _least_alike(of_one: Sequence[float], false_alarm_rate: float) -> float:
+    """Below it lies the allowed share of what single speakers give."""
+    return float(np.sort(of_one)[int(false_alarm_rate * len(of_one))])
 
 
 def _features(evidence: Sequence[Evidence]) -> np.ndarray:

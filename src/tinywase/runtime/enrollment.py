@@ -12,11 +12,14 @@ from ..blocks import mono_at, part_blocks
 from ..data.activity import prepare_enrollment, trim_to_active
 from ..errors import AudioError
 from .model import PackedModel
+from .presence import PresenceRule, cosine
 from .voiceprint import Voiceprint
 
 LISTENED_S = 600.0  # of one recording, so that memory stays bounded
 USED_S = 60.0  # of its speech: more adds time, not knowledge
 CLIPPED_LEVEL = 0.999  # of full scale
+
+STRETCH_S = 1.5  # long enough to know a voice by, roughly
 
 LITTLE_SPEECH_S = 2.0
 MUCH_CLIPPED = 0.001
@@ -26,6 +29,7 @@ LOW_LEVEL_DB = -45.0
 @dataclass(frozen=True)
 class _Sample:
     vector: np.ndarray
+    stretches: list[np.ndarray]  # voiceprints of stretches of STRETCH_S
     active_s: float
     power: float  # of the speech, before it was scaled
     clipped: float
@@ -56,10 +60,23 @@ def enroll(
         active_s=float(weights.sum()),
         level_db=float(10 * np.log10(power)),
         clipped=float(np.average([sample.clipped for sample in samples], weights=weights)),
+        consistency=consistency([vector for sample in samples for vector in sample.stretches]),
     )
 
 
-def quality_notes(voiceprint: Voiceprint) -> list[str]:
+def consistency(vectors: Sequence[np.ndarray]) -> float:
+    """How alike the voices before and after any moment are, at the worst one: a cosine, 1 if there is but one stretch.
+
+    Shape: [D] each, in order.
+    """
+    if len(vectors) < 2:
+        return 1.0
+    directions = np.stack([vector / max(1e-9, float(np.linalg.norm(vector))) for vector in vectors])
+    before = np.cumsum(directions, 0)[:-1]
+    return min(cosine(*pair) for pair in zip(before, directions.sum(0) - before, strict=True))
+
+
+def quality_notes(voiceprint: Voiceprint, rule: PresenceRule) -> list[str]:
     """What could be better about the enrollment, in words; empty if nothing."""
     notes = []
     if round(voiceprint.active_s, 1) < LITTLE_SPEECH_S:
@@ -70,6 +87,8 @@ def quality_notes(voiceprint: Voiceprint) -> list[str]:
         notes.append(f"{voiceprint.clipped:.1%} of the samples are clipped; record at a lower level")
     if voiceprint.level_db < LOW_LEVEL_DB:
         notes.append(f"the speech is very quiet ({voiceprint.level_db:.0f} dB re full scale); record it closer")
+    if voiceprint.consistency < rule.one_voice:
+        notes.append("it sounds like more than one voice; enroll a part in which one person speaks alone")
     return notes
 
 
@@ -83,8 +102,10 @@ def _sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s: flo
     except AudioError as error:
         raise AudioError(f"{reader.name}: {error}") from None
     active = trim_to_active(samples - samples.mean(), rate_hz)
+    count = max(1, int(len(prepared) / (STRETCH_S * rate_hz)))
     return _Sample(
         vector=model.enroll(prepared),
+        stretches=[model.enroll(stretch) for stretch in np.array_split(prepared, count)],
         active_s=len(prepared) / rate_hz,
         power=float(np.mean(np.square(active, dtype=np.float64))),
         clipped=counted.clipped / max(1, counted.total),

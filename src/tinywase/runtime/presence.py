@@ -68,6 +68,7 @@ class PresenceRule:
     level_weight: float = 0.0  # per dB
     bias: float = -4.0
     doubt: float = 0.0  # a score down to this far below 0 is uncertain
+    one_voice: float = -1.0  # an enrollment whose stretches are less alike sounds like more than one voice
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> PresenceRule:

@@ -5,6 +5,7 @@ The `.voice` file is a small JSON object, so that it is safe to open and easy to
     {"format": "tinywase voiceprint", "version": 1,
      "model": name of the configuration, "fingerprint": 16 hex digits of the voiceprint encoder (runtime/model.py),
      "active_s": seconds of speech heard, "level_db": their RMS re full scale, "clipped": fraction of clipped samples,
+     "consistency": how alike its stretches are at least (missing in older files),
      "vector": [D numbers], "crc32": zlib's, of the vector as little-endian float32}
 """
 
@@ -29,7 +30,8 @@ FORMAT = "tinywase voiceprint"
 VERSION = 1
 MAX_FILE_BYTES = 1 << 22
 MAX_DIMENSIONS = 1 << 16
-NOTES = ("active_s", "level_db", "clipped")
+NOTES = ("active_s", "level_db", "clipped", "consistency")
+OPTIONAL = {"consistency"}
 KEYS = {"format", "version", "model", "fingerprint", *NOTES, "vector", "crc32"}
 
 
@@ -54,6 +56,7 @@ class Voiceprint:
     active_s: float  # seconds of speech it was made from
     level_db: float  # their RMS, re full scale
     clipped: float  # 0..1, fraction of clipped samples
+    consistency: float = 1.0  # -1..1: how alike stretches of it are; little where two people speak
 
     def __post_init__(self) -> None:
         vector = np.array(self.vector, np.float32)
@@ -109,11 +112,11 @@ class Voiceprint:
             _refuse(path, f'it is not a voiceprint: expected "format": "{FORMAT}"')
         if content.get("version") != VERSION:
             _refuse(path, f"its version is {content.get('version')!r}: this tinywase reads {VERSION}")
-        if content.keys() != KEYS:
-            odd = ", ".join(sorted(content.keys() ^ KEYS))
+        odd = ", ".join(sorted((content.keys() ^ KEYS) - (OPTIONAL - content.keys())))
+        if odd:
             _refuse(path, f"its keys are not those of a voiceprint (missing or unknown: {odd})")
         numbers = content["vector"]
-        notes = {note: content[note] for note in NOTES}
+        notes = {note: content[note] for note in NOTES if note in content}
         if not isinstance(numbers, list) or not all(_is_number(value) for value in (*numbers, *notes.values())):
             _refuse(path, "its vector or its notes are not numbers")
         if not isinstance(content["model"], str) or not isinstance(content["fingerprint"], str):
