@@ -129,6 +129,24 @@ def test_two_processes_train_the_same_weights(workplace: Path) -> None:
     assert facts["step"] == 3 and facts["audio_h"] == pytest.approx(3 * 2 * 4 * 1.0 / 3600, abs=1e-3)
 
 
+def test_processes_whose_clocks_differ_end_together(workplace: Path) -> None:
+    code = (
+        "import os, sys; from tinywase.train.loop import Trainer; from tinywase.train.recipe import load_recipe\n"
+        "trainer = Trainer(load_recipe(sys.argv[1], sys.argv[2:]))\n"
+        "trainer.progress.train_s = 3.0 * (os.environ['RANK'] == '0')\n"  # ahead of the other by most of the time
+        "trainer.run()"
+    )
+    script, out = workplace / "clocks.py", workplace / "clocks"
+    script.write_text(code)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    changes = [f"out={out}", "minutes=0.1", "optimizer.steps=100000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launcher, str(workplace / "toy.toml"), *changes]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert torch.load(out / "state.pt", weights_only=True)["progress"]["position"] >= 100000
+
+
 def test_diverged_training_says_the_step_and_what_to_change(workplace: Path) -> None:
     trainer = Trainer(load_recipe(workplace / "toy.toml", [f"out={workplace / 'diverged'}"]))
     trainer.system.model.decoder.weight.data.fill_(float("nan"))

@@ -30,9 +30,9 @@ def calibrate(
 ) -> None:
     """Find the rule by which `extract` tells whether the enrolled voice is in a recording.
 
-    Every trial is tried with its own speaker enrolled and with strangers, in the mixture and alone; and recordings of one
-    speaker and of two are enrolled together, to tell where an enrollment sounds like more than one voice. The rates are
-    those of rules found on the other half of the trials.
+    Every trial is tried with its own speaker enrolled and with strangers, in the mixture and alone; and recordings of
+    one speaker and of two are enrolled together, to tell where an enrollment sounds like more than one voice. The rates
+    are those of rules found on the other half of the trials.
 
     Example: tinywase calibrate small.twase --list dev.csv -o calibrated.twase
     """

@@ -142,7 +142,7 @@ class Trainer:
             Every(seconds) for seconds in (REPORT_S, 60 * recipe.checkpoint_minutes, 60 * recipe.dev_minutes)
         )
         first_step = progress.step
-        while not self._done and not self._agreed_stop():
+        while not self._over():
             begun = time.monotonic()
             self.logs = self._step(wrapped, next(data))
             if not self.hardware.cuda or progress.step % CHECK_STEPS == 0:
@@ -242,14 +242,13 @@ class Trainer:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _agreed_stop(self) -> bool:
-        """Whether any process was asked to stop; all must leave at the same step, by the same clock."""
-        if self.hardware.world == 1:
-            return self._stop
-        facts = torch.tensor([self._stop, self.progress.position], dtype=torch.float64, device=self.hardware.device)
-        distributed.all_reduce(facts, distributed.ReduceOp.MAX)
-        self.progress.position = float(facts[1])
-        return bool(facts[0])
+    def _over(self) -> bool:
+        """Whether the recipe is done or any process was asked to stop: all leave at the same step, by one clock."""
+        if self.hardware.world > 1:
+            facts = torch.tensor([self._stop, self.progress.position], dtype=torch.float64, device=self.hardware.device)
+            distributed.all_reduce(facts, distributed.ReduceOp.MAX)
+            self._stop, self.progress.position = bool(facts[0]), float(facts[1])
+        return self._done or self._stop
 
     def _save(self) -> None:
         """The whole state, atomically."""
