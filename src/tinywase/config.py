@@ -125,7 +125,7 @@ SMALL = ModelConfig(
     bottleneck=128,
     hidden=256,
     blocks=6,
-    stacks=5,
+    stacks=6,
     features="log_power",
     voiceprint=VoiceprintConfig(
         kind="tcn", dimensions=128, filters=128, window=256, hop=128, hidden=192, layers=5, bottleneck=96, dropout=0.0
