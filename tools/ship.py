@@ -107,9 +107,8 @@ def measured(part: str, model: Path, folder: Path, options: argparse.Namespace) 
     if part == "presence":
         extractor = Extractor.from_pretrained(model)
         development = [trial for name in DEV_LISTS for trial in trials(name)]
-        found, alike = (
-            gather(extractor, development) for gather in (presence.gather_evidence, presence.gather_consistencies)
-        )
+        found = presence.gather_evidence(extractor, development)
+        alike = presence.gather_consistencies(extractor, development)
         return presence.card_fields(presence.calibrate(found, alike))
     if part.startswith(BEHAVIOUR):
         name = part.removeprefix(BEHAVIOUR)

@@ -102,10 +102,10 @@ def _sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s: flo
     except AudioError as error:
         raise AudioError(f"{reader.name}: {error}") from None
     active = trim_to_active(samples - samples.mean(), rate_hz)
-    count = max(1, int(len(prepared) / (STRETCH_S * rate_hz)))
+    vector, count = model.enroll(prepared), int(len(prepared) / (STRETCH_S * rate_hz))
     return _Sample(
-        vector=model.enroll(prepared),
-        stretches=[model.enroll(stretch) for stretch in np.array_split(prepared, count)],
+        vector=vector,
+        stretches=[model.enroll(part) for part in np.array_split(prepared, count)] if count > 1 else [vector],
         active_s=len(prepared) / rate_hz,
         power=float(np.mean(np.square(active, dtype=np.float64))),
         clipped=counted.clipped / max(1, counted.total),

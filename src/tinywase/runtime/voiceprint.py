@@ -112,9 +112,9 @@ class Voiceprint:
             _refuse(path, f'it is not a voiceprint: expected "format": "{FORMAT}"')
         if content.get("version") != VERSION:
             _refuse(path, f"its version is {content.get('version')!r}: this tinywase reads {VERSION}")
-        odd = ", ".join(sorted((content.keys() ^ KEYS) - (OPTIONAL - content.keys())))
+        odd = (content.keys() ^ KEYS) - OPTIONAL
         if odd:
-            _refuse(path, f"its keys are not those of a voiceprint (missing or unknown: {odd})")
+            _refuse(path, f"its keys are not those of a voiceprint (missing or unknown: {', '.join(sorted(odd))})")
         numbers = content["vector"]
         notes = {note: content[note] for note in NOTES if note in content}
         if not isinstance(numbers, list) or not all(_is_number(value) for value in (*numbers, *notes.values())):

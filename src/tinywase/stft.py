@@ -1,0 +1,40 @@
+"""The short-time Fourier transform and its inverse, in the precision of what they are given.
+
+Square roots of Hann windows a quarter apart: analysis times synthesis is Hann, which overlaps to a constant. Letters:
+T samples, F frames, K frequencies.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+HOPS_PER_WINDOW = 4
+
+
+def window_samples(seconds: float, sample_rate_hz: int) -> int:
+    """The whole number of hops next to `seconds`, four of them, in samples."""
+    return HOPS_PER_WINDOW * max(1, round(seconds * sample_rate_hz / HOPS_PER_WINDOW))
+
+
+def analyze(samples: np.ndarray, window: int) -> np.ndarray:
+    """Shape: float [T] -> complex [F, K], from a window of zeros before the first sample to one after the last."""
+    padded = np.pad(samples, window)  # so that every sample lies in as many windows as any other
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // HOPS_PER_WINDOW]
+    spectra = np.fft.rfft(frames * _root_hann(window, samples.dtype), axis=1)
+    return spectra.astype(np.result_type(samples.dtype, np.complex64), copy=False)
+
+
+def synthesize(spectra: np.ndarray, window: int, length: int) -> np.ndarray:
+    """Overlap-add, the inverse of `analyze`. Shape: complex [F, K] -> float [length]."""
+    hop, dtype = window // HOPS_PER_WINDOW, spectra.real.dtype
+    frames = np.fft.irfft(spectra, window, axis=1).astype(dtype, copy=False) * _root_hann(window, dtype)
+    wave = np.zeros((len(frames) + HOPS_PER_WINDOW - 1, hop), dtype)
+    for part in range(HOPS_PER_WINDOW):
+        wave[part : part + len(frames)] += frames[:, part * hop : (part + 1) * hop]
+    overlap_sum = dtype.type(HOPS_PER_WINDOW / 2)  # of Hann windows a quarter apart
+    return wave.ravel()[window : window + length] / overlap_sum
+
+
+def _root_hann(window: int, dtype: np.dtype) -> np.ndarray:
+    """Periodic. Shape: -> [window]."""
+    return np.sin(np.pi * np.arange(window) / window).astype(dtype)
