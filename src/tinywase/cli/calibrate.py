@@ -47,9 +47,10 @@ def calibrate(
     extractor = Extractor.from_pretrained(model)
     rules = remap_rules(remap)
     trials = [trial for path in lists for trial in read_trials(path, root=root, remap=rules)]
-    with progress_bar("calibrating", quiet=as_json) as progress:
+    with progress_bar("who is there", quiet=as_json) as progress:
         evidence = gather_evidence(extractor, trials, progress=progress)
-    alike = gather_consistencies(extractor, trials)
+    with progress_bar("two at once", quiet=as_json) as progress:
+        alike = gather_consistencies(extractor, trials, progress=progress)
     presence = card_fields(find_rule(evidence, alike, false_alarm_rate=false_alarm_rate))
     if output is not None:
         _write(extractor.model.path, output, presence, force=force)

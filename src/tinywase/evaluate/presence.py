@@ -47,16 +47,22 @@ class Calibration:
     two_voices_noted: float  # share of enrollments by two people
 
 
-def gather_consistencies(extractor: Extractor, trials: Sequence[Trial]) -> dict[str, list[float]]:
+def gather_consistencies(
+    extractor: Extractor,
+    trials: Sequence[Trial],
+    *,
+    progress: Callable[[float], None] = lambda done: None,
+) -> dict[str, list[float]]:
     """How alike stretches of two recordings enrolled together are: of one speaker (ONE_VOICE), of two (TWO_VOICES)."""
     rate_hz = extractor.sample_rate_hz
     conditions = {condition.name: condition for condition in CONDITIONS}
     found: dict[str, list[float]] = {ONE_VOICE: [], TWO_VOICES: []}
-    for name, kept in found.items():
-        for position in range(len(trials)):
+    for position in range(len(trials)):
+        for name, kept in found.items():
             audio = render_condition(conditions[name], trials, position, rate_hz=rate_hz, seed=SEED)
             both = extractor.enroll(audio.enrollment, audio.mixture, sample_rate_hz=rate_hz)
             kept.append(both.consistency)
+        progress((position + 1) / len(trials))
     return found
 
 
