@@ -1,5 +1,5 @@
 // Products of frames and weights, [rows, depth] x [depth, columns], with an epilogue: floats, and codes with integer weights.
-// Accumulators live in registers: tiles are unrolled at compile time, and test_native_kernels.py looks at the disassembly for
+// Accumulators live in registers: tiles are unrolled at compile time, and test_native_build.py looks at the disassembly for
 // spills.
 
 constexpr int kVectors = kPanel / F32::width;
