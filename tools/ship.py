@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 import tomllib
 import zlib
@@ -52,8 +53,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / f"{options.name}.twase"
     if not model.exists():
-        model.write_bytes(weights)
-        cards.with_card(model, model, read_model(model).card | {"views": views}, force=True)
+        packed_file = folder / f"packed-{os.getpid()}.twase"  # whole at once: another run may look for the model
+        packed_file.write_bytes(weights)
+        cards.with_card(packed_file, model, read_model(packed_file).card | {"views": views}, force=True)
+        packed_file.unlink()
     for part in options.only:
         if not (folder / f"{part}.json").exists():
             began_s = time.monotonic()
@@ -125,7 +128,7 @@ def calibrated(model: Path, folder: Path) -> Path:
         raise DataError(f"{rule} is missing: behaviour says who is heard, by that rule. Begin with --only presence.")
     output = folder / "calibrated.twase"
     if not output.exists():
-        cards.with_card(model, output, read_model(model).card | {"presence": json.loads(rule.read_text())})
+        cards.with_card(model, output, read_model(model).card | {"presence": json.loads(rule.read_text())}, force=True)
     return output
 
 
