@@ -189,7 +189,11 @@ def test_a_model_that_is_none(desk: Path, tinywase: Command) -> None:
 # What can only be done to a process of its own
 
 LONG_S = 20.0
-SETUP = "import os, resource, signal, sys\nfrom tinywase.cli.main import main\n"
+SETUP = """
+import os, resource, signal, sys
+from tinywase.cli.main import main
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
+"""
 INTERRUPTED_WHILE_WRITING = """
 from tinywase.audio_writer import AudioWriter
 write = AudioWriter.write
