@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -15,16 +15,21 @@ from tinywase.entropy import Stream, encode, lane_count
 from tinywase.errors import FormatError
 
 Decoder = Callable[[Sequence[Stream]], list[np.ndarray]]
+MODULE, MISSING = find_compiled()
+INSTRUCTION_SETS = MODULE.instruction_sets() if MODULE else ["compiled"]
 
 
-@pytest.fixture(params=["numpy", "compiled"], scope="module")
-def decode(request: pytest.FixtureRequest) -> Decoder:
-    """Either reader: they give the same codes and refuse the same streams."""
+@pytest.fixture(params=["numpy", *INSTRUCTION_SETS], scope="module")
+def decode(request: pytest.FixtureRequest) -> Iterator[Decoder]:
+    """Each reader: they give the same codes and refuse the same streams."""
     if request.param == "numpy":
-        return entropy.decode_by_numpy
-    if missing := find_compiled()[1]:
-        pytest.skip(f"the package was installed without its native part: {missing}")
-    return entropy.decode
+        yield entropy.decode_by_numpy
+        return
+    if MISSING:
+        pytest.skip(f"the package was installed without its native part: {MISSING}")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TINYWASE_ISA", request.param)
+        yield entropy.decode
 
 
 def bell(count: int, levels: int, seed: int = 0) -> np.ndarray:
@@ -46,7 +51,7 @@ def test_codes_come_back_exactly(decode: Decoder, cases: list[tuple[int, int, in
         assert np.array_equal(got, want)
 
 
-@pytest.mark.parametrize("count", [1, 3, 4, 5, 8191, 8192, 8193, 70_000])
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8191, 8192, 8193, 16_385, 32_769, 70_000, 2_100_001])
 @pytest.mark.parametrize("levels", [2, 3, 7, 255])
 def test_lengths_around_the_number_of_lanes(count: int, levels: int, decode: Decoder) -> None:
     codes = bell(count, levels)

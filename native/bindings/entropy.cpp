@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "../src/kernels.h"
 #include "../src/tensor.h"
 
 namespace nb = nanobind;
@@ -19,7 +20,7 @@ Codes decode_codes(const Bytes &data, size_t count, uint32_t levels) {
   auto codes = std::make_unique<std::vector<uint8_t>>();
   {
     nb::gil_scoped_release release;
-    *codes = tinywase::decode_codes(data.data(), data.size(), count, levels);
+    *codes = tinywase::decode_codes(tinywase::choose_kernels(), data.data(), data.size(), count, levels);
   }
   uint8_t *first = codes->data();
   nb::capsule owner(codes.release(), [](void *p) noexcept { delete static_cast<std::vector<uint8_t> *>(p); });

@@ -142,7 +142,7 @@ tw_model *tw_model_open(const char *path) {
     const Kernels &kernels = choose_kernels();
     const File file(path);
     try {
-      result = new tw_model{Model(ModelFile(file), kernels)};
+      result = new tw_model{Model(ModelFile(file, kernels), kernels)};
     } catch (const FileError &error) {
       throw FileError(std::string("model '") + path + "' cannot be used: " + error.what() + " Download or export it again.");
     }

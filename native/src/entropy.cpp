@@ -1,14 +1,12 @@
-// Codes from the static range coder (rANS) with interleaved lanes that src/tinywase/entropy.py specifies.
+// Codes from the range coder (range_coder.h).
 #include <algorithm>
-#include <array>
 
+#include "kernels.h"
+#include "range_coder.h"
 #include "tensor.h"
 
 namespace tinywase {
 namespace {
-
-constexpr uint32_t kTotal = 4096, kLowestState = 1 << 16;
-constexpr int kPrecision = 12, kWordBits = 16;
 
 size_t lane_count(size_t count) {
   size_t lanes = 4;
@@ -16,15 +14,12 @@ size_t lane_count(size_t count) {
   return lanes;
 }
 
-// What a slot 0..4095 says, in one word: the code, its frequency less one, and the slot's place among the code's.
-constexpr uint32_t slot_of(uint32_t code, uint32_t frequency, uint32_t place) { return code << 24 | (frequency - 1) << 12 | place; }
-
 std::vector<uint32_t> read_slots(const uint8_t *data, uint32_t levels) {
   uint32_t total = 0;
   for (uint32_t code = 0; code < levels; code++) total += read_u16(data + 2 * code);
-  if (total != kTotal) throw FileError("frequencies of coded codes sum up to " + text(total) + ": expected 4096.");
+  if (total != kSlots) throw FileError("frequencies of coded codes sum up to " + text(total) + ": expected 4096.");
   std::vector<uint32_t> slots;
-  slots.reserve(kTotal);
+  slots.reserve(kSlots);
   for (uint32_t code = 0; code < levels; code++) {
     const uint32_t frequency = read_u16(data + 2 * code);
     for (uint32_t place = 0; place < frequency; place++) slots.push_back(slot_of(code, frequency, place));
@@ -32,20 +27,9 @@ std::vector<uint32_t> read_slots(const uint8_t *data, uint32_t levels) {
   return slots;
 }
 
-// The next code of one lane. Whether a word is needed cannot be foreseen, so nothing branches on it (a compiler would
-// make a branch of a conditional): `word` is read in any case and moves on where it was needed.
-inline uint8_t next_code(const uint32_t *slots, uint32_t &state, const uint8_t *&word) {
-  const uint32_t slot = slots[state & (kTotal - 1)];
-  const uint32_t moved = ((slot >> 12 & (kTotal - 1)) + 1) * (state >> kPrecision) + (slot & (kTotal - 1));
-  const uint32_t low = moved < kLowestState;
-  state = moved << kWordBits * low | (read_u16(word) & -low);
-  word += 2 * low;
-  return static_cast<uint8_t>(slot >> 24);
-}
-
 }  // namespace
 
-std::vector<uint8_t> decode_codes(const uint8_t *data, size_t size, size_t count, uint32_t levels) {
+std::vector<uint8_t> decode_codes(const Kernels &kernels, const uint8_t *data, size_t size, size_t count, uint32_t levels) {
   const size_t lanes = lane_count(count), head = 2 * size_t(levels) + 4 * lanes;
   if (size < head || (size - head) % 2) throw FileError(text(size) + " bytes hold no " + text(count) + " coded codes.");
   const std::vector<uint32_t> slots = read_slots(data, levels);
@@ -63,7 +47,7 @@ std::vector<uint8_t> decode_codes(const uint8_t *data, size_t size, size_t count
       end = tail.data() + spare;
     }
     const size_t row = std::min(lanes, count - first);
-    for (size_t lane = 0; lane < row; lane++) codes[first + lane] = next_code(slots.data(), states[lane], word);
+    kernels.next_codes(slots.data(), states.data(), static_cast<int>(row), word, codes.data() + first);
     if (word > end) throw FileError("a stream of coded codes ends too early.");
   }
   const bool settled = std::all_of(states.begin(), states.end(), [](uint32_t state) { return state == kLowestState; });

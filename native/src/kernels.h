@@ -163,6 +163,8 @@ struct Kernels {
   int64_t (*multiply_adds)(int64_t steps);
   // One step of an LSTM: gates [4, padded hidden] in torch's order input, forget, cell, output -> cell, hidden [hidden].
   void (*lstm_step)(const float *gates, int hidden, float *cell, float *out);
+  // The next code of each lane of a range coder (range_coder.h), its states [lanes]; at most 2 * lanes bytes of words are read.
+  void (*next_codes)(const uint32_t *slots, uint32_t *states, int lanes, const uint8_t *&words, uint8_t *codes);
 };
 
 // The kernels named by TINYWASE_ISA, or the best that this processor runs. Throws FileError for a name it cannot run.

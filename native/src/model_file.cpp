@@ -100,7 +100,7 @@ void check_sum(const Source &source, uint32_t expected) {
 
 }  // namespace
 
-ModelFile::ModelFile(const Source &source) : source_(source) {
+ModelFile::ModelFile(const Source &source, const Kernels &kernels) : source_(source), kernels_(kernels) {
   const auto header = source.bytes(0, std::min(source.size(), kHeaderBytes));
   const Parts parts = check_parts(header.data(), source.size());
   config_ = Config::read(header.data());
@@ -119,7 +119,7 @@ ModelFile::ModelFile(const Source &source) : source_(source) {
 
 Tensor ModelFile::tensor(const std::string &name) const {
   const Record &record = records_.at(name);
-  return Tensor(record, source_.bytes(record.offset, record.length).data());
+  return Tensor(record, source_.bytes(record.offset, record.length).data(), kernels_);
 }
 
 void ModelFile::check_names(const std::vector<Record> &records) const {

@@ -62,8 +62,8 @@ class Source {
 
 class ModelFile {
  public:
-  // Checks everything but the tensors' contents. `source` must stay as long as the object.
-  explicit ModelFile(const Source &source);
+  // Checks everything but the tensors' contents. `source` must stay as long as the object, which reads tensors by `kernels`.
+  ModelFile(const Source &source, const Kernels &kernels);
 
   const Config &config() const { return config_; }
   // Reads the tensor: only what is being packed is in memory twice. Throws FileError for contents that are not possible.
@@ -74,6 +74,7 @@ class ModelFile {
   void check_names(const std::vector<Record> &records) const;
 
   const Source &source_;
+  const Kernels &kernels_;
   Config config_;
   std::map<std::string, Record> records_;
 };

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels.h"
+#include "range_coder.h"
 
 namespace tinywase {
 namespace avx2 {
@@ -49,6 +50,36 @@ inline float sum(F32 a) {
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   four = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
+}
+
+// Which of the next words a lane takes that runs out: how many lanes before it do, a byte for each of eight lanes.
+struct WordOrder {
+  uint64_t of[256] = {};
+  constexpr WordOrder() {
+    for (int lanes = 0; lanes < 256; lanes++)
+      for (int lane = 0, rank = 0; lane < 8; rank += lanes >> lane & 1, lane++) of[lanes] |= uint64_t(rank) << 8 * lane;
+  }
+};
+constexpr WordOrder kWordOrder;
+
+// The next codes of eight lanes: those that run out take the next words in their order.
+constexpr int kCoderLanes = 8;
+inline void next_group(const uint32_t *slots, uint32_t *states, const uint8_t *&words, uint8_t *codes) {
+  const __m256i state = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(states)), low = _mm256_set1_epi32(kSlots - 1);
+  const __m256i slot = _mm256_i32gather_epi32(reinterpret_cast<const int *>(slots), _mm256_and_si256(state, low), 4);
+  const __m256i frequency = _mm256_add_epi32(_mm256_and_si256(_mm256_srli_epi32(slot, 12), low), _mm256_set1_epi32(1));
+  const __m256i part = _mm256_mullo_epi32(frequency, _mm256_srli_epi32(state, kSlotBits));
+  const __m256i moved = _mm256_add_epi32(part, _mm256_and_si256(slot, low));
+  const __m256i out = _mm256_cmpeq_epi32(_mm256_srli_epi32(moved, kWordBits), _mm256_setzero_si256());
+  const int lanes = _mm256_movemask_ps(_mm256_castsi256_ps(out));
+  const __m256i next = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(words)));
+  const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(kWordOrder.of + lanes)));
+  const __m256i filled = _mm256_or_si256(_mm256_slli_epi32(moved, kWordBits), _mm256_permutevar8x32_epi32(next, order));
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(states), _mm256_blendv_epi8(moved, filled, out));
+  const __m256i found = _mm256_srli_epi32(slot, 24);
+  const __m128i eight = _mm_packus_epi32(_mm256_castsi256_si128(found), _mm256_extracti128_si256(found, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i *>(codes), _mm_packus_epi16(eight, eight));
+  words += 2 * _mm_popcnt_u32(static_cast<unsigned>(lanes));
 }
 
 // 32 floats up to 255 -> the nearest bytes, even ones in the middle; below 0 and NaN become 0, because conversion makes them

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels.h"
+#include "range_coder.h"
 
 namespace tinywase {
 namespace avx512 {
@@ -51,6 +52,22 @@ inline float sum(F32 a) {
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   four = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_shuffle_ps(four, four, 1)));
+}
+
+// The next codes of sixteen lanes: those that run out take the next words in their order.
+constexpr int kCoderLanes = 16;
+inline void next_group(const uint32_t *slots, uint32_t *states, const uint8_t *&words, uint8_t *codes) {
+  const __m512i state = _mm512_loadu_si512(states), low = _mm512_set1_epi32(kSlots - 1);
+  const __m512i slot = _mm512_i32gather_epi32(_mm512_and_si512(state, low), slots, 4);
+  const __m512i frequency = _mm512_add_epi32(_mm512_and_si512(_mm512_srli_epi32(slot, 12), low), _mm512_set1_epi32(1));
+  const __m512i part = _mm512_mullo_epi32(frequency, _mm512_srli_epi32(state, kSlotBits));
+  const __m512i moved = _mm512_add_epi32(part, _mm512_and_si512(slot, low));
+  const __mmask16 out = _mm512_cmplt_epu32_mask(moved, _mm512_set1_epi32(kLowestState));
+  const __m512i next = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(words)));
+  const __m512i taken = _mm512_maskz_expand_epi32(out, next);
+  _mm512_storeu_si512(states, _mm512_mask_or_epi32(moved, out, _mm512_slli_epi32(moved, kWordBits), taken));
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(codes), _mm512_cvtepi32_epi8(_mm512_srli_epi32(slot, 24)));
+  words += 2 * _mm_popcnt_u32(out);
 }
 
 // 32 floats up to 255 -> the nearest bytes, even ones in the middle; below 0 and NaN become 0, because conversion makes them

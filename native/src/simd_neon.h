@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels.h"
+#include "range_coder.h"
 
 namespace tinywase {
 namespace neon {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels.h"
+#include "range_coder.h"
 
 namespace tinywase {
 namespace scalar {

@@ -130,10 +130,10 @@ Record Record::read(const uint8_t *row) {
   return r;
 }
 
-Tensor::Tensor(const Record &record, const uint8_t *data) : kind_(record.kind), shape_(record.shape) {
+Tensor::Tensor(const Record &record, const uint8_t *data, const Kernels &kernels) : kind_(record.kind), shape_(record.shape) {
   if (kind_ == TensorKind::codes) {
     try {
-      read_codes(record, data);
+      read_codes(record, data, kernels);
     } catch (const FileError &error) {
       throw FileError("tensor '" + record.name + "': " + error.what());
     }
@@ -145,10 +145,11 @@ Tensor::Tensor(const Record &record, const uint8_t *data) : kind_(record.kind), 
   check(record.name);
 }
 
-void Tensor::read_codes(const Record &record, const uint8_t *data) {
+void Tensor::read_codes(const Record &record, const uint8_t *data, const Kernels &kernels) {
   const uint8_t *tables = data;
   if (record.coded) {
-    codes_ = decode_codes(data + record.table_bytes(), record.length - record.table_bytes(), record.elements, record.levels);
+    const size_t head = record.table_bytes();
+    codes_ = decode_codes(kernels, data + head, record.length - head, record.elements, record.levels);
   } else {
     codes_ = unpack(data, record.elements, record.bits);
     if (record.levels < 1u << record.bits) check_codes(codes_, record.levels);

@@ -9,6 +9,8 @@
 
 namespace tinywase {
 
+struct Kernels;  // kernels.h
+
 // Thrown while a model is opened, caught at the C interface.
 struct FileError : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -37,7 +39,7 @@ struct Record {
 class Tensor {
  public:
   // `data` are the record's bytes. Throws FileError for contents that are not possible.
-  Tensor(const Record &record, const uint8_t *data);
+  Tensor(const Record &record, const uint8_t *data, const Kernels &kernels);
 
   TensorKind kind() const { return kind_; }
   const std::vector<uint32_t> &shape() const { return shape_; }
@@ -47,7 +49,7 @@ class Tensor {
   const std::vector<float> &scales() const { return scales_; }  // one, or one per first index
 
  private:
-  void read_codes(const Record &record, const uint8_t *data);
+  void read_codes(const Record &record, const uint8_t *data, const Kernels &kernels);
   void check(const std::string &name) const;
 
   TensorKind kind_;
@@ -57,7 +59,7 @@ class Tensor {
 };
 
 // The range coder of src/tinywase/entropy.py: `count` codes of `levels` levels from `size` bytes.
-std::vector<uint8_t> decode_codes(const uint8_t *data, size_t size, size_t count, uint32_t levels);
+std::vector<uint8_t> decode_codes(const Kernels &kernels, const uint8_t *data, size_t size, size_t count, uint32_t levels);
 
 // Little-endian numbers, wherever they lie.
 inline uint32_t read_u16(const uint8_t *p) { return p[0] | uint32_t(p[1]) << 8; }

@@ -139,7 +139,7 @@ int main(int argc, char **argv) {
     runs++;
     const Memory source(bytes);
     try {
-      const ModelFile file(source);
+      const ModelFile file(source, kernels);
       const Config &c = file.config();
       if (c.lookahead_frames > 1000 || c.blocks > 10) continue;  // legal, but minutes of work and gigabytes of rings
       opened++;

@@ -45,7 +45,8 @@ void test_items(int threads, bool judged) {
 
 void test_clip(const char *path) {
   const Memory source(path);
-  const Model model(ModelFile(source), choose_kernels());
+  const Kernels &kernels = choose_kernels();
+  const Model model(ModelFile(source, kernels), kernels);
   const size_t count = 20011, frames = frame_count(count, model.config.window, model.config.hop());
   std::vector<float> mixture(count), voiceprint(model.config.voiceprint.dimensions, 0.5f);
   for (size_t i = 0; i < count; i++) mixture[i] = 0.1f * (static_cast<float>(i * 7919 % 2003) / 1001.5f - 1);
