@@ -62,6 +62,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def encoded_anew(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the kernels of avxvnni in the encoding of AVX-512, which more machines that run tests have."""
+    if not ON_X86:
+        pytest.skip("a test of x86-64 code")
+    return built(tmp_path_factory.mktemp("anew"), "test_kernels", "test_team", TINYWASE_AVXVNNI_BY_AVX512="ON")
+
+
+@pytest.fixture(scope="module")
 def offline_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """On floats and integers, with kept sums and widths that fill no lane; one in several parts of channels."""
     folder, wide = tmp_path_factory.mktemp("offline"), dataclasses.replace(CONFIGS["tiny"], hidden=530)
@@ -91,6 +99,25 @@ def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_kernel_equals_its_formula(plain: Path) -> None:
     assert "scalar: passed" in run(plain / "test_kernels")
+
+
+def test_the_kernels_of_avxvnni_are_right_in_another_encoding(encoded_anew: Path, offline_models: list[str]) -> None:
+    report = run(encoded_anew / "test_kernels")
+    if "avxvnni: not on this processor" in report:
+        pytest.skip("neither AVX-VNNI nor AVX-512 VNNI on this processor")
+    assert "avxvnni: passed" in report
+    run(encoded_anew / "test_team", *offline_models, TINYWASE_ISA="avxvnni")
+
+
+def test_the_kernels_of_avxvnni_need_no_avx512(plain: Path) -> None:
+    needs("objdump")
+    objects = list(plain.rglob("kernels_avxvnni*.o*"))
+    if not objects:
+        pytest.skip("this compiler knows no AVX-VNNI, or the processor is another one")
+    listing = run("objdump", "-d", "--no-show-raw-insn", objects[0])
+    products = [line for line in listing.splitlines() if "vpdpbusd" in line]
+    assert products and all("{vex}" in line for line in products)
+    assert not re.search(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|\{%k", listing)
 
 
 def test_the_c_interface_refuses_in_words_and_serves_threads(plain: Path) -> None:
@@ -160,10 +187,16 @@ def test_the_kernels_of_arm_run_under_emulation(arm: Path, offline_models: list[
 
 PRODUCTS = {
     "avx2": r"vpmadd(ubsw|wd)|vfmadd\w+ps",
+    "avxvnni": r"vpdpbusd|vfmadd\w+ps",
     "avx512": r"vpdpbusd|vfmadd\w+ps",
     "neon": r"(sdot|fmla)\s",
 }
-TILES = {"avx2": 6, "avx512": 12, "neon": 5}  # rows of the largest tile, and so loops that are expected of each product
+TILES = {
+    "avx2": 6,
+    "avxvnni": 6,
+    "avx512": 12,
+    "neon": 5,
+}  # rows of the largest tile, and so loops that are expected of each product
 SPILL = re.compile(r"vmov\w+\s+%[xyz]mm\d+,[^ ]*\(%r[sb]p|st[pu]?r?\s+q\d+.*\[(sp|x29)")
 JUMP = re.compile(r"(?:j\w+|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+, #\d+,)\s+(?:0x)?([0-9a-f]+)")
 
@@ -190,6 +223,8 @@ def test_hot_loops_keep_their_sums_in_registers(isa: str, request: pytest.Fixtur
     needs(tool)
     folder: Path = request.getfixturevalue("arm" if isa == "neon" else "plain")
     objects = sorted(folder.rglob(f"kernels_{isa}*.o*"))
+    if isa == "avxvnni" and not objects:
+        pytest.skip("this compiler knows no AVX-VNNI")
     loops = list(hot_loops(run(tool, "-d", "--no-show-raw-insn", objects[0]), PRODUCTS[isa]))
     assert len(loops) >= TILES[isa], "the loops of the float and the integer tiles are found"
     spilled = [loop for loop in loops if SPILL.search(loop)]

@@ -3,6 +3,9 @@
 #include <cstring>
 #include <string>
 
+#if defined(TINYWASE_AVXVNNI)
+#include <cpuid.h>
+#endif
 #if defined(TINYWASE_NEON) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -26,6 +29,11 @@ namespace neon {
 extern const Kernels kernels;
 }
 #endif
+#if defined(TINYWASE_AVXVNNI)
+namespace avxvnni {
+extern const Kernels kernels;
+}
+#endif
 #if defined(TINYWASE_AVX2)
 namespace avx2 {
 extern const Kernels kernels;
@@ -40,6 +48,21 @@ bool has_dot_products() {
   return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
 #else
   return true;  // every Apple processor of this architecture
+#endif
+}
+#endif
+
+#if defined(TINYWASE_AVX2)
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#endif
+
+#if defined(TINYWASE_AVXVNNI)
+bool has_avxvnni() {
+#if defined(TINYWASE_AVXVNNI_BY_AVX512)
+  return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+#else
+  unsigned eax = 0, ebx, ecx, edx;  // not every compiler's builtin knows the name
+  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1 << 4);
 #endif
 }
 #endif
@@ -61,8 +84,11 @@ const Candidate candidates[] = {
 #if defined(TINYWASE_NEON)
     {&neon::kernels, has_dot_products},
 #endif
+#if defined(TINYWASE_AVXVNNI)
+    {&avxvnni::kernels, has_avxvnni},
+#endif
 #if defined(TINYWASE_AVX2)
-    {&avx2::kernels, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
+    {&avx2::kernels, has_avx2},
 #endif
     {&scalar::kernels, [] { return true; }},
 };

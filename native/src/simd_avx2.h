@@ -1,4 +1,4 @@
-// Vectors of eight floats with AVX2 and FMA.
+// Vectors of eight floats with AVX2 and FMA. Two instruction sets compile this, each its own copy (the unnamed namespace).
 #pragma once
 
 #include <immintrin.h>
@@ -10,6 +10,7 @@
 
 namespace tinywase {
 namespace avx2 {
+namespace {
 
 // 6 x 16 float accumulators, two weights and one input fill the 16 registers.
 constexpr int kPanel = 16, kRows = 6, kIntRows = 6, kGroup = 2, kNormGroup = 1, kCodes = kLane, kCodeOffset = 0;
@@ -231,5 +232,6 @@ template <int Rows>
   g.flush ? narrow_tile<Rows>(g, input, panel, out) : wide_tile<Rows>(g, input, panel, out);
 }
 
+}  // namespace
 }  // namespace avx2
 }  // namespace tinywase

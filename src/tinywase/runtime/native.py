@@ -45,7 +45,7 @@ class NativeModel:
 
     @property
     def isa(self) -> str:
-        """The kernels in use: scalar, avx2, avx512, neon."""
+        """The kernels in use: scalar, avx2, avxvnni, avx512, neon."""
         return str(self._model.isa)
 
     @property
