@@ -1,9 +1,11 @@
 """Weights of a network with one stack more, which compute what they did: something larger to go on training.
 
     python tools/grow.py weights/small.safetensors weights/grown.safetensors
+    python tools/grow.py runs/live/last.safetensors runs/begin.safetensors --voiceprint weights/small.safetensors
 
 The new stack stands after the old ones and begins silent: its blocks' residual and skip convolutions are zero. The cue
-on the summed skips moves one place on, and the new stack's own cue is that of the stack before it.
+on the summed skips moves one place on, and the new stack's own cue is that of the stack before it. A student gives its
+weights before quantization.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ import torch
 from torch import Tensor
 
 from tinywase.models import Wase
+from tinywase.quant.attach import float_state
 from tinywase.train.checkpoint import load_checkpoint, save_weights
+
+
+def plain(model: Wase) -> Wase:
+    """The network without quantizers."""
+    result = Wase(model.config)
+    result.load_state_dict(float_state(model))
+    return result.eval()
 
 
 def grown(model: Wase) -> Wase:
@@ -44,14 +54,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--stacks", type=int, choices=(0, 1), default=1, help="more than before")
+    parser.add_argument("--voiceprint", type=Path, help="weights whose voiceprint encoder takes the place of the own")
     options = parser.parse_args()
-    model = load_checkpoint(options.weights).eval()
-    larger = grown(model)
+    model = plain(load_checkpoint(options.weights))
+    larger = grown(model) if options.stacks else model
     mixture, enrollment = 0.05 * torch.randn(1, 16000), 0.05 * torch.randn(1, 16000)
     voiceprint = model.enroll(enrollment)
     before, after = (net(mixture, voiceprint).estimate for net in (model, larger))
     if not torch.allclose(before, after, atol=1e-5):
         raise SystemExit("the grown network computes something else: shared stacks cannot grow.")
+    if options.voiceprint:
+        larger.voiceprint_encoder.load_state_dict(
+            plain(load_checkpoint(options.voiceprint)).voiceprint_encoder.state_dict()
+        )
     save_weights(larger, options.output, {})
     count = [sum(p.numel() for p in net.parameters()) for net in (model, larger)]
     print(f"{options.output}: {count[0]:,} parameters have become {count[1]:,}.")
