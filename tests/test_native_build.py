@@ -111,7 +111,7 @@ def test_the_kernels_of_avxvnni_are_right_in_another_encoding(encoded_anew: Path
 
 def test_the_kernels_of_avxvnni_need_no_avx512(plain: Path) -> None:
     needs("objdump")
-    objects = list(plain.rglob("kernels_avxvnni*.o*"))
+    objects = list(plain.rglob("kernels_avxvnni*.o"))
     if not objects:
         pytest.skip("this compiler knows no AVX-VNNI, or the processor is another one")
     listing = run("objdump", "-d", "--no-show-raw-insn", objects[0])
@@ -222,7 +222,7 @@ def test_hot_loops_keep_their_sums_in_registers(isa: str, request: pytest.Fixtur
     tool = "objdump" if isa != "neon" or not ON_X86 else f"{CROSS}objdump"
     needs(tool)
     folder: Path = request.getfixturevalue("arm" if isa == "neon" else "plain")
-    objects = sorted(folder.rglob(f"kernels_{isa}*.o*"))
+    objects = list(folder.rglob(f"kernels_{isa}*.o"))
     if isa == "avxvnni" and not objects:
         pytest.skip("this compiler knows no AVX-VNNI")
     loops = list(hot_loops(run(tool, "-d", "--no-show-raw-insn", objects[0]), PRODUCTS[isa]))

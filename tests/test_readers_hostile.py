@@ -12,6 +12,8 @@ from list_layouts import LAYOUTS, Layout
 from tinywase.data.check import check
 from tinywase.data.lists import read_list
 from tinywase.data.readers import find_reader
+from tinywase.data.readers.base import ReadOptions
+from tinywase.data.readers.speakerbeam import find_maps
 from tinywase.errors import DataError
 
 HOSTILE = ('"', ",", "\n", "\r", "\0", "nan", "-inf", "1e999", "/", "..", "x" * 300)
@@ -43,6 +45,10 @@ def test_damaged_lists_are_read_or_explained(layout: tuple[str, Layout], data: s
         pass
     finally:
         made.listing.write_bytes(sound)
+
+
+def test_a_listed_folder_whose_name_no_file_system_takes_has_no_maps(tmp_path: Path) -> None:
+    assert find_maps(ReadOptions(), tmp_path / ("x" * 300)) == []
 
 
 @given(content=st.binary(max_size=200))

@@ -7,6 +7,7 @@ mixture2enrollment.csv   mixture_id,utterance_id,enr_path1,length1[,enr_path2,le
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ def find_maps(options: ReadOptions, *folders: Path) -> list[Path]:
     """The map that was asked for, or those that lie in one of `folders`."""
     if options.enrollments is not None:
         return [options.enrollments]
-    return [folder / name for folder in dict.fromkeys(folders) for name in NAMES if (folder / name).is_file()]
+    places = [folder / name for folder in dict.fromkeys(folders) for name in NAMES]
+    return [place for place in places if os.path.isfile(place)]  # False too where no file system takes the name
 
 
 def enrollments_from(maps: Sequence[ListFile], rows: Sequence[MixtureRow], *, seed: int) -> Enroll:
