@@ -46,7 +46,7 @@ def read(text: str) -> tuple[str, list[list[float]]]:
 
 def draw(curves: dict[str, list[list[float]]], path: Path) -> None:
     """One line per training."""
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    figure = Figure(figsize=(9.5, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for number, (label, points) in enumerate(curves.items()):
         color = colormaps["tab20"](2 * number % 20 + number // 10)  # ten full ones, then ten pale ones
@@ -54,7 +54,7 @@ def draw(curves: dict[str, list[list[float]]], path: Path) -> None:
     axes.set_xlabel("hours of audio heard")
     axes.set_ylabel("SI-SDR improvement on the dev lists, dB")
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right center", fontsize="small")  # beside the curves, which fill the picture
     figure.savefig(path, dpi=110)
 
 
