@@ -191,12 +191,8 @@ PRODUCTS = {
     "avx512": r"vpdpbusd|vfmadd\w+ps",
     "neon": r"(sdot|fmla)\s",
 }
-TILES = {
-    "avx2": 6,
-    "avxvnni": 6,
-    "avx512": 12,
-    "neon": 5,
-}  # rows of the largest tile, and so loops that are expected of each product
+# Rows of the largest tile, and so loops that are expected of each product.
+TILES = {"avx2": 6, "avxvnni": 6, "avx512": 12, "neon": 5}
 SPILL = re.compile(r"vmov\w+\s+%[xyz]mm\d+,[^ ]*\(%r[sb]p|st[pu]?r?\s+q\d+.*\[(sp|x29)")
 JUMP = re.compile(r"(?:j\w+|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+, #\d+,)\s+(?:0x)?([0-9a-f]+)")
 

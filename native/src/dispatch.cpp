@@ -61,8 +61,11 @@ bool has_avxvnni() {
 #if defined(TINYWASE_AVXVNNI_BY_AVX512)
   return __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 #else
-  unsigned eax = 0, ebx, ecx, edx;  // not every compiler's builtin knows the name
-  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1 << 4);
+  static const bool found = [] {  // asked once: a virtual machine answers slowly
+    unsigned eax = 0, ebx, ecx, edx;  // not every compiler's builtin knows the name
+    return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1 << 4);
+  }();
+  return found;
 #endif
 }
 #endif

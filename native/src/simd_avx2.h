@@ -144,20 +144,26 @@ inline void multiply_add_wide(__m256i &acc, __m256i codes, __m256i weights) {
   __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(acc), "=&x"(products) : "x"(codes), "x"(weights));
 }
 
-// Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
-inline int64_t multiply_adds(int64_t steps) {
+// Multiply-adds of bytes at the best pace there is: products of registers, `step(sums, codes, weights)`, nothing else. Returns
+// how many.
+template <class Step>
+inline int64_t multiply_adds_by(int64_t steps, Step step) {
   __m256i acc[12];
 #pragma GCC unroll 12
   for (int i = 0; i < 12; i++) acc[i] = _mm256_set1_epi16(static_cast<int16_t>(i));
   __m256i codes = _mm256_set1_epi8(3), weights = _mm256_set1_epi8(1);
-  for (int64_t step = 0; step < steps; step++) {
+  for (int64_t done = 0; done < steps; done++) {
     __asm__ volatile("" : "+x"(codes), "+x"(weights));  // so that every step is done
 #pragma GCC unroll 12
-    for (int i = 0; i < 12; i++) multiply_add(acc[i], codes, weights);
+    for (int i = 0; i < 12; i++) step(acc[i], codes, weights);
   }
 #pragma GCC unroll 12
   for (int i = 0; i < 12; i++) __asm__ volatile("" : : "x"(acc[i]));
   return steps * 12 * 32;
+}
+
+inline int64_t multiply_adds(int64_t steps) {
+  return multiply_adds_by(steps, [](__m256i &acc, __m256i codes, __m256i weights) { multiply_add(acc, codes, weights); });
 }
 
 // maddubs gives two 16-bit sums of two products per column; `flush` of them add up in 16 bits without overflow, then they are

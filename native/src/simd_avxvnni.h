@@ -20,20 +20,8 @@ inline __m256i multiply_add(__m256i acc, __m256i codes, __m256i weights) {
 #endif
 }
 
-// Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
 inline int64_t multiply_adds(int64_t steps) {
-  __m256i acc[12];
-#pragma GCC unroll 12
-  for (int i = 0; i < 12; i++) acc[i] = _mm256_set1_epi32(i);
-  __m256i codes = _mm256_set1_epi8(3), weights = _mm256_set1_epi8(1);
-  for (int64_t step = 0; step < steps; step++) {
-    __asm__ volatile("" : "+x"(codes), "+x"(weights));  // so that every step is done
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; i++) acc[i] = multiply_add(acc[i], codes, weights);
-  }
-#pragma GCC unroll 12
-  for (int i = 0; i < 12; i++) __asm__ volatile("" : : "x"(acc[i]));
-  return steps * 12 * 32;
+  return multiply_adds_by(steps, [](__m256i &acc, __m256i codes, __m256i weights) { acc = multiply_add(acc, codes, weights); });
 }
 
 template <int Rows>
