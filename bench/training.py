@@ -24,7 +24,7 @@ from tinywase.models import Wase, fused
 from tinywase.train.objectives import ExtractionObjective, TrainedSystem
 from tinywase.train.recipe import LossConfig, Recipe
 
-VOICES = 2000
+VOICES = [f"voice {index}" for index in range(2000)]
 
 
 def main() -> None:

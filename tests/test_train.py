@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,23 @@ def test_voiceprint_objective_writes_a_checkpoint_that_extraction_begins_with(wo
     for name, value in begun.system.model.state_dict().items():
         if name.startswith("voiceprint_encoder."):
             assert torch.allclose(value, first.averaged[name], atol=2e-3), name  # float16 in the file
+
+
+def test_other_speakers_begin_with_the_classes_of_those_that_both_know(workplace: Path) -> None:
+    first = trained(workplace, "few", "optimizer.steps=3")
+    more = workplace / "more" / "speech"  # the folder's name is in the speakers'
+    shutil.copytree(workplace / "speech", more)
+    shutil.copytree(sorted(more.iterdir())[0], more / "aaa")  # sorts before the others
+    bank = [f'data.sources=["{more}"]', f"data.bank={workplace / 'more-bank'}"]
+    recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'few'}", *bank])
+    with pytest.raises(ConfigError, match="other speakers"):
+        Trainer(recipe).run()
+    init = f'init=["{workplace / "few" / "state.pt"}"]'
+    begun = Trainer(load_recipe(workplace / "toy.toml", [f"out={workplace / 'many'}", init, *bank]))
+    known = dict(zip(first.system.voices, first.system.classifier.weight, strict=True))
+    assert len(begun.system.voices) > len(known)
+    for voice, row in zip(begun.system.voices, begun.system.classifier.weight, strict=True):
+        assert torch.equal(row, known[voice]) if voice in known else "aaa" in voice, voice
 
 
 def test_killed_training_goes_on_from_its_last_checkpoint(workplace: Path) -> None:

@@ -137,9 +137,9 @@ class Mixer:
         return found
 
     @property
-    def speaker_classes(self) -> int:
-        """Voices for the speaker classifier: every speaker at every speed is one."""
-        return len(self.bank.target_speakers) * len(self.config.speeds)
+    def voices(self) -> tuple[str, ...]:
+        """Names of the speaker classifier's classes: every speaker at every speed is one."""
+        return tuple(f"{speaker} x{speed:g}" for speaker in self.bank.target_speakers for speed in self.config.speeds)
 
     def speaker_class(self, voice: VoiceRecipe) -> int:
         return self._class_of[voice.speaker] * len(self.config.speeds) + self.config.speeds.index(voice.speed)

@@ -67,7 +67,7 @@ class Student(TrainedSystem):
     """A network in training whose weights may be quantized; its voiceprint encoder stays as it is unless quantized."""
 
     def __init__(self, model: Wase, *, frozen_voiceprint: bool, keep_features: bool) -> None:
-        super().__init__(model, 1, margin=0.0, keep_features=keep_features)
+        super().__init__(model, ("anyone",), margin=0.0, keep_features=keep_features)
         self.frozen_voiceprint = frozen_voiceprint
         if frozen_voiceprint:
             model.voiceprint_encoder.requires_grad_(False)

@@ -35,6 +35,7 @@ from .source import open_bank
 
 log = logging.getLogger(__name__)
 REPORT_S = 30.0
+VOICES = "classifier.weight"  # in a state: a row for every voice
 CHECK_STEPS = 50  # a GPU waits when its numbers are looked at; a CPU is asked at every step
 
 
@@ -69,7 +70,7 @@ class Trainer:
     def _build(self, mixer: Mixer) -> tuple[TrainedSystem, Objective]:
         """What is trained and how its loss comes about; a compression trains a student (compress.py)."""
         recipe = self.recipe
-        system = TrainedSystem(Wase(recipe.model), mixer.speaker_classes, margin=recipe.loss.speaker_margin)
+        system = TrainedSystem(Wase(recipe.model), mixer.voices, margin=recipe.loss.speaker_margin)
         for path in recipe.init:
             _begin_with(system, path)
         return system, build_objective(recipe, mixer)
@@ -259,6 +260,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "progress": vars(self.progress),
             "model": to_dict(self.recipe.model),
+            "voices": list(self.system.voices),
         }
         with whole_file(self.recipe.folder / "state.pt", force=True) as part:
             torch.save(state, part)
@@ -275,7 +277,7 @@ class Trainer:
         """Go on from the folder's state, if there is one.
 
         Raises:
-            ConfigError: it belongs to another network.
+            ConfigError: it belongs to another network, or to other speakers.
         """
         path = self.recipe.folder / "state.pt"
         if not path.exists():
@@ -283,6 +285,12 @@ class Trainer:
         state = torch.load(path, map_location=self.hardware.device, weights_only=True)
         if state["model"] != to_dict(self.recipe.model):
             raise ConfigError(f"{path} is a training of another network. Give this recipe another 'name' or 'out'.")
+        voices = _voices_of(state, self.system)
+        if voices != self.system.voices:
+            raise ConfigError(
+                f"{path} is a training on other speakers ({len(voices)} voices, this bank has "
+                f"{len(self.system.voices)}). Give this recipe another 'out', and init = [{str(path)!r}] to go on."
+            )
         self.system.load_state_dict(state["system"])
         self.averaged = state["averaged"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -293,13 +301,30 @@ class Trainer:
         log.info("going on at step %d (%.2f h of audio)", progress.step, progress.audio_s / 3600)
 
 
+def _voices_of(state: dict[str, Any], system: TrainedSystem) -> tuple[str, ...]:
+    """The voices a state's classifier knows; states without their names are of as many as this system knows."""
+    return tuple(state.get("voices", system.voices))
+
+
 def _begin_with(system: TrainedSystem, path: str) -> None:
-    """Weights of a checkpoint, or of another training's state.pt, which also knows the speaker classifier."""
+    """Weights of a checkpoint, or of another training's state.pt, which also knows the speaker classifier: its voices
+    are found by their names, the others begin at random."""
     if not path.endswith(".pt"):
         load_weights(system.model, path)
         return
     state = torch.load(path, map_location="cpu", weights_only=True)
     averaged = {f"model.{key}": value for key, value in state["averaged"].items()}
+    begun = {**state["system"], **averaged}
+    begun[VOICES] = _rows_by_name(begun[VOICES], _voices_of(state, system), system)
     own = system.state_dict()
-    known = {k: v for k, v in {**state["system"], **averaged}.items() if k in own and own[k].shape == v.shape}
+    known = {k: v for k, v in begun.items() if k in own and own[k].shape == v.shape}
     system.load_state_dict(known, strict=False)
+
+
+def _rows_by_name(weight: Tensor, voices: tuple[str, ...], system: TrainedSystem) -> Tensor:
+    """The system's own classifier with the rows of the voices that both know. Shape: [K, D], K names -> [K', D]."""
+    if weight.shape[1] != system.classifier.weight.shape[1] or len(voices) != len(weight):
+        return weight
+    rows = dict(zip(voices, weight, strict=True))
+    own = zip(system.voices, system.classifier.weight.detach(), strict=True)
+    return torch.stack([rows.get(voice, row) for voice, row in own])

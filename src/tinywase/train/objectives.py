@@ -5,6 +5,7 @@ Letters: S segments, T samples, E samples of an enrollment, F frames, R stacks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -35,11 +36,12 @@ class Objective(Protocol):
 class TrainedSystem(nn.Module):
     """Everything with weights to learn: the network and, in training only, the speaker classifier."""
 
-    def __init__(self, model: Wase, voices: int, *, margin: float, keep_features: bool = False) -> None:
+    def __init__(self, model: Wase, voices: Sequence[str], *, margin: float, keep_features: bool = False) -> None:
         super().__init__()
         self.model = model
+        self.voices = tuple(voices)  # names of the classifier's classes
         self.keep_features = keep_features  # DistributedDataParallel refuses outputs that enter no loss
-        self.classifier = SpeakerClassifier(model.config.voiceprint.dimensions, voices, margin=margin)
+        self.classifier = SpeakerClassifier(model.config.voiceprint.dimensions, len(self.voices), margin=margin)
 
     def forward(self, batch: Tensors) -> dict[str, Any]:
         """One pass, so that DistributedDataParallel sees all of it."""
