@@ -171,3 +171,44 @@ def test_packing_that_fails_leaves_the_old_bank(tmp_path: Path) -> None:
         build_bank(listed, tmp_path / "bank", RATE_HZ)
     np.testing.assert_array_equal(np.load(tmp_path / "bank" / "samples.npy"), stored)
     assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == ["samples.npy", "utterances.csv"]
+
+
+def shared_bank() -> SpeechBank:
+    """Four speakers: three of a corpus "many", one of a corpus "few"."""
+    bank = toy_bank()
+    rows = tuple(replace(u, source="few" if u.speaker == "s3" else "many") for u in bank.utterances)
+    return replace(bank, utterances=rows)
+
+
+def test_corpora_get_the_shares_that_the_recipe_gives_them() -> None:
+    config = MixConfig(segment_s=1.0, enrollment_s=1.0, speeds=(1.0,), shares={"few": 0.4})
+    drawer, rng = Mixer(shared_bank(), config), np.random.default_rng(3)
+    recipes = [drawer.draw(rng) for _ in range(2000)]
+    targets = [recipe.voices[0].speaker for recipe in recipes]
+    assert np.mean([speaker == "s3" for speaker in targets]) == pytest.approx(0.4, abs=0.05)
+    for speaker in ("s0", "s1", "s2"):  # share the rest alike
+        assert np.mean([target == speaker for target in targets]) == pytest.approx(0.2, abs=0.04)
+    # the other voice: 0.4, unless the target is that one speaker itself
+    others = [recipe.voices[1].speaker for recipe in recipes if recipe.voices[0].speaker != "s3"]
+    assert np.mean([speaker == "s3" for speaker in others]) == pytest.approx(0.4 / 0.8, abs=0.05)
+
+
+def test_a_share_of_nothing_is_never_drawn() -> None:
+    config = MixConfig(segment_s=1.0, enrollment_s=1.0, speeds=(1.0,), shares={"few": 0.0})
+    drawer, rng = Mixer(shared_bank(), config), np.random.default_rng(3)
+    assert "s3" not in {voice.speaker for _ in range(300) for voice in drawer.draw(rng).voices}
+
+
+@pytest.mark.parametrize(
+    ("shares", "complaint"),
+    [
+        ({"few": 1.5}, "between 0 and 1"),
+        ({"few": True}, "between 0 and 1"),
+        ({"few": 0.7, "many": 0.7}, "add up"),
+        ({"fewer": 0.5}, "no such source"),
+        ({"few": 0.0, "many": 0.0}, "nobody"),
+    ],
+)
+def test_impossible_shares_are_refused(shares: dict[str, float], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Mixer(shared_bank(), MixConfig(shares=shares))

@@ -79,6 +79,10 @@ class SpeechBank:
         end = utterance.length if count is None else min(utterance.length, first + count)
         return self.samples[utterance.start + first : utterance.start + end].astype(np.float32) / np.float32(PCM)
 
+    def source_of(self, speaker: str) -> str:
+        """The corpus a speaker is from."""
+        return self.utterances[self.by_speaker[speaker][0]].source
+
     @property
     def seconds(self) -> float:
         """Length of everything."""

@@ -15,6 +15,7 @@ from . import augment
 from .activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
 from .bank import SpeechBank
 from .pitch import median_pitch_hz
+from .shares import SpeakerDraw, check_shares, check_sources
 
 VOICE_RMS = 0.05
 PEAK = 0.99
@@ -58,6 +59,7 @@ class MixConfig:
     room: float = 0.0
     noise: float = 0.0  # chance per mixture
     noise_snr_db: tuple[float, float] = (5.0, 25.0)
+    shares: dict[str, float] = field(default_factory=dict)  # source -> share of the voices; the others share the rest
     overheard: float = 0.0  # chance that an enrollment has the mixture's other voice in it, quieter, with other words
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ class MixConfig:
         for name in CHANCES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"mix.{name} = {getattr(self, name)}: expected a chance between 0 and 1.")
+        check_shares(self.shares)
         if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2:
             raise ConfigError(f"mix.speeds = {self.speeds}: expected factors between 0.5 and 2.")
 
@@ -124,7 +127,9 @@ class Mixer:
                 f"the bank has {len(self.bank.target_speakers)} speakers with two recordings or more, "
                 "expected at least 2: one recording to extract and another to enroll, and somebody else to mix with."
             )
-        self._speakers = list(self.bank.by_speaker)
+        check_sources(self.config.shares, self.bank)
+        self._targets = SpeakerDraw.build(self.bank, self.bank.target_speakers, self.config.shares)
+        self._others = SpeakerDraw.build(self.bank, tuple(self.bank.by_speaker), self.config.shares)
         self._pitch_hz = self._measured_pitch() if self.config.near else {}
         self._class_of = {speaker: index for index, speaker in enumerate(self.bank.target_speakers)}
 
@@ -149,7 +154,7 @@ class Mixer:
     def draw(self, rng: np.random.Generator) -> MixRecipe:
         """A recipe; equal generators give equal recipes."""
         config = self.config
-        target = self.bank.target_speakers[rng.integers(len(self.bank.target_speakers))]
+        target = self._targets.draw(rng)
         single = rng.random() < config.single
         count = 1 if single else 3 if rng.random() < config.third else 2
         gain_db = rng.uniform(-config.gain_db, config.gain_db)
@@ -177,10 +182,7 @@ class Mixer:
     def _draw_other(self, rng: np.random.Generator, target: VoiceRecipe) -> tuple[str, float]:
         """Speaker and speed of a voice beside the target's: any, or the nearest in pitch of a few."""
         near = self.config.near and rng.random() < self.config.near
-        drawn = [
-            (self._speakers[rng.integers(len(self._speakers))], self._draw_speed(rng))
-            for _ in range(NEAR_CANDIDATES if near else 1)
-        ]
+        drawn = [(self._others.draw(rng), self._draw_speed(rng)) for _ in range(NEAR_CANDIDATES if near else 1)]
         if not near:
             return drawn[0]
         wanted_hz = self._pitch_hz[target.speaker] * target.speed
@@ -317,7 +319,7 @@ class Mixer:
         audio: list[np.ndarray] = []
         classes: list[int] = []
         for _ in range(TRIES * count):
-            speaker = self.bank.target_speakers[rng.integers(len(self.bank.target_speakers))]
+            speaker = self._targets.draw(rng)
             voice = self._draw_voice(rng, speaker, self._draw_speed(rng), 0.0, enroll=True)
             try:
                 audio.append(self.enrollment(voice))
