@@ -27,7 +27,9 @@ from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, feature_distance  # noqa: E402
 from tinywase.train.export import export, packed_model  # noqa: E402
+from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
+from tinywase.train.recipe import Recipe  # noqa: E402
 from tinywase.train.student import begin_student, calibration_batches  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -74,6 +76,20 @@ def test_every_strategy_ends_in_a_student_that_can_be_packed(workplace: Path, st
     file = packed_model(student, card={})
     assert file.config.share_stacks is share
     assert file.tensors["separator.blocks.0.skip.weight"].bits == (32 if strategy == "kd" else 2)
+
+
+def test_a_student_may_learn_who_speaks_too(workplace: Path) -> None:
+    float_recipe = recipe(workplace, "float", strategy="kd").__dict__ | {"name": "float"}
+    trained = Trainer(Recipe(**{k: v for k, v in float_recipe.items() if k in Recipe.__dataclass_fields__}))
+    trained.run()
+    state = str(workplace / "float" / "state.pt")
+    loss = {"speaker": 0.5, "speaker_extra": 2}
+    settings = recipe(workplace, "knows", quant={"voiceprint_bits": 8}, loss=loss, init=[state])
+    compressor = Compressor(settings, teacher())
+    assert torch.equal(compressor.system.classifier.weight, trained.system.classifier.weight)
+    compressor.run()
+    assert float(compressor.logs["speaker"]) > 0
+    assert not torch.equal(compressor.system.classifier.weight, trained.system.classifier.weight)
 
 
 @pytest.mark.parametrize("ranges", ["dynamic", "learned"])
@@ -214,6 +230,7 @@ def test_masks_of_other_filters_cannot_be_compared() -> None:
         ({"calibration_batches": 0}, "calibration_batches = 0"),
         ({"distill": {"begin": -1.0}}, "distill.begin = -1.0"),
         ({"distill": {"mask": -1.0}}, "distill.mask = -1.0"),
+        ({"objective": "voiceprint"}, "trains extraction only"),
         ({"loss": {"speaker": 0.5}}, "loss.speaker at 0"),
         ({"max_size_bytes": 1, "max_drop_db": 1.0}, "a largest size or a largest drop"),
     ],

@@ -30,12 +30,13 @@ from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
 from .checkpoint import save_weights
 from .compress_recipe import CompressRecipe
 from .distill import DistilledExtraction, Student
-from .loop import Progress, Trainer
+from .loop import Progress, Trainer, is_state, know_voices, read_state
 from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
 from .student import begin_student, calibrate, calibration_batches, go_on_from
 
 log = logging.getLogger(__name__)
 SETTINGS = "compression.json"
+NOBODY = ("nobody",)  # a student that is not asked who speaks
 
 
 class Compressor(Trainer):
@@ -64,7 +65,8 @@ class Compressor(Trainer):
         if fresh:
             log.info("%d tensors of the student begin at random, such as %s", len(fresh), fresh[0])
         for path in recipe.init:
-            go_on_from(student, path)
+            if not is_state(path):
+                go_on_from(student, path)
         attach(student, recipe.quant)
         if recipe.ranges == "learned":
             calibrate(student, calibration_batches(base, recipe))
@@ -72,9 +74,13 @@ class Compressor(Trainer):
         self.teacher.to(self.hardware.device)
         system = Student(
             student,
+            mixer.voices if recipe.loss.speaker else NOBODY,
+            margin=recipe.loss.speaker_margin,
             frozen_voiceprint=recipe.quant.voiceprint_bits == FLOAT_BITS,
             keep_features=recipe.distill.features > 0,
         )
+        for path in filter(is_state, recipe.init):
+            know_voices(system, read_state(path))
         return system, DistilledExtraction(base, self.teacher, recipe.distill)
 
     def run(self) -> Progress:

@@ -11,7 +11,7 @@ filters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +66,10 @@ class DistillConfig:
 class Student(TrainedSystem):
     """A network in training whose weights may be quantized; its voiceprint encoder stays as it is unless quantized."""
 
-    def __init__(self, model: Wase, *, frozen_voiceprint: bool, keep_features: bool) -> None:
-        super().__init__(model, ("anyone",), margin=0.0, keep_features=keep_features)
+    def __init__(
+        self, model: Wase, voices: Sequence[str], *, margin: float, frozen_voiceprint: bool, keep_features: bool
+    ) -> None:
+        super().__init__(model, voices, margin=margin, keep_features=keep_features)
         self.frozen_voiceprint = frozen_voiceprint
         if frozen_voiceprint:
             model.voiceprint_encoder.requires_grad_(False)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,7 +37,6 @@ from .source import open_bank
 
 log = logging.getLogger(__name__)
 REPORT_S = 30.0
-VOICES = "classifier.weight"  # in a state: a row for every voice
 CHECK_STEPS = 50  # a GPU waits when its numbers are looked at; a CPU is asked at every step
 
 
@@ -301,30 +302,55 @@ class Trainer:
         log.info("going on at step %d (%.2f h of audio)", progress.step, progress.audio_s / 3600)
 
 
+def is_state(path: str) -> bool:
+    """Whether an entry of `init` is a training's state.pt, which also knows the speaker classifier."""
+    return path.endswith(".pt")
+
+
+def read_state(path: str | Path) -> dict[str, Any]:
+    """What `state.pt` holds.
+
+    Raises:
+        ConfigError: no such file, or not a state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        message = f"{path}: not the state of a training ({error}). Give init the state.pt of 'tinywase train'."
+        raise ConfigError(message) from error
+    return state
+
+
 def _voices_of(state: dict[str, Any], system: TrainedSystem) -> tuple[str, ...]:
     """The voices a state's classifier knows; states without their names are of as many as this system knows."""
     return tuple(state.get("voices", system.voices))
 
 
 def _begin_with(system: TrainedSystem, path: str) -> None:
-    """Weights of a checkpoint, or of another training's state.pt, which also knows the speaker classifier: its voices
-    are found by their names, the others begin at random."""
-    if not path.endswith(".pt"):
+    """Weights of a checkpoint, or of another training's state with its speaker classifier.
+
+    Raises:
+        ConfigError: a state without weights for this network.
+    """
+    if not is_state(path):
         load_weights(system.model, path)
         return
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    averaged = {f"model.{key}": value for key, value in state["averaged"].items()}
-    begun = {**state["system"], **averaged}
-    begun[VOICES] = _rows_by_name(begun[VOICES], _voices_of(state, system), system)
-    own = system.state_dict()
-    known = {k: v for k, v in begun.items() if k in own and own[k].shape == v.shape}
-    system.load_state_dict(known, strict=False)
+    state = read_state(path)
+    own = system.model.state_dict()
+    known = {key: value for key, value in state["averaged"].items() if key in own and own[key].shape == value.shape}
+    if not known:  # a compression does not average
+        raise ConfigError(f"{path}: no weights for this network. Give init the state.pt of 'tinywase train'.")
+    system.model.load_state_dict(known, strict=False)
+    know_voices(system, state)
 
 
-def _rows_by_name(weight: Tensor, voices: tuple[str, ...], system: TrainedSystem) -> Tensor:
-    """The system's own classifier with the rows of the voices that both know. Shape: [K, D], K names -> [K', D]."""
-    if weight.shape[1] != system.classifier.weight.shape[1] or len(voices) != len(weight):
-        return weight
-    rows = dict(zip(voices, weight, strict=True))
-    own = zip(system.voices, system.classifier.weight.detach(), strict=True)
-    return torch.stack([rows.get(voice, row) for voice, row in own])
+@torch.no_grad()
+def know_voices(system: TrainedSystem, state: dict[str, Any]) -> None:
+    """Give the speaker classifier the classes of those voices that another training knew, found by their names."""
+    theirs, ours = state["system"]["classifier.weight"], system.classifier.weight  # [voices, D]
+    voices = _voices_of(state, system)
+    if theirs.shape[1] != ours.shape[1] or len(theirs) != len(voices):
+        return
+    place = {voice: row for row, voice in enumerate(voices)}
+    known = [row for row, voice in enumerate(system.voices) if voice in place]
+    ours[known] = theirs[[place[system.voices[row]] for row in known]].to(ours)
