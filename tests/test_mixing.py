@@ -212,3 +212,23 @@ def test_a_share_of_nothing_is_never_drawn() -> None:
 def test_impossible_shares_are_refused(shares: dict[str, float], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
         Mixer(shared_bank(), MixConfig(shares=shares))
+
+
+def test_recorded_noise_is_in_the_mixture_at_its_level_and_silence_is_not() -> None:
+    rng = np.random.default_rng(5)
+    hum = (3000 * np.sin(2 * np.pi * 50 * np.arange(6000) / RATE_HZ)).astype(np.int16)  # shorter than a segment
+    silence = np.zeros(9000, np.int16)
+    rows = (BankUtterance("hum", "noise", True, 0, 6000), BankUtterance("none", "noise", True, 6000, 9000))
+    noise = SpeechBank(np.concatenate([hum, silence]), rows, RATE_HZ, (), {"hum": (0,), "none": (1,)})
+    config = MixConfig(segment_s=1.0, enrollment_s=1.0, noise=1.0, recorded=1.0, noise_snr_db=(0.0, 0.0), equalizer=0.0)
+    drawer = Mixer(toy_bank(), config, noise)
+    shares = []
+    for _ in range(12):
+        voices, mixture = drawer.render(drawer.draw(rng))
+        added = mixture - voices.sum(0)
+        loud = np.sqrt(np.mean(added**2)) / np.sqrt(np.mean(voices.sum(0) ** 2))
+        assert 0.3 < loud < 1.5
+        spectrum = np.abs(np.fft.rfft(added)) ** 2
+        shares.append(spectrum[40:61].sum() / spectrum.sum())
+    assert max(shares) > 0.95  # the hum
+    assert min(shares) < 0.5  # where the recording is silent, noise is made

@@ -34,6 +34,7 @@ CHANCES = (
     "band",
     "room",
     "noise",
+    "recorded",
     "overheard",
 )
 
@@ -59,6 +60,7 @@ class MixConfig:
     room: float = 0.0
     noise: float = 0.0  # chance per mixture
     noise_snr_db: tuple[float, float] = (5.0, 25.0)
+    recorded: float = 0.5  # chance that a noise is a recording, where there are any; else it is made
     shares: dict[str, float] = field(default_factory=dict)  # source -> share of the voices; the others share the rest
     overheard: float = 0.0  # chance that an enrollment has the mixture's other voice in it, quieter, with other words
 
@@ -120,6 +122,7 @@ class Mixer:
 
     bank: SpeechBank
     config: MixConfig = field(default_factory=MixConfig)
+    noise: SpeechBank | None = None  # recordings of noise
 
     def __post_init__(self) -> None:
         if len(self.bank.target_speakers) < 2:
@@ -215,18 +218,27 @@ class Mixer:
 
         An absent target is not among the sounds: its row is zeros.
         """
-        rate_hz = self.bank.sample_rate_hz
         rng = np.random.default_rng(recipe.seed)
         voices = np.stack([self._voice(voice, recipe.t60_s) for voice in recipe.voices])
         if recipe.absent:
             voices[0] = 0.0
         mixture = voices.sum(0)
         if recipe.noise_snr_db is not None:
-            noise = augment.coloured_noise(len(mixture), rate_hz, rng)
+            noise = self._noise(len(mixture), rng)
             mixture = mixture + noise * np.float32(VOICE_RMS * 10 ** (-recipe.noise_snr_db / 20))
         gain = 10 ** (recipe.level_db / 20)
         gain = min(gain, PEAK / max(1e-9, float(np.abs(mixture).max())))
         return voices * np.float32(gain), mixture * np.float32(gain)
+
+    def _noise(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Recorded or made, at RMS 1. Shape: -> [count]."""
+        if self.noise is not None and rng.random() < self.config.recorded:
+            index = int(rng.integers(len(self.noise.utterances)))
+            first = int(rng.integers(max(1, self.noise.utterances[index].length - count)))
+            part = self.noise.audio(index, first, count)
+            if part.any():  # it may be silent here
+                return scale_to_rms(np.resize(part, count), 1.0)  # a short one is repeated
+        return augment.coloured_noise(count, self.bank.sample_rate_hz, rng)
 
     def _voice(self, voice: VoiceRecipe, t60_s: float | None) -> np.ndarray:
         config, rate_hz = self.config, self.bank.sample_rate_hz

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..data.mixing import Mixer
 from ..models import Wase
 from .compress import SETTINGS
 from .compress_recipe import CompressRecipe
 from .objectives import ExtractionObjective
 from .sensitivity import Budget, choose_widths, measure, other_bytes
-from .source import open_bank
+from .source import open_mixer
 from .student import begin_student, calibration_batches
 
 
@@ -45,7 +44,7 @@ def _choose(
     recipe: CompressRecipe, teacher: Wase, float_kind: str, progress: Callable[[float], None]
 ) -> tuple[tuple[str, int], ...]:
     student, _ = begin_student(recipe.model, teacher)
-    mixer = Mixer(open_bank(recipe.data, recipe.model.sample_rate_hz), recipe.mix)
+    mixer = open_mixer(recipe.data, recipe.mix, recipe.model.sample_rate_hz)
     batches = list(calibration_batches(ExtractionObjective(mixer, recipe), recipe))
     widths = choose_widths(
         measure(student, batches, recipe.quant, progress=progress),

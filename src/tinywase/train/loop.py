@@ -33,7 +33,7 @@ from .objectives import Logs, Objective, TrainedSystem, build_objective
 from .progress import Every, Numbers, Progress, curve_writer
 from .recipe import Recipe
 from .schedule import learning_rate_factor, schedule_position
-from .source import open_bank
+from .source import open_mixer
 
 log = logging.getLogger(__name__)
 REPORT_S = 30.0
@@ -48,8 +48,8 @@ class Trainer:
         self.hardware: Hardware = prepare_hardware(recipe)
         torch.manual_seed(recipe.seed)
         with self._leader_first():  # who packs the bank if there is none
-            bank = open_bank(recipe.data, recipe.model.sample_rate_hz)
-        self.system, self.objective = self._build(Mixer(bank, recipe.mix))
+            mixer = open_mixer(recipe.data, recipe.mix, recipe.model.sample_rate_hz)
+        self.system, self.objective = self._build(mixer)
         self.system.to(self.hardware.device)
         self.averaged = {key: value.detach().clone() for key, value in self.system.model.state_dict().items()}
         self.optimizer = self._build_optimizer()

@@ -27,6 +27,7 @@ class DataConfig:
 
     bank: str = "runs/bank"  # made from the sources if it is not there
     sources: tuple[str, ...] = ()  # trees <speaker>/*.wav or manifests
+    noise: str = ""  # a bank of noise recordings; "": noise is made
     split: str = "train,train-interference"  # of manifests that name splits; "" takes everything
     dev: tuple[str, ...] = ()  # lists to choose by
     dev_root: str = ""  # where their relative paths begin
