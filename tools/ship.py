@@ -42,6 +42,7 @@ BEHAVIOUR_LIST = "test"
 BEHAVIOUR = "behaviour-"
 CONDITION_NAMES = (*(condition.name for condition in CONDITIONS), behaviour.DIALOGUE)
 SPEED = ("rtf", "runtime")  # measured on every list, told once
+NOISE = "noise:"  # how the names of corpora begin that are no speech
 COMPRESSION = ("compression", "steps", "audio_h")
 PARTS = ("presence", *DEV_LISTS, *TEST_METRICS, *(f"{BEHAVIOUR}{name}" for name in CONDITION_NAMES))
 
@@ -159,7 +160,13 @@ def card(model: Path, folder: Path, name: str) -> dict[str, Any]:
     training = packed_card.get("training") or {key: packed_card[key] for key in COMPRESSION if key in packed_card}
     fails = cards.weaknesses({key: results[key] for key in TEST_METRICS}, behaves, parts["presence"])
     purpose, views, before_h = (known.pop(key).get(name) for key in ("purpose", "views", "heard_before_h"))
-    limits = [*fails, *known.pop("limits")]
+    known["data"] = [
+        {key: value for key, value in corpus.items() if key != "models"}
+        for corpus in known["data"]
+        if name in corpus.get("models", [name])
+    ]
+    hours = sum(corpus["hours"] for corpus in known["data"] if not corpus["name"].startswith(NOISE))
+    limits = [*fails, *(limit.format(hours=hours) for limit in known.pop("limits"))]
     given = {key: value for key, value in (("purpose", purpose), ("views", views)) if value}
     heard_before = {"heard_before_h": before_h} if before_h else {}
     about = {"name": name, **given, **known, "training": training | heard_before}
