@@ -116,6 +116,16 @@ def test_other_speakers_begin_with_the_classes_of_those_that_both_know(workplace
         assert torch.equal(row, known[voice]) if voice in known else "aaa" in voice, voice
 
 
+def test_what_is_no_state_is_refused_as_a_beginning(workplace: Path) -> None:
+    damaged, other = workplace / "damaged.pt", workplace / "other.pt"
+    damaged.write_bytes(b"PK no archive")
+    torch.save({"weights": torch.zeros(1)}, other)
+    for path in (damaged, other, workplace / "none.pt"):
+        recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'refused'}", f'init=["{path}"]'])
+        with pytest.raises(ConfigError, match="not the state of a training"):
+            Trainer(recipe)
+
+
 def test_killed_training_goes_on_from_its_last_checkpoint(workplace: Path) -> None:
     out = workplace / "killed"
     command = [sys.executable, "-m", "tinywase", "train", str(workplace / "toy.toml"), "--set", f"out={out}"]

@@ -27,10 +27,11 @@ from ..quant.activation import FrozenRange
 from ..quant.attach import activation_quantizers, attach, freeze, learn_ranges, set_temperature
 from ..quant.rules import FLOAT_BITS
 from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
+from .beginning import is_state, know_voices, read_state
 from .checkpoint import save_weights
 from .compress_recipe import CompressRecipe
 from .distill import DistilledExtraction, Student
-from .loop import Progress, Trainer, is_state, know_voices, read_state
+from .loop import Progress, Trainer
 from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
 from .student import begin_student, calibrate, calibration_batches, go_on_from
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +23,8 @@ from ..data.mixing import Mixer
 from ..errors import ConfigError, TinyWaseError
 from ..files import whole_file
 from ..models import Wase
-from .checkpoint import load_weights, save_weights
+from .beginning import begin_with, voices_of
+from .checkpoint import save_weights
 from .dev import dev_scores, render_dev
 from .hardware import Hardware, prepare_hardware
 from .loader import batches
@@ -73,7 +72,7 @@ class Trainer:
         recipe = self.recipe
         system = TrainedSystem(Wase(recipe.model), mixer.voices, margin=recipe.loss.speaker_margin)
         for path in recipe.init:
-            _begin_with(system, path)
+            begin_with(system, path)
         return system, build_objective(recipe, mixer)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
@@ -286,7 +285,7 @@ class Trainer:
         state = torch.load(path, map_location=self.hardware.device, weights_only=True)
         if state["model"] != to_dict(self.recipe.model):
             raise ConfigError(f"{path} is a training of another network. Give this recipe another 'name' or 'out'.")
-        voices = _voices_of(state, self.system)
+        voices = voices_of(state, self.system)
         if voices != self.system.voices:
             raise ConfigError(
                 f"{path} is a training on other speakers ({len(voices)} voices, this bank has "
@@ -300,57 +299,3 @@ class Trainer:
         self.progress = progress = Progress(**state["progress"])
         progress.position = schedule_position(progress.step, progress.train_s, self.recipe)
         log.info("going on at step %d (%.2f h of audio)", progress.step, progress.audio_s / 3600)
-
-
-def is_state(path: str) -> bool:
-    """Whether an entry of `init` is a training's state.pt, which also knows the speaker classifier."""
-    return path.endswith(".pt")
-
-
-def read_state(path: str | Path) -> dict[str, Any]:
-    """What `state.pt` holds.
-
-    Raises:
-        ConfigError: no such file, or not a state.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        message = f"{path}: not the state of a training ({error}). Give init the state.pt of 'tinywase train'."
-        raise ConfigError(message) from error
-    return state
-
-
-def _voices_of(state: dict[str, Any], system: TrainedSystem) -> tuple[str, ...]:
-    """The voices a state's classifier knows; states without their names are of as many as this system knows."""
-    return tuple(state.get("voices", system.voices))
-
-
-def _begin_with(system: TrainedSystem, path: str) -> None:
-    """Weights of a checkpoint, or of another training's state with its speaker classifier.
-
-    Raises:
-        ConfigError: a state without weights for this network.
-    """
-    if not is_state(path):
-        load_weights(system.model, path)
-        return
-    state = read_state(path)
-    own = system.model.state_dict()
-    known = {key: value for key, value in state["averaged"].items() if key in own and own[key].shape == value.shape}
-    if not known:  # a compression does not average
-        raise ConfigError(f"{path}: no weights for this network. Give init the state.pt of 'tinywase train'.")
-    system.model.load_state_dict(known, strict=False)
-    know_voices(system, state)
-
-
-@torch.no_grad()
-def know_voices(system: TrainedSystem, state: dict[str, Any]) -> None:
-    """Give the speaker classifier the classes of those voices that another training knew, found by their names."""
-    theirs, ours = state["system"]["classifier.weight"], system.classifier.weight  # [voices, D]
-    voices = _voices_of(state, system)
-    if theirs.shape[1] != ours.shape[1] or len(theirs) != len(voices):
-        return
-    place = {voice: row for row, voice in enumerate(voices)}
-    known = [row for row, voice in enumerate(system.voices) if voice in place]
-    ours[known] = theirs[[place[system.voices[row]] for row in known]].to(ours)

@@ -1,0 +1,73 @@
+"""What a training begins with: the weights of a checkpoint, or another training's state.pt with its speaker classifier.
+
+Letters: D voiceprint dimensions.
+"""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import ConfigError
+from .checkpoint import load_weights
+from .objectives import TrainedSystem
+
+
+def is_state(path: str) -> bool:
+    """Whether an entry of `init` is a training's state.pt, which also knows the speaker classifier."""
+    return path.endswith(".pt")
+
+
+def read_state(path: str | Path) -> dict[str, Any]:
+    """What `state.pt` holds.
+
+    Raises:
+        ConfigError: no such file, or not a state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        missing = {"system", "averaged"} - set(state)
+    except (OSError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
+        message = f"{path}: not the state of a training ({error}). Give init the state.pt of 'tinywase train'."
+        raise ConfigError(message) from error
+    if missing:
+        raise ConfigError(f"{path}: not the state of a training, it has no {', '.join(sorted(missing))}.")
+    return state
+
+
+def voices_of(state: dict[str, Any], system: TrainedSystem) -> tuple[str, ...]:
+    """The voices a state's classifier knows; states without their names are of as many as this system knows."""
+    return tuple(state.get("voices", system.voices))
+
+
+def begin_with(system: TrainedSystem, path: str) -> None:
+    """Weights of a checkpoint, or of another training's state with its speaker classifier.
+
+    Raises:
+        ConfigError: a state without weights for this network.
+    """
+    if not is_state(path):
+        load_weights(system.model, path)
+        return
+    state = read_state(path)
+    own = system.model.state_dict()
+    known = {key: value for key, value in state["averaged"].items() if key in own and own[key].shape == value.shape}
+    if not known:  # a compression does not average
+        raise ConfigError(f"{path}: no weights for this network. Give init the state.pt of 'tinywase train'.")
+    system.model.load_state_dict(known, strict=False)
+    know_voices(system, state)
+
+
+@torch.no_grad()
+def know_voices(system: TrainedSystem, state: dict[str, Any]) -> None:
+    """Give the speaker classifier the classes of those voices that another training knew, found by their names."""
+    theirs, ours = state["system"]["classifier.weight"], system.classifier.weight  # [voices, D]
+    voices = voices_of(state, system)
+    if theirs.shape[1] != ours.shape[1] or len(theirs) != len(voices):
+        return
+    place = {voice: row for row, voice in enumerate(voices)}
+    known = [row for row, voice in enumerate(system.voices) if voice in place]
+    ours[known] = theirs[[place[system.voices[row]] for row in known]].to(ours)
