@@ -28,6 +28,7 @@ CONFIGS = {
     "activity cue": named_config("tiny", cues="activity"),
     "log power": named_config("tiny", features="log_power"),
     "causal log power": dataclasses.replace(CAUSAL, features="log_power", filters=40, lookahead_frames=2),
+    "forgetting norms": dataclasses.replace(CAUSAL, norm_memory_frames=7, lookahead_frames=1),
     "kernel 5": dataclasses.replace(CAUSAL, kernel=5, lookahead_frames=1),
     "kernel 1": named_config("tiny", kernel=1),
     "widths of no lane": named_config("tiny", filters=33, bottleneck=17, hidden=65, window=10),

@@ -83,6 +83,7 @@ configs = st.builds(
     mean_skip=st.booleans(),
     causal=st.just(True),
     lookahead_frames=st.integers(0, 9),
+    norm_memory_frames=st.integers(0, 9),
     voiceprint=st.sampled_from([LSTM, TINY.voiceprint, SMALLEST.voiceprint]),
 )
 

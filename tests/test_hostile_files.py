@@ -32,6 +32,7 @@ WINDOW, BLOCKS, STACKS, CAUSAL, CUES, LOOKAHEAD, KIND, DROPOUT, NAME, FEATURES, 
     176,
     177,
 )
+NORM_MEMORY = 180
 TABLE, ROW = 256, 96
 ROW_KIND, ROW_BITS, ROW_ENCODING, ROW_DIMENSIONS, ROW_SHAPE, ROW_LEVELS, ROW_SCALES, ROW_OFFSET, ROW_LENGTH = (
     60, 61, 62, 63, 64, 80, 84, 88, 92,
@@ -119,7 +120,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     ("data", "expected"),
     [
         (changed(0, "4s", b"GGUF"), "begins with b'GGUF', expected b'TWSE'"),
-        (changed(4, "I", 2), "format version 2, this tinywase reads 1: update tinywase"),
+        (changed(4, "I", 0), "format version 0, this tinywase reads 1 to 2: update tinywase"),
+        (changed(4, "I", 3), "format version 3, this tinywase reads 1 to 2: update tinywase"),
+        (changed(4, "I", 2), "norm_memory_frames = 0 in a file of version 2: expected version 1"),
         (changed(FILE_BYTES, "I", len(GOOD) + 1), "cut short"),
         (changed(FILE_BYTES, "I", 10), "bytes follow after the 10"),
         (sealed(GOOD + b"\0"), "trailing bytes"),
@@ -145,6 +148,7 @@ def test_wrong_header_is_refused(data: bytes, expected: str, tmp_path: Path) -> 
         (CAUSAL, "B", 2, "causal = 2: expected 0 to 1"),
         (CUES, "B", 3, "cues = 3: expected 0 to 2"),
         (LOOKAHEAD, "I", 1, "lookahead_frames = 1: expected 0 or more, and 0 unless causal"),
+        (NORM_MEMORY, "I", 1, "norm_memory_frames = 1: expected 0 or more, and 0 unless causal"),
         (KIND, "I", 2, "voiceprint.kind = 2: expected 0 to 1"),
         (DROPOUT, "d", float("nan"), "dropout = nan"),
         (NAME, "4s", b"\xff\xfe\0\0", "is not 1 to 63 bytes of UTF-8"),

@@ -15,6 +15,7 @@ from tinywase.config import ModelConfig, VoiceprintConfig, named_config  # noqa:
 from tinywase.errors import StreamError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.models.gradients import DilatedDepthwise, SharedSlope  # noqa: E402
+from tinywase.models.layers import Norm, running_sums  # noqa: E402
 
 TOLERANCE = 2e-5  # float32, sums in another order
 
@@ -37,7 +38,13 @@ def test_paper_has_exactly_the_papers_parameters(share: bool, core: int) -> None
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 4000])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"causal": True}, {"causal": True, "lookahead_frames": 3}, {"cues": "voiceprint"}, {"features": "log_power"}],
+    [
+        {},
+        {"causal": True},
+        {"causal": True, "norm_memory_frames": 5, "lookahead_frames": 3},
+        {"cues": "voiceprint"},
+        {"features": "log_power"},
+    ],
 )
 def test_estimate_and_residual_are_as_long_as_the_mixture(length: int, changes: dict[str, Any]) -> None:
     model = build(**changes)
@@ -70,11 +77,11 @@ def test_level_of_the_mixture_is_the_level_of_the_estimate() -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("lookahead", [0, 1, 4])
+@pytest.mark.parametrize(("lookahead", "memory"), [(0, 0), (1, 0), (4, 0), (1, 9)])
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_stream_of_any_chunks_equals_one_pass(shared: bool, lookahead: int, data: st.DataObject) -> None:
-    model = build(causal=True, lookahead_frames=lookahead, share_stacks=shared)
+def test_stream_of_any_chunks_equals_one_pass(shared: bool, lookahead: int, memory: int, data: st.DataObject) -> None:
+    model = build(causal=True, lookahead_frames=lookahead, norm_memory_frames=memory, share_stacks=shared)
     chunks = data.draw(st.lists(st.integers(0, 150), min_size=1, max_size=12))
     mixture, voiceprint = torch.randn(2, max(1, sum(chunks))), torch.randn(2, 16)
     with torch.no_grad():
@@ -155,3 +162,26 @@ def test_a_compiled_network_is_one_graph_with_the_same_values_and_gradients() ->
     assert gradients.keys() == compiled_gradients.keys()
     for name, gradient in gradients.items():
         assert torch.allclose(compiled_gradients[name], gradient, rtol=1e-3, atol=1e-4 * float(gradient.norm())), name
+
+
+@pytest.mark.parametrize("keeps", [0.0, 0.5, 0.99])
+def test_forgetting_sums_are_the_recursion_across_any_parts(keeps: float) -> None:
+    values = torch.randn(3, 700, dtype=torch.float64)
+    expected, so_far = [], torch.zeros(3, dtype=torch.float64)
+    for frame in range(700):
+        so_far = keeps * so_far + values[:, frame]
+        expected.append(so_far)
+    first = running_sums(values[:, :300], 0.0, keeps)
+    second = running_sums(values[:, 300:], first[:, -1:], keeps)
+    assert torch.allclose(torch.cat([first, second], -1), torch.stack(expected, -1), atol=1e-9)
+
+
+def test_norms_that_forget_are_deaf_to_what_was_long_ago() -> None:
+    torch.manual_seed(1)
+    ago, now = 0.001 * torch.randn(1, 8, 3000), torch.randn(1, 8, 200)
+    alone = Norm(8, causal=True)(now)
+    forgets, remembers = (
+        Norm(8, causal=True, keeps=keeps)(torch.cat([ago, now], -1))[..., 3000:] for keeps in (1 - 1 / 20, 1.0)
+    )
+    late = slice(100, None)
+    assert (forgets - alone)[..., late].abs().mean() < 0.1 < 1 < (remembers - alone)[..., late].abs().mean()

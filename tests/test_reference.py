@@ -35,6 +35,8 @@ CONFIGS = {
     "activity cue": named_config("tiny", cues="activity"),
     "log power": named_config("tiny", features="log_power"),
     "causal log power": named_config("tiny", features="log_power", causal=True, lookahead_frames=2),
+    "forgetting norms": named_config("tiny", causal=True, norm_memory_frames=7),
+    "norms of one frame": named_config("tiny", causal=True, norm_memory_frames=1),
     "kernel 5": named_config("tiny", kernel=5, causal=True, share_stacks=True, lookahead_frames=1),
     "paper's shape": named_config(
         "paper", filters=64, bottleneck=16, hidden=32, voiceprint=dataclasses.replace(LSTM, window=256, hop=64)
@@ -104,7 +106,7 @@ def test_it_equals_torch_within_rounding(name: str, length: int) -> None:
 # Streaming
 
 
-@pytest.mark.parametrize("name", ["causal", "lookahead", "causal log power", "kernel 5"])
+@pytest.mark.parametrize("name", ["causal", "lookahead", "causal log power", "kernel 5", "forgetting norms"])
 @settings(max_examples=15, deadline=None)
 @given(chunks=st.lists(st.integers(0, 300), max_size=12))
 def test_streaming_equals_one_pass_for_any_chunks(name: str, chunks: list[int]) -> None:

@@ -25,10 +25,18 @@ ROOM = {"straight": (1.5, 0.01), "bent": (2.0, 0.1)}
 
 
 def stack(
-    channels: int, hidden: int, dilations: tuple[int, ...], *, causal: bool, slopes: str = "bent"
+    channels: int,
+    hidden: int,
+    dilations: tuple[int, ...],
+    *,
+    causal: bool,
+    slopes: str = "bent",
+    norm_keeps: float = 1.0,
 ) -> nn.ModuleList:
     torch.manual_seed(1)
-    blocks = nn.ModuleList(ConvBlock(channels, hidden, 3, dilation=d, causal=causal) for d in dilations)
+    blocks = nn.ModuleList(
+        ConvBlock(channels, hidden, 3, dilation=d, causal=causal, norm_keeps=norm_keeps) for d in dilations
+    )
     with torch.no_grad():
         for name, parameter in blocks.named_parameters():
             if "slope" in name and slopes == "straight":
@@ -59,7 +67,7 @@ def values_and_gradients(blocks: nn.ModuleList, x: Tensor, *, lowered: bool) -> 
     return {"out": out.detach(), "skip": skip.detach(), "x": gradient(x), "slopes": slopes, **gradients}
 
 
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("causal", "keeps"), [(False, 1.0), (True, 1.0), (True, 0.9)])
 @pytest.mark.parametrize(
     ("slopes", "frames"), [*(("straight", frames) for frames in (1, 2, 11, 12, 13, 37, 157)), ("bent", 157)]
 )
@@ -73,9 +81,10 @@ def test_a_stack_equals_its_blocks(
     slopes: str,
     frames: int,
     causal: bool,
+    keeps: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    blocks = stack(channels, hidden, dilations, causal=causal, slopes=slopes)
+    blocks = stack(channels, hidden, dilations, causal=causal, slopes=slopes, norm_keeps=keeps)
     x = torch.randn(2, channels, frames)
     native = values_and_gradients(blocks, x, lowered=True)
     monkeypatch.setattr(fused, "can_fuse", lambda blocks, x: False)

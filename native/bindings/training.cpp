@@ -18,9 +18,9 @@ namespace {
 using Array = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-StackShape shape_of(const Array &x, int hidden, bool causal, const std::vector<int> &dilations) {
+StackShape shape_of(const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations) {
   if (x.ndim() != 3) throw std::invalid_argument("x has " + std::to_string(x.ndim()) + " axes, expected [segments, frames, channels].");
-  StackShape shape{static_cast<int>(x.shape(0)), static_cast<int>(x.shape(1)), static_cast<int>(x.shape(2)), hidden, causal, dilations};
+  StackShape shape{static_cast<int>(x.shape(0)), static_cast<int>(x.shape(1)), static_cast<int>(x.shape(2)), hidden, causal, norm_keeps, dilations};
   if (shape.channels % kGroup || hidden % kGroup || dilations.empty())
     throw std::invalid_argument("channels " + std::to_string(shape.channels) + " and hidden " + std::to_string(hidden) +
                                 ": expected multiples of " + std::to_string(kGroup) + ", and one block or more.");
@@ -64,12 +64,12 @@ void same_size(const Array &array, const Array &x) {
 
 void bind_training(nb::module_ &module) {
   module.def("training_supported", &supported);
-  module.def("stack_saved_bytes", [](const Array &x, int hidden, bool causal, const std::vector<int> &dilations) {
-    return saved_bytes(shape_of(x, hidden, causal, dilations));
+  module.def("stack_saved_bytes", [](const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations) {
+    return saved_bytes(shape_of(x, hidden, causal, norm_keeps, dilations));
   });
-  module.def("stack_forward", [](const Array &x, int hidden, bool causal, const std::vector<int> &dilations,
+  module.def("stack_forward", [](const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations,
                                  const std::vector<Array> &tensors, const Array &ranges, const Array &x_out, const Array &skip, const Bytes &saved) {
-    const StackShape shape = shape_of(x, hidden, causal, dilations);
+    const StackShape shape = shape_of(x, hidden, causal, norm_keeps, dilations);
     const auto blocks = inputs_of(shape, tensors, ranges);
     same_size(x_out, x);
     same_size(skip, x);
@@ -77,10 +77,10 @@ void bind_training(nb::module_ &module) {
     nb::gil_scoped_release release;
     stack_forward(shape, blocks, x.data(), x_out.data(), skip.data(), reinterpret_cast<char *>(saved.data()));
   });
-  module.def("stack_backward", [](const Array &grad_out, const Array &grad_skip, int hidden, bool causal, const std::vector<int> &dilations,
+  module.def("stack_backward", [](const Array &grad_out, const Array &grad_skip, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations,
                                   const std::vector<Array> &tensors, const Array &ranges, const Bytes &saved, const Array &grad_x,
                                   const std::vector<Array> &gradients, const Array &to_scales) {
-    const StackShape shape = shape_of(grad_out, hidden, causal, dilations);
+    const StackShape shape = shape_of(grad_out, hidden, causal, norm_keeps, dilations);
     const auto blocks = inputs_of(shape, tensors, ranges);
     if (to_scales.size() != 3 * blocks.size()) throw std::invalid_argument("to_scales: expected [blocks, 3] values.");
     const auto to = blocks_of<float>(shape, gradients);

@@ -78,7 +78,7 @@ void ConvBlock::run_chunk(const Kernels &kernels, float *x, float *skips, int ro
   expand(kernels, x, all, work);
   RowStatistics statistics;
   for (int row = 0; row < rows; row++) {
-    memory.expand.add(work.row_sums + 2 * row);
+    memory.expand.add(work.row_sums + 2 * row, memory.norm_keeps);
     memory.expand.statistics(hidden_, &statistics.gain[row], &statistics.shift[row]);
   }
   for (int row = 0; row < rows; row += kRowGroup) {
@@ -87,7 +87,7 @@ void ConvBlock::run_chunk(const Kernels &kernels, float *x, float *skips, int ro
     emit(kernels, memory.past, row, group, work.row_sums + 2 * row, work);
   }
   for (int row = 0; row < rows; row++) {
-    memory.depthwise.add(work.row_sums + 2 * row);
+    memory.depthwise.add(work.row_sums + 2 * row, memory.norm_keeps);
     memory.depthwise.statistics(hidden_, &statistics.gain[row], &statistics.shift[row]);
   }
   add_outputs(kernels, all, {statistics, {}}, x, skips, work);

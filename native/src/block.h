@@ -33,6 +33,7 @@ struct ClipNorm {
 // What a causal block remembers between chunks.
 struct BlockMemory {
   RowRing past;
+  double norm_keeps;  // from row to row
   NormSums expand, depthwise;
 };
 

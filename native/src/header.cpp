@@ -4,7 +4,7 @@
 namespace tinywase {
 namespace {
 
-constexpr uint32_t kWide = 1u << 16;
+constexpr uint32_t kWide = 1u << 16, kLongest = 1u << 24;
 constexpr size_t kHeaderBytes = 256, kNameBytes = 64;
 
 int checked(const char *name, uint32_t value, uint32_t lowest, uint32_t highest) {
@@ -55,13 +55,17 @@ Config Config::read(const uint8_t *h) {
   c.mean_skip = checked("mean_skip", h[66], 0, 1);
   c.cues = static_cast<Cues>(checked("cues", h[67], 0, 2));
   c.lookahead_frames = number("lookahead_frames", 68, 0, c.causal ? kWide : 0);
+  c.norm_memory_frames = number("norm_memory_frames", 180, 0, c.causal ? kLongest : 0);
+  if (read_u32(h + 4) != (c.norm_memory_frames ? 2u : 1u))
+    throw FileError("norm_memory_frames = " + text(c.norm_memory_frames) + " in a file of version " + text(read_u32(h + 4)) + ": expected version " +
+                    (c.norm_memory_frames ? "2." : "1."));
   c.log_power = checked("features", h[176], 0, 1);
   c.voiceprint = read_voiceprint(h);
   if (c.window % 2) throw FileError("window = " + text(c.window) + " samples: expected an even number.");
   if (c.log_power && c.filters % 2) throw FileError("filters = " + text(c.filters) + ": log_power pairs them, expected an even number.");
   if (c.kernel % 2 == 0) throw FileError("kernel = " + text(c.kernel) + ": expected an odd number of frames.");
   const double dropout = read_f64(h + 104);
-  if (!(dropout >= 0 && dropout <= 1) || !all_zero(h + 177, h + kHeaderBytes))
+  if (!(dropout >= 0 && dropout <= 1) || !all_zero(h + 177, h + 180) || !all_zero(h + 184, h + kHeaderBytes))
     throw FileError("a dropout outside 0 to 1, or a reserved byte of the header that is not 0.");
   c.name = read_name(h + 112);
   return c;

@@ -10,7 +10,7 @@ namespace tinywase {
 namespace {
 
 constexpr size_t kHeaderBytes = 256, kRecordBytes = 96, kCrcAt = 28, kPayloadAlignment = 64, kDataAlignment = 16;
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;  // the newest
 
 [[noreturn]] void refuse(const std::string &why) { throw FileError(why + "."); }
 
@@ -50,8 +50,8 @@ struct Parts {
 Parts check_parts(const uint8_t *bytes, size_t size) {
   if (size < 4 || std::memcmp(bytes, "TWSE", 4) != 0) refuse("it does not begin with \"TWSE\": not a tinywase model");
   if (size < kHeaderBytes) refuse("it is cut short: " + text(size) + " bytes, less than its header of " + text(kHeaderBytes));
-  if (read_u32(bytes + 4) != kVersion)
-    refuse("it has the format version " + text(read_u32(bytes + 4)) + ", this tinywase reads " + text(kVersion) +
+  if (read_u32(bytes + 4) < 1 || read_u32(bytes + 4) > kVersion)
+    refuse("it has the format version " + text(read_u32(bytes + 4)) + ", this tinywase reads 1 to " + text(kVersion) +
            ": update tinywase, or export the model again");
   const uint64_t said = read_u32(bytes + 8), card = read_u32(bytes + 24);
   if (size < said) refuse("it is cut short: " + text(size) + " bytes, its header says " + text(said));

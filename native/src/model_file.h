@@ -21,7 +21,7 @@ struct VoiceprintConfig {
 
 // Fields as in src/tinywase/config.py.
 struct Config {
-  int sample_rate_hz, filters, window, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames;
+  int sample_rate_hz, filters, window, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames, norm_memory_frames;
   bool share_stacks, causal, mean_skip;
   Cues cues;
   bool log_power;  // what the separator hears: the log power of the latent's filter pairs, else the latent
@@ -33,6 +33,8 @@ struct Config {
   int hop() const { return window / 2; }
   int feature_channels() const { return log_power ? filters / 2 : filters; }
   int block_count() const { return blocks * (share_stacks ? 1 : stacks); }
+  // What is left of a causal norm's sums from one frame to the next.
+  double norm_keeps() const { return norm_memory_frames ? 1.0 - 1.0 / norm_memory_frames : 1.0; }
   bool voiceprint_cue() const { return cues != Cues::activity; }
   bool activity_cue() const { return cues != Cues::voiceprint; }
 };

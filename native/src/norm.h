@@ -27,15 +27,22 @@ struct Norm {
   Lines lines(const Kept &kept, const RowStatistics &statistics, float *memory) const;
 };
 
-// Sums over all rows so far, in float64 so that hours do not drift.
+// Sums over the rows so far, in float64 so that hours do not drift.
 struct NormSums {
   double total = 0, squares = 0;
-  int64_t rows = 0;
+  double rows = 0;  // each by how much of it is left
 
   void add(const float *row_sums) {
     total += static_cast<double>(row_sums[0]);
     squares += static_cast<double>(row_sums[1]);
     rows++;
+  }
+  // One more after the others have faded.
+  void add(const float *row_sums, double keeps) {
+    total *= keeps;
+    squares *= keeps;
+    rows *= keeps;
+    add(row_sums);
   }
   // More rows.
   void add(const NormSums &other) {
@@ -49,7 +56,7 @@ struct NormSums {
   }
   void statistics(int channels, float *gain, float *shift) const {
     constexpr double epsilon = 1e-8;  // docs/model.md
-    const double count = static_cast<double>(rows) * channels, mean = total / count;
+    const double count = rows * channels, mean = total / count;
     const double variance = std::fmax(squares / count - mean * mean, 0.0);
     const double inverse = 1 / std::sqrt(variance + epsilon);
     *gain = static_cast<float>(inverse);

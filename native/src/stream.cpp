@@ -49,7 +49,7 @@ void Stream::place(Arena &arena) {
   for (int use = 0; use < separator.uses(); use++) {
     const Depthwise &depthwise = separator.block(use).depthwise();
     uint8_t *rows = arena.take<uint8_t>(depthwise.ring_bytes());
-    if (blocks_) new (blocks_ + use) BlockMemory{depthwise.ring(rows), {}, {}};
+    if (blocks_) new (blocks_ + use) BlockMemory{depthwise.ring(rows), config_.norm_keeps(), {}, {}};
   }
 }
 
@@ -125,7 +125,7 @@ void Stream::run_separator(int rows) {
   RowStatistics statistics;
   model_.hear(samples_ + history(), rows, latent_, work_.row_sums);
   for (int row = 0; row < rows; row++) {
-    latent_sums_.add(work_.row_sums + 2 * row);
+    latent_sums_.add(work_.row_sums + 2 * row, config_.norm_keeps());
     latent_sums_.statistics(config_.feature_channels(), &statistics.gain[row], &statistics.shift[row]);
   }
   separator.enter(kernels, latent_, rows, statistics, x_, work_.scratch);

@@ -75,6 +75,7 @@ class ModelConfig:
     share_stacks: bool = False  # one stack used R times
     causal: bool = False  # causal padding and cumulative norms
     lookahead_frames: int = 0  # causal only: the mask of frame f is read off this many frames later
+    norm_memory_frames: int = 0  # causal only: norms forget, a frame that many ago counts 1/e; 0: all count alike
     cues: str = "both"  # voiceprint and activity (onset/offset), or one of them
     features: str = "latent"  # what the separator hears: the latent, or the log power of its filter pairs
     mean_skip: bool = False  # divide the skip sum by R*X (WASE does, TinyWASE does not)
@@ -90,11 +91,13 @@ class ModelConfig:
             raise ConfigError(f"window = {self.window} samples: expected an even number, because the hop is its half.")
         if self.kernel % 2 == 0:
             raise ConfigError(f"kernel = {self.kernel}: expected an odd number of frames.")
-        if self.lookahead_frames < 0 or (self.lookahead_frames and not self.causal):
-            raise ConfigError(
-                f"lookahead_frames = {self.lookahead_frames}: expected 0 or more, and 0 unless causal = true "
-                "(an offline network sees the whole clip anyway)."
-            )
+        for name in ("lookahead_frames", "norm_memory_frames"):
+            value = getattr(self, name)
+            if value < 0 or (value and not self.causal):
+                raise ConfigError(
+                    f"{name} = {value}: expected 0 or more, and 0 unless causal = true (an offline network sees the "
+                    "whole clip anyway)."
+                )
 
     @property
     def hop(self) -> int:
@@ -115,6 +118,11 @@ class ModelConfig:
     def latency_samples(self) -> int | None:
         """Algorithmic delay of streaming: window plus lookahead; None for an offline network."""
         return self.window + self.lookahead_frames * self.hop if self.causal else None
+
+    @property
+    def norm_keeps(self) -> float:
+        """What is left of a causal norm's sums from one frame to the next: 1 - 1 / memory, 1 if it forgets nothing."""
+        return 1.0 - 1.0 / self.norm_memory_frames if self.norm_memory_frames else 1.0
 
 
 PAPER = ModelConfig()

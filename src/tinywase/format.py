@@ -5,7 +5,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
 
 1. Header, 256 bytes.
       0  4 bytes  magic "TWSE"
-      4  u32      version, 1
+      4  u32      version: 2 if norm_memory_frames is not 0, else 1
       8  u32      bytes of the whole file
      12  u32      tensors
      16  u32      payload offset = 256 + 96 * tensors, rounded up to 64
@@ -19,7 +19,9 @@ beginning. The parts follow each other in this order, and nothing else is in the
     104  f64      its dropout (of training; nothing reads it at inference)
     112  64 bytes name of the configuration, UTF-8, zero-padded
     176  u8       features (0 latent, 1 log_power)
-    177  79 bytes zero
+    177  3 bytes  zero
+    180  u32      norm_memory_frames, since version 2
+    184  72 bytes zero
 2. Tensor records, 96 bytes each.
       0  60 bytes name of small letters, digits, "_" and ".", at most 59, zero-padded
      60  u8       kind: 0 float32, 1 float16, 2 codes
@@ -68,7 +70,7 @@ from .tensors import PackedTensor
 __all__ = ["ModelFile", "PackedTensor", "Report", "inspect", "read_config", "read_model", "to_bytes", "write_model"]
 
 MAGIC = b"TWSE"
-VERSION = 1
+VERSION = 2  # the newest; a file has the oldest that can say what is in it
 HEADER = struct.Struct("<4s7I" + CONFIG_LAYOUT)
 CRC_AT = 28
 PAYLOAD_ALIGNMENT_BYTES = 64
@@ -132,7 +134,7 @@ def to_bytes(model_file: ModelFile, *, compact: bool = False) -> bytes:
     total = payload_at + len(payload) + len(card)
     if total > MAX_FILE_BYTES:
         raise FormatError(f"the model would take {total} bytes: a model file holds at most {MAX_FILE_BYTES}.")
-    sizes = (VERSION, total, len(tensors), payload_at, len(payload), len(card), 0)
+    sizes = (_version_for(config), total, len(tensors), payload_at, len(payload), len(card), 0)
     head = bytearray(HEADER.pack(MAGIC, *sizes, *config_fields(config)))
     body = table + bytes(payload_at - table_end) + payload + card
     head[CRC_AT : CRC_AT + 4] = struct.pack("<I", _crc(head, body))
@@ -173,7 +175,7 @@ def read_config(path: str | Path) -> ModelConfig:
     with _reading(path), path.open("rb") as stream:
         fields = _check_head(path, stream.read(HEADER.size))
     with _naming(path):
-        return config_from_fields(fields[8:])
+        return _config(fields)
 
 
 def inspect(path: str | Path) -> Report:
@@ -227,7 +229,7 @@ def _read_checked(path: Path) -> _Checked:
                 f"its parts ({count} tensors, payload at offset {payload_at} with {payload_bytes} bytes, card of "
                 f"{card_bytes} bytes) do not add up to its {len(data)} bytes."
             )
-        config = config_from_fields(fields[8:])
+        config = _config(fields)
         records = read_records(data, HEADER.size, count)
         check_names(config, ((record.name, record.shape) for record in records))
         check_places(data, records, table_end=table_end, payload_at=payload_at, end=payload_end)
@@ -259,12 +261,26 @@ def _check_head(path: Path, head: bytes) -> tuple[Any, ...]:
         with _naming(path):
             raise FormatError(f"it is cut short: {len(head)} bytes, less than its header of {HEADER.size}.")
     fields = HEADER.unpack(head)
-    if fields[1] != VERSION:
+    if not 1 <= fields[1] <= VERSION:
         raise FormatError(
-            f"model '{path}' has the format version {fields[1]}, this tinywase reads {VERSION}: update tinywase, or "
-            "export the model again."
+            f"model '{path}' has the format version {fields[1]}, this tinywase reads 1 to {VERSION}: update tinywase, "
+            "or export the model again."
         )
     return fields
+
+
+def _config(fields: tuple[Any, ...]) -> ModelConfig:
+    config = config_from_fields(fields[8:])
+    if fields[1] != _version_for(config):
+        raise FormatError(
+            f"norm_memory_frames = {config.norm_memory_frames} in a file of version {fields[1]}: expected version "
+            f"{_version_for(config)}."
+        )
+    return config
+
+
+def _version_for(config: ModelConfig) -> int:
+    return 2 if config.norm_memory_frames else 1
 
 
 def _read_card(raw: memoryview) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from .config import CUES, FEATURES, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
 from .errors import FormatError
 
-CONFIG_LAYOUT = "8I 4B I 8I d 64s B 79s"
+CONFIG_LAYOUT = "8I 4B I 8I d 64s B 3s I 72s"
 SIZES = ("sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
 VOICEPRINT_SIZES = ("dimensions", "filters", "window", "hop", "hidden", "layers", "bottleneck")
 LIMITS = {  # far above any sensible model
@@ -23,6 +23,7 @@ LIMITS = {  # far above any sensible model
     "blocks": 16,
     "stacks": 64,
     "lookahead_frames": 1 << 16,
+    "norm_memory_frames": 1 << 24,
     "dimensions": 1 << 16,
     "hop": 1 << 16,
     "layers": 16,
@@ -49,6 +50,8 @@ def config_fields(config: ModelConfig) -> tuple[Any, ...]:
         name,
         FEATURES.index(config.features),
         b"",
+        config.norm_memory_frames,
+        b"",
     )
 
 
@@ -60,7 +63,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         ConfigError: sizes that make no network.
     """
     sizes, (share, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
-    voiceprint_sizes, (dropout, raw_name, features, reserved) = fields[14:21], fields[21:]
+    voiceprint_sizes, (dropout, raw_name, features, gap, norm_memory, reserved) = fields[14:21], fields[21:]
     for label, value, top in (
         ("share_stacks", share, 1),
         ("causal", causal, 1),
@@ -71,7 +74,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
     ):
         if value > top:
             raise FormatError(f"{label} = {value}: expected 0 to {top}.")
-    if any(reserved) or not 0 <= dropout <= 1:
+    if any(gap + reserved) or not 0 <= dropout <= 1:
         raise FormatError(f"dropout = {dropout} or a reserved byte is not 0: expected a dropout of 0 to 1 and zeros.")
     voiceprint = VoiceprintConfig(
         kind=VOICEPRINT_KINDS[kind], dropout=dropout, **dict(zip(VOICEPRINT_SIZES, voiceprint_sizes, strict=True))
@@ -81,6 +84,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         cues=CUES[cues],
         features=FEATURES[features],
         lookahead_frames=lookahead,
+        norm_memory_frames=norm_memory,
         voiceprint=voiceprint,
         share_stacks=bool(share),
         causal=bool(causal),

@@ -100,7 +100,7 @@ void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, 
       scratch.sums.add(f, bent, bent * bent);
     }
   }
-  finish(scratch.sums, frames, shape.hidden, shape.causal, saved.expand);
+  finish(scratch.sums, frames, shape.hidden, shape.causal, shape.norm_keeps, saved.expand);
 
   scratch.sums.begin(frames);
   const Pair depthwise_slope = set(*tensors.depthwise_slope);
@@ -126,7 +126,7 @@ void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, 
       scratch.sums.add(f, bent, bent * bent);
     }
   }
-  finish(scratch.sums, frames, shape.hidden, shape.causal, saved.depthwise);
+  finish(scratch.sums, frames, shape.hidden, shape.causal, shape.norm_keeps, saved.depthwise);
 
   for (int g = 0; g < wide_groups; g++) {
     const int c = g * kGroup;
@@ -210,7 +210,7 @@ void output_backward(const BlockShape &shape, const BlockTensors<const float> &t
     }
   }
   *to_scale += sum(scale_gradient);
-  finish_backward(scratch.sums, frames, shape.hidden, shape.causal, saved.depthwise, scratch.constant.data(),
+  finish_backward(scratch.sums, frames, shape.hidden, shape.causal, shape.norm_keeps, saved.depthwise, scratch.constant.data(),
                   scratch.linear.data());
 }
 
@@ -274,7 +274,7 @@ void depthwise_backward(const BlockShape &shape, const BlockTensors<const float>
   }
   *gradients.depthwise_slope += sum(to_slope);
   *to_scale += sum(scale_gradient);
-  finish_backward(scratch.sums, frames, shape.hidden, shape.causal, saved.expand, scratch.constant.data(),
+  finish_backward(scratch.sums, frames, shape.hidden, shape.causal, shape.norm_keeps, saved.expand, scratch.constant.data(),
                   scratch.linear.data());
 }
 

@@ -14,6 +14,7 @@ namespace training {
 struct BlockShape {
   int frames, channels, hidden, dilation;
   bool causal;
+  double norm_keeps;  // from frame to frame; 1 if not causal
 
   int span() const { return 2 * dilation; }                          // frames from the first tap to the last
   int left() const { return causal ? span() : dilation; }            // frames of it before the current one

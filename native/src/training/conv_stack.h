@@ -16,9 +16,10 @@ bool supported();
 struct StackShape {
   int segments, frames, channels, hidden;
   bool causal;
+  double norm_keeps;
   std::vector<int> dilations;  // one a block
 
-  BlockShape block(int index) const { return {frames, channels, hidden, dilations[index], causal}; }
+  BlockShape block(int index) const { return {frames, channels, hidden, dilations[index], causal, norm_keeps}; }
 };
 
 // Bytes that `stack_forward` fills for `stack_backward`.

@@ -83,7 +83,7 @@ def run_stack(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:
     dilations = tuple(block.depthwise.dilation[0] for block in blocks)
     tensors = [tensor for block in blocks for tensor in _tensors(block)]
     scales, constants = _ranges(blocks)
-    options = first.out_channels, first.causal, dilations
+    options = first.out_channels, first.causal, blocks[0].expand_norm.keeps, dilations
     out, skip = FusedStack.apply(x.transpose(1, 2), options, scales, constants, *tensors)
     return out.transpose(1, 2), skip.transpose(1, 2)
 
@@ -118,18 +118,19 @@ class FusedStack(Function):
     def forward(
         ctx: Any,
         x: Tensor,
-        options: tuple[int, bool, tuple[int, ...]],
+        options: tuple[int, bool, float, tuple[int, ...]],
         scales: Tensor,
         constants: Tensor,
         *tensors: Tensor,
     ) -> tuple[Tensor, Tensor]:
         x = x.float().contiguous()
-        ctx.options = hidden, causal, dilations = options[0], options[1], list(options[2])
+        hidden, causal, norm_keeps, dilations = options
+        ctx.options = shape = hidden, causal, norm_keeps, list(dilations)
         ranges = torch.cat([scales.detach()[..., None], constants], -1).contiguous()
         out, skip = torch.empty_like(x), torch.empty_like(x)
-        saved = torch.empty(_kernels().stack_saved_bytes(x.numpy(), hidden, causal, dilations), dtype=torch.uint8)
+        saved = torch.empty(_kernels().stack_saved_bytes(x.numpy(), *shape), dtype=torch.uint8)
         arrays = _arrays(tensors), ranges.numpy(), out.numpy(), skip.numpy(), saved.numpy()
-        _kernels().stack_forward(x.numpy(), hidden, causal, dilations, *arrays)
+        _kernels().stack_forward(x.numpy(), *shape, *arrays)
         ctx.save_for_backward(saved, ranges, *tensors)
         return out, skip
 

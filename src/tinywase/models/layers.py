@@ -16,6 +16,7 @@ from torch.nn import functional
 from .operations import depthwise, pointwise, prelu
 
 EPSILON = 1e-8  # docs/model.md
+SUMMED_FRAMES = 256  # at once, where norms forget
 
 
 class PReLU(nn.Module):
@@ -31,9 +32,9 @@ class PReLU(nn.Module):
 
 @dataclass
 class NormState:
-    """Running sums of a cumulative norm over all frames so far, in float64 so that hours do not drift."""
+    """Running sums of a cumulative norm over the frames so far, in float64 so that hours do not drift."""
 
-    count: int = 0
+    count: Tensor | float = 0.0  # of frames, each by how much of it is left
     total: Tensor | float = 0.0  # [B, 1]
     squares: Tensor | float = 0.0  # [B, 1]
 
@@ -41,12 +42,13 @@ class NormState:
 class Norm(nn.Module):
     """Layer norm over channels and time, with a gain and a bias per channel.
 
-    Global: one mean and variance for the clip. Causal: those of frames 0..f, for every frame f (cumulative layer norm).
+    Global: one mean and variance for the clip. Causal: those of frames 0..f, for every frame f (cumulative layer norm);
+    where `keeps` is less than 1, that much of the sums is left from one frame to the next.
     """
 
-    def __init__(self, channels: int, *, causal: bool = False) -> None:
+    def __init__(self, channels: int, *, causal: bool = False, keeps: float = 1.0) -> None:
         super().__init__()
-        self.causal = causal
+        self.causal, self.keeps = causal, keeps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
@@ -59,20 +61,32 @@ class Norm(nn.Module):
         normalized = (x - mean) / torch.sqrt(variance + EPSILON)
         return normalized * self.weight[:, None] + self.bias[:, None]
 
-    @staticmethod
-    def _cumulative(x: Tensor, state: NormState) -> tuple[Tensor, Tensor]:
+    def _cumulative(self, x: Tensor, state: NormState) -> tuple[Tensor, Tensor]:
         """Mean and variance of everything up to each frame, [B, 1, F]; the sums move on in `state`."""
-        channels, frames = x.shape[1], x.shape[2]
         x = x.float()
-        total = state.total + x.sum(1).double().cumsum(-1)  # [B, F]
-        squares = state.squares + x.square().sum(1).double().cumsum(-1)
-        count = channels * (state.count + torch.arange(1, frames + 1, device=x.device, dtype=torch.float64))
+        total = running_sums(x.sum(1).double(), state.total, self.keeps)  # [B, F]
+        squares = running_sums(x.square().sum(1).double(), state.squares, self.keeps)
+        frames = running_sums(torch.ones_like(total[:1]), state.count, self.keeps)  # [1, F]
+        count = x.shape[1] * frames
         mean = total / count
         variance = (squares / count - mean.square()).clamp_min(0.0)
-        if frames:
-            state.count += frames
-            state.total, state.squares = total[:, -1:], squares[:, -1:]
+        if x.shape[2]:
+            state.total, state.squares, state.count = total[:, -1:], squares[:, -1:], frames[:, -1:]
         return mean.float()[:, None], variance.float()[:, None]
+
+
+def running_sums(values: Tensor, before: Tensor | float, keeps: float) -> Tensor:
+    """sum[f] = keeps * sum[f - 1] + values[f], beginning with `before`. Shape: [B, F], [B, 1] -> [B, F]."""
+    if keeps == 1.0:
+        return before + values.cumsum(-1)
+    done = []
+    for part in values.split(SUMMED_FRAMES, -1):
+        place = torch.arange(part.shape[-1], device=part.device, dtype=part.dtype)
+        ago = place[:, None] - place  # [F, F]
+        left = torch.where(ago >= 0, keeps ** ago.clamp_min(0), 0.0)
+        done.append(part @ left.T + before * keeps ** (place + 1))
+        before = done[-1][:, -1:]
+    return torch.cat(done, -1) if done else values
 
 
 class PointwiseConv(nn.Conv1d):
@@ -128,16 +142,25 @@ class ConvBlock(nn.Module):
     The `*_input` identities name the activations that a quantizer may attach to.
     """
 
-    def __init__(self, bottleneck: int, hidden: int, kernel: int, *, dilation: int, causal: bool = False) -> None:
+    def __init__(
+        self,
+        bottleneck: int,
+        hidden: int,
+        kernel: int,
+        *,
+        dilation: int,
+        causal: bool = False,
+        norm_keeps: float = 1.0,
+    ) -> None:
         super().__init__()
         self.expand_input = nn.Identity()
         self.expand = PointwiseConv(bottleneck, hidden)
         self.expand_slope = PReLU()
-        self.expand_norm = Norm(hidden, causal=causal)
+        self.expand_norm = Norm(hidden, causal=causal, keeps=norm_keeps)
         self.depthwise_input = nn.Identity()
         self.depthwise = DepthwiseConv(hidden, kernel, dilation=dilation, causal=causal)
         self.depthwise_slope = PReLU()
-        self.depthwise_norm = Norm(hidden, causal=causal)
+        self.depthwise_norm = Norm(hidden, causal=causal, keeps=norm_keeps)
         self.output_input = nn.Identity()
         self.residual = PointwiseConv(hidden, bottleneck)
         self.skip = PointwiseConv(hidden, bottleneck)

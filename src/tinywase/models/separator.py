@@ -43,11 +43,18 @@ class Separator(nn.Module):
         super().__init__()
         self.config = config
         bottleneck, places = config.bottleneck, config.stacks + 1
-        self.norm = Norm(config.feature_channels, causal=config.causal)
+        self.norm = Norm(config.feature_channels, causal=config.causal, keeps=config.norm_keeps)
         self.bottleneck_input = nn.Identity()
         self.bottleneck = PointwiseConv(config.feature_channels, bottleneck)
         self.blocks = nn.ModuleList(
-            ConvBlock(bottleneck, config.hidden, config.kernel, dilation=2 ** (i % config.blocks), causal=config.causal)
+            ConvBlock(
+                bottleneck,
+                config.hidden,
+                config.kernel,
+                dilation=2 ** (i % config.blocks),
+                causal=config.causal,
+                norm_keeps=config.norm_keeps,
+            )
             for i in range(config.block_count)
         )
         if config.cues != "activity":

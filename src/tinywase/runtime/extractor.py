@@ -4,6 +4,7 @@
     voiceprint = extractor.enroll("me.wav")
     extraction = extractor.extract("meeting.wav", voiceprint)        # everything in memory
     report = extractor.extract_file("meeting.wav", "me-only.wav", voiceprint)  # hours, in constant memory
+    stream = extractor.stream(voiceprint, sample_rate_hz=48000)      # while it is still going on, with a causal model
 
 What comes out has the length, rate, channels and loudness of what went in; it is never clipped and never NaN, and
 silence stays silence. The models work in their own band (8 kHz models: up to 4 kHz); above it the estimate is empty,
@@ -27,6 +28,7 @@ from .model import PackedModel, open_model
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
 from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
+from .stream import VoiceStream
 from .voiceprint import Voiceprint
 
 ABSENT = ("pass", "mute", "fail")
@@ -205,16 +207,23 @@ class Extractor:
                 residual_attenuation_db=attenuations[1],
             )
 
+    def stream(self, voiceprint: Voiceprint, *, sample_rate_hz: int) -> VoiceStream:
+        """The voice of `voiceprint` in a sound that is still going on, fed in chunks of any size.
+
+        Args:
+            sample_rate_hz: of the chunks, and of what comes out.
+
+        Raises:
+            StreamError: the model is offline; `live` is the bundled one that is not.
+            ConfigError: an impossible sampling rate.
+        """
+        return VoiceStream(self.model, _vector_for(self.model, voiceprint), sample_rate_hz)
+
     def _separate(
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress
     ) -> tuple[Heard, Separated]:
         """The first two passes; their spools are closed with `stack`."""
-        if not isinstance(voiceprint, Voiceprint):
-            raise ConfigError(
-                f"whose voice? Got a {type(voiceprint).__name__}, expected a Voiceprint. Make one with "
-                "extractor.enroll(recording), or read one with Voiceprint.load(path)."
-            )
-        vector = voiceprint.vector_for(self.model)
+        vector = _vector_for(self.model, voiceprint)
         heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(LISTENING_SHARE * done))
         stack.callback(heard.mixture.close)
         separated = separate_channels(
@@ -238,6 +247,15 @@ class Extractor:
             cell_samples=cell_samples(self.sample_rate_hz),
             level_db=float(10 * np.log10(powers[0] / powers[1])),
         )
+
+
+def _vector_for(model: PackedModel, voiceprint: Voiceprint) -> np.ndarray:
+    if not isinstance(voiceprint, Voiceprint):
+        raise ConfigError(
+            f"whose voice? Got a {type(voiceprint).__name__}, expected a Voiceprint. Make one with "
+            "extractor.enroll(recording), or read one with Voiceprint.load(path)."
+        )
+    return voiceprint.vector_for(model)
 
 
 def _report(

@@ -14,6 +14,7 @@ Everything else is float32 and agrees between runtimes within rounding.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -112,20 +113,21 @@ class Conv:
 
 @dataclass
 class NormState:
-    """Running sums of a cumulative norm over all frames so far, in float64 so that hours do not drift."""
+    """Running sums of a cumulative norm over the frames so far, in float64 so that hours do not drift."""
 
-    count: int = 0
+    count: float = 0.0  # of frames, each by how much of it is left
     total: float = 0.0
     squares: float = 0.0
 
 
 @dataclass(frozen=True)
 class Norm:
-    """Layer norm over channels and time; causal: over frames 0..f for every frame f."""
+    """Layer norm over channels and time; causal: over frames 0..f for every frame f, the old ones fading."""
 
     gain: Array  # [C, 1]
     bias: Array  # [C, 1]
     causal: bool
+    keeps: float  # causal: what is left of the sums from one frame to the next
 
     def __call__(self, x: Array, state: NormState) -> Array:
         """Shape: [C, F] -> [C, F]."""
@@ -137,19 +139,24 @@ class Norm:
         variance = flat @ flat / np.float32(flat.size)
         return centred * (self.gain / np.sqrt(variance + EPSILON)) + self.bias
 
-    @staticmethod
-    def _cumulative(x: Array, state: NormState) -> tuple[Array, Array]:
+    def _cumulative(self, x: Array, state: NormState) -> tuple[Array, Array]:
         """Mean and variance of everything up to each frame, [1, F]; the sums move on in `state`."""
         channels, frames = x.shape
-        total = np.cumsum(np.append(state.total, x.sum(0, dtype=np.float64)))[1:]
-        squares = np.cumsum(np.append(state.squares, np.square(x).sum(0, dtype=np.float64)))[1:]
-        count = channels * (state.count + np.arange(1, frames + 1, dtype=np.float64))
-        mean = total / count
-        variance = np.maximum(squares / count - np.square(mean), 0)
+        total = self._running(state.total, x.sum(0, dtype=np.float64))
+        squares = self._running(state.squares, np.square(x).sum(0, dtype=np.float64))
+        count = self._running(state.count, np.ones(frames))
+        mean = total / (channels * count)
+        variance = np.maximum(squares / (channels * count) - np.square(mean), 0)
         if frames:
-            state.count += frames
-            state.total, state.squares = float(total[-1]), float(squares[-1])
+            state.total, state.squares, state.count = float(total[-1]), float(squares[-1]), float(count[-1])
         return mean.astype(np.float32)[None], variance.astype(np.float32)[None]
+
+    def _running(self, before: float, values: np.ndarray) -> np.ndarray:
+        """sum[f] = keeps * sum[f - 1] + values[f]. Shape: float64 [F] -> [F]."""
+        if self.keeps == 1.0:
+            return np.cumsum(np.append(before, values))[1:]
+        sums = itertools.accumulate(values.tolist(), lambda so_far, value: self.keeps * so_far + value, initial=before)
+        return np.fromiter(sums, np.float64, len(values) + 1)[1:]
 
 
 @dataclass
@@ -169,16 +176,19 @@ class ConvBlock:
     name: str
     dilation: int
     causal: bool = False
+    norm_keeps: float = 1.0
 
     def __call__(self, x: Array, state: BlockState) -> tuple[Array, Array]:
         """Shape: [C, F] -> x + residual [C, F], skip [C, F]."""
         w, name = self.weights, self.name
         h = w.conv(f"{name}.expand").pointwise(w.range(f"{name}.expand_input")(x))
-        h = w.norm(f"{name}.expand_norm", self.causal)(prelu(h, w[f"{name}.expand_slope.weight"]), state.expand)
+        h = w.norm(f"{name}.expand_norm", self.causal, self.norm_keeps)(
+            prelu(h, w[f"{name}.expand_slope.weight"]), state.expand
+        )
         depthwise = w.conv(f"{name}.depthwise")
         quantized = self._padded(w.range(f"{name}.depthwise_input")(h), depthwise.weight.shape[1], state)
         h = prelu(depthwise.depthwise(quantized, self.dilation), w[f"{name}.depthwise_slope.weight"])
-        h = w.norm(f"{name}.depthwise_norm", self.causal)(h, state.depthwise)
+        h = w.norm(f"{name}.depthwise_norm", self.causal, self.norm_keeps)(h, state.depthwise)
         output = w.range(f"{name}.output_input")(h)
         return x + w.conv(f"{name}.residual").pointwise(output), w.conv(f"{name}.skip").pointwise(output)
 
@@ -214,9 +224,9 @@ class Weights:
         """The 1x1 or depthwise convolution, or linear layer, `name`."""
         return self._convs[name]
 
-    def norm(self, name: str, causal: bool = False) -> Norm:
+    def norm(self, name: str, causal: bool = False, keeps: float = 1.0) -> Norm:
         """The norm `name`."""
-        return Norm(self[f"{name}.weight"][:, None], self[f"{name}.bias"][:, None], causal)
+        return Norm(self[f"{name}.weight"][:, None], self[f"{name}.bias"][:, None], causal, keeps)
 
     def range(self, point: str) -> Range:
         """The quantizer of the activation point `point`; none where the file has none."""

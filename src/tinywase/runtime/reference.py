@@ -86,7 +86,7 @@ class ReferenceModel:
         config, w = self.config, self._weights
         state = state if state is not None else self.initial_state()
         features = log_power(latent) if config.features == "log_power" else latent
-        x = w.norm("separator.norm", config.causal)(features, state.norm)
+        x = w.norm("separator.norm", config.causal, config.norm_keeps)(features, state.norm)
         x = w.conv("separator.bottleneck").pointwise(w.range("separator.bottleneck_input")(x))  # [C, F]
         skips = np.zeros_like(x)
         logits: list[Array] = []
@@ -95,7 +95,7 @@ class ReferenceModel:
             if i == 0:
                 x = self._cue(x, voiceprint, stack, logits)
             stored = i if config.share_stacks else use
-            block = ConvBlock(w, f"separator.blocks.{stored}", 2**i, config.causal)
+            block = ConvBlock(w, f"separator.blocks.{stored}", 2**i, config.causal, config.norm_keeps)
             x, skip = block(x, state.blocks[use])
             skips += skip
         if config.mean_skip:

@@ -1,0 +1,125 @@
+"""A voice out of a sound that is still going on: chunks in, the voice of a causal model out, a fixed time later.
+
+    chunk -> the model's rate (resampling.py) -> no offset (offset.py) -> model -> the caller's rate
+
+All that happens in blocks of one hop, so the output depends on the samples alone, not on how they were cut into chunks.
+The level needs no care: causal norms make a network deaf to it, except for sounds so quiet that they drown in the
+constants that keep logarithms and divisions finite. So everything is heard 30 times louder than it is.
+Letters: C channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..errors import AudioError, StreamError
+from .model import RuntimeModel
+from .offset import RunningOffset
+from .resampling import LowDelayResampler
+
+GAIN = np.float32(30.0)
+
+
+class VoiceStream:
+    """One sound from its beginning to its end; make one by `Extractor.stream`.
+
+    Sample n of the output belongs to sample n of the input and comes at most `latency_samples` after it.
+    """
+
+    def __init__(self, model: RuntimeModel, voiceprint: np.ndarray, sample_rate_hz: int) -> None:
+        own_hz, latency = model.config.sample_rate_hz, model.config.latency_samples
+        self._stream = model.stream(voiceprint)
+        assert latency is not None  # or it would be no stream
+        self.sample_rate_hz = sample_rate_hz
+        self._inwards = LowDelayResampler(sample_rate_hz, own_hz)
+        self._outwards = LowDelayResampler(own_hz, sample_rate_hz)
+        self._hop = model.config.hop
+        self._offset = RunningOffset(self._hop / own_hz)
+        waits_s = self._inwards.delay_s + (latency + 1) / own_hz + self._outwards.delay_s
+        self.latency_samples = latency if sample_rate_hz == own_hz else math.ceil(waits_s * sample_rate_hz) + 1
+        self._clear()
+
+    def _clear(self) -> None:
+        self._waiting = np.zeros(0, np.float32)  # at the model's rate, less than a hop
+        self._fed = self._given = 0
+        self._ended = False
+
+    def reset(self) -> None:
+        """Back to silence, with the same voice."""
+        for part in (self._stream, self._inwards, self._outwards, self._offset):
+            part.reset()
+        self._clear()
+
+    @property
+    def latency_s(self) -> float:
+        """How long after a sound it comes out, without the time for computing."""
+        return self.latency_samples / self.sample_rate_hz
+
+    @property
+    def activity(self) -> float:
+        """How active the voice is in the newest finished frame, 0..1."""
+        return self._stream.activity
+
+    def feed(self, chunk: np.ndarray) -> np.ndarray:
+        """The samples of the voice that `chunk` completes; several channels are averaged.
+
+        Shape: [any] or [any, C], floats or integers -> float32 [any]
+
+        Raises:
+            AudioError: another shape, or values that are not finite.
+            StreamError: the stream was flushed and not reset.
+        """
+        if self._ended:
+            raise StreamError("this stream has ended: it was flushed. Call reset() before feeding the next sound.")
+        samples = _one_channel(chunk)
+        self._fed += len(samples)
+        return self._counted(self._outwards.feed(self._advance(self._inwards.feed(samples))))
+
+    def flush(self) -> np.ndarray:
+        """The rest of the voice once the sound has ended: all output together is as long as all input. Shape: -> [any].
+
+        Raises:
+            StreamError: the stream was flushed before.
+        """
+        if self._ended:
+            raise StreamError("this stream has ended: it was flushed before. Call reset() to begin again.")
+        found = [self._advance(self._inwards.flush())]
+        if len(self._waiting):  # no whole hop
+            found.append(self._separated(self._waiting))
+        found.append(self._stream.flush() / GAIN)
+        parts = [self._outwards.feed(part) for part in found]
+        rest = np.concatenate([*parts, self._outwards.flush()])[: self._fed - self._given]
+        self._ended = True
+        return self._counted(np.pad(rest, (0, self._fed - self._given - len(rest))))
+
+    def _advance(self, samples: np.ndarray) -> np.ndarray:
+        """At the model's rate: as many whole hops as there are. Shape: [any] -> [any]."""
+        samples = np.concatenate([self._waiting, samples])
+        whole = len(samples) // self._hop * self._hop
+        self._waiting = samples[whole:]
+        hops = (samples[start : start + self._hop] for start in range(0, whole, self._hop))
+        return np.concatenate([samples[:0], *(self._separated(hop) for hop in hops)])
+
+    def _separated(self, block: np.ndarray) -> np.ndarray:
+        return self._stream.feed(self._offset.take_from(block) * GAIN) / GAIN
+
+    def _counted(self, voice: np.ndarray) -> np.ndarray:
+        self._given += len(voice)
+        return voice
+
+
+def _one_channel(chunk: np.ndarray) -> np.ndarray:
+    """Shape: [any] or [any, C] -> float32 [any]."""
+    array = np.asarray(chunk)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fi":
+        raise AudioError(
+            f"a chunk of shape {array.shape}, {array.dtype}: expected numbers, [samples] or [samples, channels]."
+        )
+    if array.dtype.kind == "i":
+        array = array / np.float32(-np.iinfo(array.dtype).min)
+    samples = array.astype(np.float32) if array.ndim == 1 else array.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(samples).all():
+        raise AudioError("a chunk has values that are not finite (NaN or infinity). Leave them out, or feed zeros.")
+    return samples
