@@ -264,7 +264,7 @@ def test_an_empty_enrollment_is_refused() -> None:
 # Golden files
 
 
-@pytest.mark.parametrize("name", ["causal", "offline"])
+@pytest.mark.parametrize("name", ["causal", "offline", "forgetting"])
 def test_golden_models_give_what_they_gave(name: str) -> None:
     model, golden = ReferenceModel(read_model(GOLDEN / f"{name}.twase")), np.load(GOLDEN / f"{name}.npz")
     estimate, activity = model.extract(golden["mixture"], golden["voiceprint"])
@@ -273,7 +273,7 @@ def test_golden_models_give_what_they_gave(name: str) -> None:
     assert relative_power(activity, golden["activity"]) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["causal", "offline"])
+@pytest.mark.parametrize("name", ["causal", "offline", "forgetting"])
 def test_golden_bytes_are_what_is_written_today(name: str) -> None:
     path = GOLDEN / f"{name}.twase"
     assert to_bytes(read_model(path)) == path.read_bytes()

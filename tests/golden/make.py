@@ -1,15 +1,17 @@
-"""Make the golden files: two models of some kB, what goes in and what comes out (`python tests/golden/make.py`).
+"""Make the golden files: three models of some kB, what goes in and what comes out (`python tests/golden/make.py`).
 
 They hold the format and the arithmetic still. Make them anew only when either changes on purpose, and say so in
 CHANGELOG.md. The tests read them; nothing here runs in a test.
 
-    causal.twase    3-bit weights per channel, 8-bit activations, lookahead, convolutional voiceprint encoder
-    offline.twase   float16, shared stacks, mean skip, LSTM voiceprint encoder
-    NAME.npz        enrollment, mixture -> voiceprint, estimate, activity of the numpy reference
+    causal.twase       3-bit weights per channel, 8-bit activations, lookahead, convolutional voiceprint encoder
+    forgetting.twase   the same with norms that forget, format version 2
+    offline.twase      float16, shared stacks, mean skip, LSTM voiceprint encoder
+    NAME.npz           enrollment, mixture -> voiceprint, estimate, activity of the numpy reference
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -32,6 +34,7 @@ CAUSAL = ModelConfig(
         kind="tcn", dimensions=8, filters=8, window=32, hop=16, hidden=8, layers=1, bottleneck=8, dropout=0.0
     ),
 )  # fmt: skip
+FORGETTING = dataclasses.replace(CAUSAL, name="forgetting", norm_memory_frames=5)
 OFFLINE = ModelConfig(
     name="offline", filters=12, window=16, bottleneck=8, hidden=10, blocks=2, stacks=2, share_stacks=True,
     mean_skip=True,
@@ -48,13 +51,13 @@ def quantized(name: str, values: np.ndarray) -> PackedTensor:
 
 
 def model_file(config: ModelConfig, rng: np.random.Generator) -> ModelFile:
-    """Random weights; the causal one quantized."""
+    """Random weights; those of causal networks quantized."""
     tensors = {}
     for name, values in random_tensors(config, rng).items():
-        coded = config is CAUSAL and values.ndim > 1 and not name.startswith(("encoder.", "decoder."))
+        coded = config.causal and values.ndim > 1 and not name.startswith(("encoder.", "decoder."))
         kind = "float16" if config is OFFLINE else "float32"
         tensors[name] = quantized(name, values) if coded else float_tensor(name, values, kind)
-    for point in activation_points(config) if config is CAUSAL else ():
+    for point in activation_points(config) if config.causal else ():
         for field, number in zip(ACTIVATION_FIELDS, (1 / 32, 128, 8), strict=True):
             tensors[f"{point}.{field}"] = float_tensor(f"{point}.{field}", np.array([number]))
     return ModelFile(config, tensors, {"data": "none: random weights", "licence": "Apache-2.0"})
@@ -62,7 +65,7 @@ def model_file(config: ModelConfig, rng: np.random.Generator) -> ModelFile:
 
 def main() -> None:
     """Write everything."""
-    for config, seed in ((CAUSAL, 1), (OFFLINE, 2)):
+    for config, seed in ((CAUSAL, 1), (OFFLINE, 2), (FORGETTING, 3)):
         rng = np.random.default_rng(seed)
         model = model_file(config, rng)
         write_model(HERE / f"{config.name}.twase", model, force=True)

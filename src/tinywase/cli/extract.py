@@ -151,15 +151,20 @@ def _voiceprint_source(
     if enroll_from is not None:
         start_s, stop_s = _time_range(enroll_from)
         return lambda job: extractor.enroll(job.mixture, start_s=start_s, stop_s=stop_s)
+    voiceprint = voiceprint_from(extractor, enroll, voice)
+    return lambda job: voiceprint
+
+
+def voiceprint_from(extractor: Extractor, enroll: list[Path], voice: Path | None) -> Voiceprint:
+    """Of a voiceprint's file, which may be given as either, or of recordings."""
     from ..runtime.voiceprint import Voiceprint
 
     files = [voice] if voice is not None else enroll
-    if len(files) == 1 and files[0].suffix == ".voice":
-        voiceprint = Voiceprint.load(files[0])
-        voiceprint.vector_for(extractor.model)  # refuses another model's before anything is computed
-    else:
-        voiceprint = extractor.enroll(*files)
-    return lambda job: voiceprint
+    if len(files) != 1 or files[0].suffix != ".voice":
+        return extractor.enroll(*files)
+    voiceprint = Voiceprint.load(files[0])
+    voiceprint.vector_for(extractor.model)  # refuses another model's before anything is computed
+    return voiceprint
 
 
 def _time_range(text: str) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from .offset import RunningOffset
 from .resampling import LowDelayResampler
 
 GAIN = np.float32(30.0)
+LOUDEST = 1e6  # floats are -1..1, or a careless program's integers
 
 
 class VoiceStream:
@@ -120,6 +121,6 @@ def _one_channel(chunk: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "i":
         array = array / np.float32(-np.iinfo(array.dtype).min)
     samples = array.astype(np.float32) if array.ndim == 1 else array.mean(axis=1, dtype=np.float32)
-    if not np.isfinite(samples).all():
-        raise AudioError("a chunk has values that are not finite (NaN or infinity). Leave them out, or feed zeros.")
+    if not (np.abs(samples) <= LOUDEST).all():  # NaN neither
+        raise AudioError(f"a chunk has values that are not finite or beyond {LOUDEST:g}: expected -1..1 or about that.")
     return samples

@@ -1,0 +1,218 @@
+"""`tinywase live`: one voice while it is speaking, from a microphone to headphones or through a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
+
+import numpy as np
+import typer
+
+from ..errors import TinyWaseError
+from .console import Runtime, note, say
+from .extract import voiceprint_from
+from .inputs import PIPE, expanded
+
+if TYPE_CHECKING:
+    from ..runtime.stream import VoiceStream
+
+SHOWN_EVERY_S = 0.5
+BAR = 20
+
+
+class Meter(Protocol):
+    """Takes the samples of a chunk, the seconds it took, and whether it came too late."""
+
+    def __call__(self, samples: int, took_s: float, late: bool = False) -> None: ...
+
+
+class Pcm(StrEnum):
+    """What a sample in a pipe is."""
+
+    S16 = "s16"
+    F32 = "f32"
+
+
+def live(
+    enroll: Annotated[
+        list[Path] | None,
+        typer.Option("--enroll", "--ref", "-e", metavar="A.wav", help="The voice alone: file, folder; repeatable."),
+    ] = None,
+    voice: Annotated[
+        Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll -m live` made.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--input", "-i", metavar="DEVICE", help="Microphone by number or name, or - for raw samples.")
+    ] = "",
+    sink: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="DEVICE", help="Headphones by number or name, or - for raw samples."),
+    ] = "",
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="A causal model or file.")] = "live",
+    rate: Annotated[
+        int | None, typer.Option(metavar="HZ", help="Sampling rate; empty: the microphone's own. A pipe needs one.")
+    ] = None,
+    pcm: Annotated[Pcm, typer.Option("--format", help="Raw samples: one channel, little-endian.")] = Pcm.S16,
+    chunk_ms: Annotated[float, typer.Option(metavar="MS", min=1, max=1000, help="Sound taken at once.")] = 16.0,
+    seconds: Annotated[float | None, typer.Option(metavar="S", help="Stop after this long.")] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="List microphones and headphones, and stop.")] = False,
+    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+) -> None:
+    """Extract one voice while it is speaking: microphone in, that voice out, a fixed fraction of a second later.
+
+    Wear headphones, or the microphone hears what comes out. With - for both ends it stands in a pipe: raw samples of
+    one channel in, as many out. Ctrl-C ends it.
+
+    Example: tinywase live --enroll me.wav
+    """
+    if devices:
+        say(str(_sounddevice().query_devices()))
+        return
+    given = [name for name, value in (("--enroll", enroll), ("--voice", voice)) if value]
+    if len(given) != 1:
+        raise typer.BadParameter(f"whose voice? Give --enroll or --voice; got {' and '.join(given) or 'none'}.")
+    if (source == PIPE) != (sink == PIPE):
+        raise typer.BadParameter("a pipe has two ends: give both --input - and --output -, or neither.")
+    if source == PIPE and rate is None:
+        raise typer.BadParameter("raw samples do not say their sampling rate: give --rate, for example 16000.")
+    from ..runtime.extractor import Extractor
+
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value)
+    voiceprint = voiceprint_from(extractor, expanded(enroll or []), voice)
+    limit_s = float("inf") if seconds is None else seconds
+    if source == PIPE:
+        assert rate is not None
+        stream = extractor.stream(voiceprint, sample_rate_hz=rate)
+        with _meter(stream, quiet=quiet) as shown:
+            _pipe(stream, sys.stdin.buffer, sys.stdout.buffer, pcm, round(chunk_ms * rate / 1000), limit_s, shown)
+        return
+    sounds = _sounddevice()
+    ends = _device(source), _device(sink)
+    try:
+        rate = rate or round(sounds.query_devices(ends[0], "input")["default_samplerate"])
+        stream = extractor.stream(voiceprint, sample_rate_hz=rate)
+        with _meter(stream, quiet=quiet) as shown:
+            _play(sounds, stream, ends, max(1, round(chunk_ms * rate / 1000)), limit_s, shown)
+    except (sounds.PortAudioError, ValueError) as error:  # the latter where no device has that name
+        raise TinyWaseError(
+            f"the sound device failed: {error}. `tinywase live --devices` lists them; choose with --input, --output "
+            "and --rate."
+        ) from error
+
+
+def _pipe(
+    stream: VoiceStream,
+    source: BinaryIO,
+    sink: BinaryIO,
+    pcm: Pcm,
+    chunk: int,
+    limit_s: float,
+    shown: Meter,
+) -> None:
+    """Raw samples to raw samples, until the source ends: as many out as in."""
+    kind, scale = (np.dtype("<i2"), np.float32(32768)) if pcm is Pcm.S16 else (np.dtype("<f4"), np.float32(1))
+    left = limit_s * stream.sample_rate_hz
+
+    def write(voice: np.ndarray) -> None:
+        scaled = voice * scale
+        sink.write((np.clip(np.rint(scaled), -scale, scale - 1) if pcm is Pcm.S16 else scaled).astype(kind).tobytes())
+        sink.flush()
+
+    while left >= 1 and (raw := _whole(source, max(1, int(min(chunk, left))) * kind.itemsize)):
+        samples = np.frombuffer(raw[: len(raw) // kind.itemsize * kind.itemsize], kind).astype(np.float32) / scale
+        left -= len(samples)
+        began_s = time.perf_counter()
+        write(stream.feed(samples))
+        shown(len(samples), time.perf_counter() - began_s)
+    write(stream.flush())
+
+
+def _whole(source: BinaryIO, size: int) -> bytes:
+    """`size` bytes, fewer only at the end; a pipe gives what it has."""
+    parts, missing = [], size
+    while missing and (part := source.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _play(
+    sounds: Any,
+    stream: VoiceStream,
+    ends: tuple[int | str | None, int | str | None],
+    chunk: int,
+    limit_s: float,
+    shown: Meter,
+) -> None:
+    """From one device to the other. What is not finished yet is bridged by silence once, at the beginning."""
+    ready = np.zeros(stream.latency_samples, np.float32)
+    left = limit_s * stream.sample_rate_hz
+    options = {"samplerate": stream.sample_rate_hz, "blocksize": chunk, "device": ends, "channels": 1}
+    with sounds.Stream(dtype="float32", **options) as device:
+        while left >= chunk:
+            heard, lost = device.read(chunk)
+            began_s = time.perf_counter()
+            ready = np.concatenate([ready, stream.feed(np.clip(np.nan_to_num(heard[:, 0]), -1, 1))])
+            voice, ready = ready[:chunk], ready[chunk:]
+            took_s = time.perf_counter() - began_s
+            starved = device.write(np.clip(voice, -1, 1)[:, None])
+            shown(chunk, took_s, late=bool(lost or starved))
+            left -= chunk
+
+
+@contextmanager
+def _meter(stream: VoiceStream, *, quiet: bool) -> Iterator[Meter]:
+    """A line on stderr while somebody looks, and a summary at the end."""
+    heard = computed = spoken = 0.0
+    too_late = 0
+    next_s = SHOWN_EVERY_S
+    watched = not quiet and sys.stderr.isatty()
+
+    def shown(samples: int, took_s: float, late: bool = False) -> None:
+        nonlocal heard, computed, spoken, next_s, too_late
+        too_late += late
+        heard += samples / stream.sample_rate_hz
+        computed += took_s
+        spoken += samples / stream.sample_rate_hz * (stream.activity >= 0.5)
+        if watched and heard >= next_s:
+            next_s = heard + SHOWN_EVERY_S
+            level = "#" * round(BAR * stream.activity)
+            print(f"\r{heard:7.1f} s  [{level:<{BAR}}]  {computed / heard:4.0%} busy ", end="", file=sys.stderr)
+
+    if not quiet:
+        note(f"{stream.sample_rate_hz} Hz, {1000 * stream.latency_s:.0f} ms behind; Ctrl-C ends it.")
+    try:
+        yield shown
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if not quiet:
+            end = "\n" if watched else ""
+            busy = computed / heard if heard else 0.0
+            note(
+                f"{end}{heard:.1f} s heard, the voice in {spoken:.1f} s of them; {busy:.1%} of the time was computing."
+            )
+        if too_late:
+            note(f"{too_late} times a chunk came too late: give a longer --chunk-ms.")
+
+
+def _device(given: str) -> int | str | None:
+    """A number, a name, or None for the system's own choice."""
+    return int(given) if given.isdigit() else given or None
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except OSError as error:  # the package is there, the library that it wraps is not
+        raise TinyWaseError(
+            f"sounddevice found no PortAudio ({error}). Install it (Debian: libportaudio2), or use a pipe: --input - "
+            "--output - --rate 16000."
+        ) from error
+    return sounddevice

@@ -1,0 +1,200 @@
+"""`tinywase live`: through a pipe as a user would run it, and with devices that a stand-in for sounddevice plays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinywase
+from tinywase import Extractor
+from tinywase.audio import open_audio
+from tinywase.blocks import mono_at
+from tinywase.cli.main import main
+from tinywase.metrics import si_sdr
+
+RATE_HZ = 16_000
+DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
+ENROLLMENT = DEMO / "enrollment.flac"
+
+
+def recording(name: str, rate_hz: int = RATE_HZ) -> np.ndarray:
+    with open_audio(DEMO / name) as reader:
+        return mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=rate_hz)
+
+
+def streamed(samples: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
+    extractor = Extractor.from_pretrained("live")
+    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=rate_hz)
+    return np.concatenate([stream.feed(samples), stream.flush()])
+
+
+def piped(raw: bytes, *options: str) -> subprocess.CompletedProcess[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "tinywase",
+        "live",
+        "-e",
+        str(ENROLLMENT),
+        "--input",
+        "-",
+        "--output",
+        "-",
+        *options,
+    ]
+    return subprocess.run(command, input=raw, capture_output=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(("kind", "dtype", "scale"), [("s16", "<i2", 32768), ("f32", "<f4", 1)])
+def test_a_pipe_gives_the_voice_sample_for_sample(kind: str, dtype: str, scale: int) -> None:
+    mixture, target = recording("mixture.flac"), recording("target.flac")
+    raw = (mixture * scale).astype(dtype)
+    done = piped(raw.tobytes(), "--rate", str(RATE_HZ), "--format", kind)
+    assert done.returncode == 0, done.stderr
+    voice = np.frombuffer(done.stdout, dtype).astype(np.float32) / scale
+    assert len(voice) == len(mixture)
+    assert np.abs(voice - streamed(raw.astype(np.float32) / scale)).max() < 1.1 / 32768
+    before, after = (si_sdr(reference=target, estimate=signal) for signal in (mixture, voice))
+    assert after > before + 5
+    assert b"16000 Hz, 70 ms behind" in done.stderr and b"5.8 s heard" in done.stderr
+
+
+def test_a_pipe_may_end_within_a_sample_or_at_once_and_stops_after_the_time_asked_for() -> None:
+    raw = (recording("mixture.flac") * 32768).astype("<i2").tobytes()
+    assert len(piped(raw[:2001], "--rate", "16000", "-q").stdout) == 2000
+    done = piped(b"", "--rate", "16000", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert len(piped(raw, "--rate", "16000", "--seconds", "0.5").stdout) == 16_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        ([], 2, "whose voice"),
+        (["-e", str(ENROLLMENT), "--voice", "me.voice"], 2, "whose voice"),
+        (["-e", str(ENROLLMENT), "--input", "-"], 2, "two ends"),
+        (["-e", str(ENROLLMENT), "--input", "-", "--output", "-"], 2, "--rate"),
+        (["-e", str(ENROLLMENT), "--input", "-", "--output", "-", "--rate", "10"], 1, "sampling rate 10 Hz"),
+        (["-e", str(ENROLLMENT), "--input", "-", "--output", "-", "--rate", "8000", "-m", "nano"], 1, "offline"),
+    ],
+)
+def test_what_cannot_be_is_explained(
+    arguments: list[str], code: int, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["live", *arguments])
+    assert stopped.value.code == code
+    assert complaint in " ".join(capsys.readouterr().err.split())
+
+
+# Devices
+
+
+class Device:
+    """A sound card that plays `heard` to the program and keeps what it gets."""
+
+    def __init__(self, heard: np.ndarray, starved_at: int = -1) -> None:
+        self.heard, self.starved_at = heard, starved_at
+        self.played: list[np.ndarray] = []
+        self.options: dict[str, Any] = {}
+
+    def __call__(self, **options: Any) -> Device:
+        self.options = options
+        return self
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, frames: int) -> tuple[np.ndarray, bool]:
+        if len(self.heard) < frames:
+            raise KeyboardInterrupt  # somebody presses Ctrl-C
+        part, self.heard = self.heard[:frames], self.heard[frames:]
+        return part[:, None], False
+
+    def write(self, samples: np.ndarray) -> bool:
+        self.played.append(samples[:, 0])
+        return len(self.played) == self.starved_at
+
+
+def with_device(monkeypatch: pytest.MonkeyPatch, device: Device) -> None:
+    sounds = types.ModuleType("sounddevice")
+
+    def query_devices(device: object = None, kind: str | None = None) -> Any:
+        if device == "none":
+            raise ValueError("No input device matching 'none'")
+        return {"default_samplerate": float(RATE_HZ)} if kind else "0 a microphone"
+
+    vars(sounds).update(
+        Stream=device, PortAudioError=type("PortAudioError", (Exception,), {}), query_devices=query_devices
+    )
+    monkeypatch.setitem(sys.modules, "sounddevice", sounds)
+
+
+def ran(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["live", *arguments])
+    assert not stopped.value.code
+
+
+def test_headphones_get_what_a_pipe_gets_one_latency_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixture = recording("mixture.flac")
+    device = Device(mixture, starved_at=3)
+    with_device(monkeypatch, device)
+    ran("-e", str(ENROLLMENT), "--input", "1", "--output", "cans")
+    played = np.concatenate(device.played)
+    assert len(played) == len(mixture) // 256 * 256  # chunks of 16 ms
+    assert (device.options["device"], device.options["samplerate"]) == ((1, "cans"), RATE_HZ)
+    expected = streamed(mixture)
+    late = round(0.0702 * RATE_HZ)
+    assert np.abs(played[late:] - expected[: len(played) - late]).max() < 1e-6
+    assert "1 times a chunk came too late" in capsys.readouterr().err
+
+
+def test_a_microphone_may_give_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = np.full(RATE_HZ, np.nan, np.float32)
+    heard[::3], heard[1::3] = np.inf, 1e30
+    device = Device(heard)
+    with_device(monkeypatch, device)
+    ran("-e", str(ENROLLMENT), "--quiet")
+    played = np.concatenate(device.played)
+    assert np.isfinite(played).all() and np.abs(played).max() <= 1
+
+
+def test_devices_are_listed_and_wrong_ones_explained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_device(monkeypatch, Device(np.zeros(0, np.float32)))
+    ran("--devices")
+    assert "a microphone" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["live", "-e", str(ENROLLMENT), "--input", "none"])
+    assert stopped.value.code == 1
+    assert "No input device matching 'none'" in capsys.readouterr().err
+
+
+def test_without_the_package_or_its_library_the_way_out_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(SystemExit) as stopped:
+        main(["live", "-e", str(ENROLLMENT)])
+    assert stopped.value.code == 1
+    assert "pip install 'tinywase[live]'" in capsys.readouterr().err
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.delitem(sys.modules, "sounddevice")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SystemExit) as stopped:
+        main(["live", "-e", str(ENROLLMENT)])
+    assert stopped.value.code == 1
+    assert "libportaudio2" in capsys.readouterr().err
