@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .model import RuntimeModel, RuntimeStream
+from .stretches import loud_part
 
 WINDOW_S = 12.0
 OVERLAP_S = 2.0
+MUCH_QUIET = 0.25  # of a window: with less, the loud rest is heard well enough
+LEAST_LOUD_S = 1.0
 FEED_S = 0.04  # what a stream is fed at once; also the resolution of its activity
 
 Read = Callable[[int, int], np.ndarray]  # (start, stop) -> float32 [stop - start] of the mixture
@@ -48,6 +51,18 @@ def _windowed(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: i
 
 
 def _one_window(model: RuntimeModel, voiceprint: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+    """All of it, and where much of it is quiet, the loud rest once more by itself. Shape: [T] -> [T, 2]."""
+    result = _extracted(model, voiceprint, mixture)
+    rate_hz = model.config.sample_rate_hz
+    share = loud_part(mixture, rate_hz)
+    loud = share > 0
+    if LEAST_LOUD_S * rate_hz <= loud.sum() <= (1 - MUCH_QUIET) * len(mixture):
+        weight = share[loud, None]
+        result[loud] += weight * (_extracted(model, voiceprint, mixture[loud]) - result[loud])
+    return result
+
+
+def _extracted(model: RuntimeModel, voiceprint: np.ndarray, mixture: np.ndarray) -> np.ndarray:
     """Shape: [T] -> [T, 2]. Digital silence needs no model."""
     result = np.zeros((len(mixture), 2), np.float32)
     if mixture.any():
