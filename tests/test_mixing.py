@@ -232,3 +232,15 @@ def test_recorded_noise_is_in_the_mixture_at_its_level_and_silence_is_not() -> N
         shares.append(spectrum[40:61].sum() / spectrum.sum())
     assert max(shares) > 0.95  # the hum
     assert min(shares) < 0.5  # where the recording is silent, noise is made
+
+
+def test_nobody_but_noise() -> None:
+    drawer, rng = mixer(absent=1.0, nobody=0.5), np.random.default_rng(4)
+    recipes = [drawer.draw(rng) for _ in range(200)]
+    empty = [recipe for recipe in recipes if len(recipe.voices) == 1]
+    assert 60 < len(empty) < 140
+    for recipe in empty[:5]:
+        voices, mixture = drawer.render(recipe)
+        assert not voices.any() and mixture.any()
+    batch = mixer(absent=1.0, nobody=1.0).batch(3, rng)
+    assert not batch.target.any() and batch.interference.any() and batch.enrollment.any()

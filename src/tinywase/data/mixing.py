@@ -28,6 +28,7 @@ CHANCES = (
     "near",
     "single",
     "absent",
+    "nobody",
     "third",
     "pause",
     "equalizer",
@@ -53,6 +54,7 @@ class MixConfig:
     both_targets: bool = True  # a mixture serves twice, each of its voices being the target once
     single: float = 0.0  # chance of a lone target
     absent: float = 0.0  # chance of an enrollment of somebody else
+    nobody: float = 0.0  # chance that of an absent target's mixture the noise alone is left
     third: float = 0.0  # chance of a third voice
     pause: float = 0.0  # chance that a voice falls silent for a part of the segment
     equalizer: float = 0.3  # chances of an augmentation, per voice
@@ -164,6 +166,9 @@ class Mixer:
         absent = not single and rng.random() < config.absent
         if absent:  # as many strangers, or one less
             count += int(rng.integers(2))
+        nobody = bool(absent and config.nobody and rng.random() < config.nobody)
+        if nobody:
+            count = 1
         voices = [self._draw_voice(rng, target, self._draw_speed(rng), gain_db, enroll=True)]
         while len(voices) < count:
             speaker, speed = self._draw_other(rng, voices[0])
@@ -174,7 +179,7 @@ class Mixer:
             voices=tuple(voices),
             absent=absent,
             level_db=rng.uniform(-config.level_db, config.level_db),
-            noise_snr_db=rng.uniform(*config.noise_snr_db) if rng.random() < config.noise else None,
+            noise_snr_db=rng.uniform(*config.noise_snr_db) if nobody or rng.random() < config.noise else None,
             t60_s=augment.draw_room(self.bank.sample_rate_hz, rng)[0] if rng.random() < config.room else None,
             seed=int(rng.integers(2**32)),
         )
