@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tinywase.quant.attach import activation_quantizers, float_state, weight_qua
 from tinywase.runtime.model import open_model  # noqa: E402
 from tinywase.train.budget import meet_budget  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
-from tinywase.train.compress import Compressor, DivergenceGuard  # noqa: E402
+from tinywase.train.compress import SETTINGS, Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, feature_distance  # noqa: E402
 from tinywase.train.export import export, packed_model  # noqa: E402
@@ -173,6 +174,16 @@ def test_a_stopped_compression_goes_on_as_if_nothing_was(workplace: Path, ranges
 
 def _stop(trainer: Compressor, now: bool) -> None:
     trainer._stop = now
+
+
+def test_a_folder_of_an_older_tinywase_goes_on(workplace: Path) -> None:
+    Compressor(recipe(workplace, "older"), teacher()).run()
+    path = workplace / "older" / SETTINGS
+    kept = json.loads(path.read_text())
+    for network in ("teacher", "student"):
+        del kept[network]["norm_memory_frames"]  # which it did not know
+    path.write_text(json.dumps(kept))
+    assert Compressor(recipe(workplace, "older"), teacher()).run().step == 4
 
 
 def test_a_folder_of_another_compression_is_refused(workplace: Path) -> None:

@@ -182,6 +182,15 @@ def test_diverged_training_says_the_step_and_what_to_change(workplace: Path) -> 
         trainer.run()
 
 
+def test_state_of_an_older_tinywase_goes_on(workplace: Path) -> None:
+    trained(workplace, "older", "optimizer.steps=2")
+    path = workplace / "older" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    del state["model"]["norm_memory_frames"], state["voices"]  # which it did not know
+    torch.save(state, path)
+    assert trained(workplace, "older", "optimizer.steps=3").progress.step == 3
+
+
 def test_state_of_another_network_is_refused(workplace: Path) -> None:
     trained(workplace, "other", "optimizer.steps=1")
     changes = [f"out={workplace / 'other'}", "model.hidden=32"]

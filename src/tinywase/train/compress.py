@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import to_dict
+from ..config import model_config, to_dict
 from ..data.mixing import Mixer
 from ..errors import ConfigError, TinyWaseError
 from ..files import write_whole
@@ -141,13 +141,20 @@ class Compressor(Trainer):
             "student": to_dict(recipe.model),
         }
         text = json.dumps(settings, indent=2)
-        if path.exists() and (recipe.folder / "state.pt").exists() and path.read_text() != text:
+        if path.exists() and (recipe.folder / "state.pt").exists() and _settings(path.read_text()) != _settings(text):
             raise ConfigError(
                 f"{recipe.folder} holds a compression with other settings (see {SETTINGS} there). Give this one "
                 "another folder with --work, or remove that one."
             )
         recipe.folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode(), force=True)
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """What was written down; fields that an older tinywase did not know have their defaults."""
+    kept: dict[str, Any] = json.loads(text)
+    networks = {name: to_dict(model_config(kept[name])) for name in ("teacher", "student")}
+    return {**kept, **networks}
 
 
 class DivergenceGuard:
