@@ -69,4 +69,7 @@ def check_sources(shares: Mapping[str, float], bank: SpeechBank) -> None:
     known = {utterance.source for utterance in bank.utterances}
     for source in shares:
         if source not in known:
-            raise ConfigError(f"mix.shares.{source}: no such source; the bank has {', '.join(sorted(known))}.")
+            raise ConfigError(
+                f"mix.shares.{source}: no such source; the bank has {', '.join(sorted(known))}. "
+                "Without shares (--set 'mix.shares={}') all speakers are drawn alike."
+            )
