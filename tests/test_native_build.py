@@ -26,6 +26,7 @@ from tinywase.runtime.reference import ReferenceModel
 REPOSITORY = Path(__file__).resolve().parent.parent
 GOLDEN = REPOSITORY / "tests" / "golden"
 MODELS = [str(GOLDEN / f"{name}.twase") for name in ("causal", "offline")]
+FORGETTING = str(GOLDEN / "forgetting.twase")
 FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
 CROSS = "aarch64-linux-gnu-"
 # The build's own cmake lies beside the interpreter, which need not be activated.
@@ -141,7 +142,7 @@ def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path)
     options = {"ASAN_OPTIONS": "allocator_may_return_null=1:max_allocation_size_mb=2000"}
     run(folder / "test_api", *MODELS, **options)
     run(folder / "test_kernels", **options)
-    print(run(folder / "fuzz", FUZZ_S, *MODELS, **options))
+    print(run(folder / "fuzz", FUZZ_S, *MODELS, FORGETTING, **options))
 
 
 def test_the_thread_sanitizer_finds_nothing(tmp_path: Path, offline_models: list[str]) -> None:
