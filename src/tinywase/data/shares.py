@@ -31,7 +31,7 @@ class SpeakerDraw:
             return cls(tuple(speakers), None)
         sources = [bank.source_of(speaker) for speaker in speakers]
         count = Counter(sources)
-        rest = 1.0 - sum(shares.values())
+        rest = max(0.0, 1.0 - sum(shares.values()))
         unnamed = sum(number for source, number in count.items() if source not in shares)
         chances = np.array([shares[s] / count[s] if s in shares else rest / unnamed for s in sources])
         if chances.sum() < 1e-9:
