@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
-import numpy as np
 import typer
 
 from ..errors import TinyWaseError
@@ -19,6 +18,8 @@ from .extract import voiceprint_from
 from .inputs import PIPE, expanded
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..runtime.stream import VoiceStream
 
 SHOWN_EVERY_S = 0.5
@@ -116,6 +117,8 @@ def _pipe(
     shown: Meter,
 ) -> None:
     """Raw samples to raw samples, until the source ends: as many out as in."""
+    import numpy as np
+
     kind, scale = (np.dtype("<i2"), np.float32(32768)) if pcm is Pcm.S16 else (np.dtype("<f4"), np.float32(1))
     left = limit_s * stream.sample_rate_hz
 
@@ -151,6 +154,8 @@ def _play(
     shown: Meter,
 ) -> None:
     """From one device to the other. What is not finished yet is bridged by silence once, at the beginning."""
+    import numpy as np
+
     ready = np.zeros(stream.latency_samples, np.float32)
     left = limit_s * stream.sample_rate_hz
     options = {"samplerate": stream.sample_rate_hz, "blocksize": chunk, "device": ends, "channels": 1}
