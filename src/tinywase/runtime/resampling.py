@@ -17,6 +17,7 @@ HALF_TAPS = 24  # at the lower of the two rates, on either side
 KAISER_BETA = 5.7  # 60 dB
 PASSED = 0.925  # where the sinc cuts, as a part of the lower rate's half
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
+AT_ONCE = 4096  # outputs: their taps lie side by side in memory
 LARGEST_TABLE = 1 << 24  # taps: rates without a common divisor have as many rows as samples a second
 
 
@@ -62,14 +63,20 @@ class LowDelayResampler:
 
     def _outputs(self, until: int) -> np.ndarray:
         """Outputs up to number `until`, and forget the input that no later one needs."""
-        at = np.arange(self._given, until) * self._down
-        first = at // self._up - (self._half - 1) - self._first  # in self._samples, the first tap of every output
-        taps = self._samples[first[:, None] + np.arange(2 * self._half)]
-        result = np.einsum("mk,mk->m", taps, self._kernel[at % self._up])
+        starts = range(self._given, until, AT_ONCE)
+        parts = [self._some(start, min(start + AT_ONCE, until)) for start in starts]
+        result = np.concatenate([np.zeros(0, np.float32), *parts])
         self._given = until
         needed = until * self._down // self._up - (self._half - 1) - self._first
         self._samples, self._first = self._samples[needed:].copy(), self._first + max(0, needed)
         return result
+
+    def _some(self, start: int, stop: int) -> np.ndarray:
+        """Outputs number `start` to `stop`. Shape: -> float32 [stop - start]."""
+        at = np.arange(start, stop) * self._down
+        first = at // self._up - (self._half - 1) - self._first  # in self._samples, the first tap of every output
+        taps = self._samples[first[:, None] + np.arange(2 * self._half)]
+        return np.einsum("mk,mk->m", taps, self._kernel[at % self._up])
 
     def _taps(self, lower: float) -> np.ndarray:
         """`lower`: the lower of the rates over the input's. Shape: -> float32 [up, 2 half]."""
