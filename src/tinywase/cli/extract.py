@@ -18,6 +18,7 @@ from ..errors import TinyWaseError
 from .console import Runtime, note, progress_bar, say_json
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan
+from .voice_options import Enroll, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -48,10 +49,7 @@ def extract(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="OUT", help="File, folder for several, or - for standard output.")
     ],
-    enroll: Annotated[
-        list[Path] | None,
-        typer.Option("--enroll", "--ref", "-e", metavar="A.wav", help="The voice alone: file, folder; repeatable."),
-    ] = None,
+    enroll: Enroll = None,
     voice: Annotated[
         Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll` made.")
     ] = None,
@@ -124,12 +122,7 @@ def _check_usage(
     enroll_from: str | None,
     as_json: bool,
 ) -> None:
-    given = [
-        name for name, value in (("--enroll", enroll), ("--voice", voice), ("--enroll-from", enroll_from)) if value
-    ]
-    if len(given) != 1:
-        got = " and ".join(given) if given else "none"
-        raise typer.BadParameter(f"whose voice? Give one of --enroll, --voice, --enroll-from; got {got}.")
+    check_one_voice(enroll=enroll, voice=voice, enroll_from=enroll_from)
     if enroll_from and PIPE in mixtures:
         raise typer.BadParameter("--enroll-from reads the recording twice: give a file instead of standard input.")
     if str(out) == PIPE and (as_json or len(mixtures) != 1):
@@ -153,18 +146,6 @@ def _voiceprint_source(
         return lambda job: extractor.enroll(job.mixture, start_s=start_s, stop_s=stop_s)
     voiceprint = voiceprint_from(extractor, enroll, voice)
     return lambda job: voiceprint
-
-
-def voiceprint_from(extractor: Extractor, enroll: list[Path], voice: Path | None) -> Voiceprint:
-    """Of a voiceprint's file, which may be given as either, or of recordings."""
-    from ..runtime.voiceprint import Voiceprint
-
-    files = [voice] if voice is not None else enroll
-    if len(files) != 1 or files[0].suffix != ".voice":
-        return extractor.enroll(*files)
-    voiceprint = Voiceprint.load(files[0])
-    voiceprint.vector_for(extractor.model)  # refuses another model's before anything is computed
-    return voiceprint
 
 
 def _time_range(text: str) -> tuple[float, float]:

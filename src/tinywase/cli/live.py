@@ -14,8 +14,8 @@ import typer
 
 from ..errors import TinyWaseError
 from .console import Runtime, note, say
-from .extract import voiceprint_from
 from .inputs import PIPE, expanded
+from .voice_options import Enroll, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,10 +40,7 @@ class Pcm(StrEnum):
 
 
 def live(
-    enroll: Annotated[
-        list[Path] | None,
-        typer.Option("--enroll", "--ref", "-e", metavar="A.wav", help="The voice alone: file, folder; repeatable."),
-    ] = None,
+    enroll: Enroll = None,
     voice: Annotated[
         Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll -m live` made.")
     ] = None,
@@ -75,9 +72,7 @@ def live(
     if devices:
         say(str(_sounddevice().query_devices()))
         return
-    given = [name for name, value in (("--enroll", enroll), ("--voice", voice)) if value]
-    if len(given) != 1:
-        raise typer.BadParameter(f"whose voice? Give --enroll or --voice; got {' and '.join(given) or 'none'}.")
+    check_one_voice(enroll=enroll, voice=voice)
     if (source == PIPE) != (sink == PIPE):
         raise typer.BadParameter("a pipe has two ends: give both --input - and --output -, or neither.")
     if source == PIPE and rate is None:
