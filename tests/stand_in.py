@@ -33,6 +33,7 @@ class StandInModel:
     listen: Listen = lambda mixture: mixture
     config: ModelConfig = TINY
     card: dict[str, Any] = field(default_factory=dict)
+    name: str = "stand-in"
     fingerprint: str = "0123456789abcdef"
     runtime_name: str = "stand-in"
     path: Path = Path("stand-in.twase")

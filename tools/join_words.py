@@ -68,7 +68,8 @@ def main() -> None:
     rate_hz, kept, seconds = options.rate, 0, 0.0
     for speaker, utterances in by_speaker(read_utterances(options.source)).items():
         rng = np.random.default_rng(options.seed)
-        words, whole = [], []
+        words: list[np.ndarray] = []
+        whole: list[np.ndarray] = []
         for utterance in utterances:
             with open_audio(utterance.path) as reader:
                 audio = mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=rate_hz)

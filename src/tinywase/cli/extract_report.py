@@ -19,29 +19,14 @@ def described(
     extractor: Extractor, job: Job, voiceprint: Voiceprint, report: ExtractionReport, took_s: float
 ) -> dict[str, Any]:
     """What was done, in plain values."""
-    from ..runtime.enrollment import quality_notes
+    from ..runtime.summary import summary
 
     return {
         "mixture": job.mixture,
         "output": report.output,
         "residual": report.residual,
         "labels": None if job.labels is None else str(job.labels),
-        "duration_s": round(report.duration_s, 6),
-        "sample_rate_hz": report.sample_rate_hz,
-        "channels": report.channels,
-        "band_hz": report.band_hz,
-        "presence": report.presence.value,
-        "confidence": None if report.confidence is None else round(report.confidence, 4),
-        "active_s": round(report.active_s, 3),
-        "muted": report.muted,
-        "attenuation_db": round(report.attenuation_db, 2),
-        "residual_attenuation_db": round(report.residual_attenuation_db, 2),
-        "model": extractor.model.config.name,
-        "runtime": extractor.model.runtime_name,
-        "took_s": round(took_s, 3),
-        "rtf": round(took_s / report.duration_s, 4),
-        "enrollment_s": round(voiceprint.active_s, 2),
-        "enrollment_notes": quality_notes(voiceprint, extractor.rule),
+        **summary(extractor, voiceprint, report, took_s),
     }
 
 

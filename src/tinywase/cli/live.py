@@ -112,18 +112,16 @@ def _pipe(
     shown: Meter,
 ) -> None:
     """Raw samples to raw samples, until the source ends: as many out as in."""
-    import numpy as np
+    from ..pcm import decoded, encoded, sample_bytes
 
-    kind, scale = (np.dtype("<i2"), np.float32(32768)) if pcm is Pcm.S16 else (np.dtype("<f4"), np.float32(1))
     left = limit_s * stream.sample_rate_hz
 
     def write(voice: np.ndarray) -> None:
-        scaled = voice * scale
-        sink.write((np.clip(np.rint(scaled), -scale, scale - 1) if pcm is Pcm.S16 else scaled).astype(kind).tobytes())
+        sink.write(encoded(voice, pcm))
         sink.flush()
 
-    while left >= 1 and (raw := _whole(source, max(1, int(min(chunk, left))) * kind.itemsize)):
-        samples = np.frombuffer(raw[: len(raw) // kind.itemsize * kind.itemsize], kind).astype(np.float32) / scale
+    while left >= 1 and (raw := _whole(source, max(1, int(min(chunk, left))) * sample_bytes(pcm))):
+        samples = decoded(raw, pcm)
         left -= len(samples)
         began_s = time.perf_counter()
         write(stream.feed(samples))

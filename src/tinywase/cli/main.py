@@ -41,7 +41,7 @@ COMMANDS = {  # name: (module, function or sub-application, help)
 EXTRAS = {  # packages that are not part of the core install, and the extra that brings them
     "torch": "train", "safetensors": "train", "tensorboard": "train", "fast_bss_eval": "eval", "pystoi": "eval",
     "pesq": "eval", "scipy": "eval", "matplotlib": "plots", "av": "media", "fastapi": "serve", "uvicorn": "serve",
-    "sounddevice": "live", "onnx": "export", "onnxruntime": "export", "ray": "cluster",
+    "sounddevice": "live",
 }  # fmt: skip
 
 

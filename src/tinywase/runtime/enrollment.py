@@ -55,7 +55,7 @@ def enroll(
     power = float(np.average([sample.power for sample in samples], weights=weights))
     return Voiceprint(
         vector=np.average([sample.vector for sample in samples], axis=0, weights=weights).astype(np.float32),
-        model=model.config.name,
+        model=model.name,
         fingerprint=model.fingerprint,
         active_s=float(weights.sum()),
         level_db=float(10 * np.log10(power)),

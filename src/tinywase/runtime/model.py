@@ -85,6 +85,7 @@ class PackedModel:
         self, model_file: ModelFile, runtime: RuntimeModel, *, runtime_name: str, path: Path, views: int | None = None
     ) -> None:
         self.path, self.runtime_name = path, runtime_name
+        self.name = path.stem  # "nano"; its configuration may be called otherwise
         self.config: ModelConfig = model_file.config
         self.card: dict[str, Any] = model_file.card
         self.views = check_views(self.card.get("views", 1) if views is None else views, self.config)

@@ -3,7 +3,7 @@
 The `.voice` file is a small JSON object, so that it is safe to open and easy to store anywhere:
 
     {"format": "tinywase voiceprint", "version": 1,
-     "model": name of the configuration, "fingerprint": 16 hex digits of the voiceprint encoder (runtime/model.py),
+     "model": name of the model, "fingerprint": 16 hex digits of the voiceprint encoder (runtime/model.py),
      "active_s": seconds of speech heard, "level_db": their RMS re full scale, "clipped": fraction of clipped samples,
      "consistency": how alike its stretches are at least (missing in older files),
      "vector": [D numbers], "crc32": zlib's, of the vector as little-endian float32}
@@ -22,7 +22,6 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import ModelConfig
 from ..errors import FormatError
 from ..files import write_whole
 
@@ -38,7 +37,7 @@ KEYS = {"format", "version", "model", "fingerprint", *NOTES, "vector", "crc32"}
 class Fingerprinted(Protocol):
     """A model that knows whose voiceprints it understands."""
 
-    config: ModelConfig
+    name: str
     fingerprint: str
 
 
@@ -51,7 +50,7 @@ class Voiceprint:
     """
 
     vector: NDArray[np.float32] = field(repr=False)  # [D]
-    model: str  # name of the configuration, for people
+    model: str  # its name, for people
     fingerprint: str  # of the voiceprint encoder
     active_s: float  # seconds of speech it was made from
     level_db: float  # their RMS, re full scale
@@ -80,7 +79,7 @@ class Voiceprint:
             FormatError: it was made by another model.
         """
         if self.fingerprint != model.fingerprint:
-            other = model.config.name
+            other = model.name
             raise FormatError(
                 f"this voiceprint was made by the model '{self.model}' ({self.fingerprint}), not by the model "
                 f"'{other}' ({model.fingerprint}) that is to use it. Enroll again with '{other}', or extract with "
@@ -94,11 +93,15 @@ class Voiceprint:
         Raises:
             OutputError: the file exists and `force` is false, or its folder refuses.
         """
+        write_whole(path, self.to_bytes(), force=force)
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes."""
         content = {"format": FORMAT, "version": VERSION, "model": self.model, "fingerprint": self.fingerprint}
         notes = {note: round(float(getattr(self, note)), 6) for note in NOTES}
         numbers = [float(str(value)) for value in self.vector]  # the shortest text that is the same float32
         whole = content | notes | {"vector": numbers, "crc32": _crc(self.vector)}
-        write_whole(path, (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode(), force=force)
+        return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     @classmethod
     def load(cls, path: str | Path) -> Voiceprint:
@@ -107,7 +110,21 @@ class Voiceprint:
         Raises:
             FormatError: it is missing, damaged or no voiceprint.
         """
-        content = _read_object(Path(path))
+        try:
+            with Path(path).open("rb") as stream:
+                raw = stream.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            _refuse(path, f"it cannot be read ({error.strerror or error})")
+        return cls.from_bytes(raw, path)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, path: str | Path = "") -> Voiceprint:
+        """What `to_bytes` gave; `path` is for messages.
+
+        Raises:
+            FormatError: it is damaged or no voiceprint.
+        """
+        content = _object(raw, path)
         if content.get("format") != FORMAT:
             _refuse(path, f'it is not a voiceprint: expected "format": "{FORMAT}"')
         if content.get("version") != VERSION:
@@ -131,12 +148,7 @@ class Voiceprint:
             _refuse(path, str(error).rstrip("."))
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        _refuse(path, f"it cannot be read ({error.strerror or error})")
+def _object(raw: bytes, path: str | Path) -> dict[str, Any]:
     if len(raw) > MAX_FILE_BYTES:
         _refuse(path, f"it is longer than the {MAX_FILE_BYTES} bytes that a voiceprint may take")
     try:

@@ -1,0 +1,188 @@
+"""The service: one voice out of recordings over HTTP, out of a sound that goes on over WebSocket, and a page for both.
+
+    GET  /             the page (page/)
+    GET  /api/models   which models there are
+    POST /api/enroll   recordings of one speaker alone -> a voiceprint, the content of a .voice file
+    POST /api/extract  a recording and whose voice -> that voice; with `Accept: multipart/form-data` everybody else too
+    WS   /api/live     see live.py
+    GET  /docs         the same for programs (OpenAPI)
+
+It remembers nothing: what it is sent lies in a temporary folder until it has answered.
+"""
+
+from __future__ import annotations
+
+import errno
+import mimetypes
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, File, Form, Request, UploadFile, WebSocket
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from .. import __version__
+from ..errors import ConfigError, TinyWaseError
+from ..runtime.labels import segments
+from ..runtime.summary import summary
+from ..runtime.voiceprint import Voiceprint
+from .answers import SEVERAL, Part, one_file, several
+from .catalogue import Catalogue
+from .guard import Guard
+from .live import Rooms
+from .uploads import Folder, temporary_folder
+from .work import GivenUp, Progress, Workers
+
+PAGE = Path(__file__).resolve().parent / "page"
+DEMO = Path(__file__).resolve().parent.parent / "assets" / "demo"
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+CLIENT_CLOSED = 499  # nobody reads it any more; for logs
+
+
+Place = Annotated[Folder, Depends(temporary_folder)]
+Recordings = Annotated[list[UploadFile], File(description="The wanted voice alone, one recording or several.")]
+StartS = Annotated[float | None, Form(description="Listen from here on, in seconds.")]
+StopS = Annotated[float | None, Form(description="Listen up to here, in seconds.")]
+Model = Annotated[str, Form(description="A name of /api/models; empty: the first.")]
+Absent = Annotated[Literal["pass", "mute", "fail"], Form(description="What to do where the voice is absent.")]
+Container = Annotated[Literal["wav", "flac"], Form(alias="format", description="Of the answer.")]
+
+
+def build_app(catalogue: Catalogue, *, max_bytes: int, most_streams: int, workers: Workers | None = None) -> FastAPI:
+    """The application, for any ASGI server.
+
+    Args:
+        max_bytes: of one request.
+        most_streams: conversations over WebSocket at once.
+    """
+    app = FastAPI(title="tinywase", version=__version__, summary="One voice out of a crowd.")
+    app.add_middleware(Guard, max_bytes=max_bytes)
+    _explain_errors(app)
+    workers, rooms = workers or Workers(), Rooms(most_streams)
+
+    @app.get("/api/models")
+    def models() -> list[dict[str, Any]]:
+        """The models, the one that recordings are given to by default first."""
+        return catalogue.listed()
+
+    @app.post("/api/enroll")
+    async def enroll(
+        request: Request,
+        folder: Place,
+        audio: Recordings,
+        start_s: StartS = None,
+        stop_s: StopS = None,
+        model: Model = "",
+    ) -> Response:
+        """A voiceprint: what `tinywase enroll` writes to a .voice file. It belongs to the model."""
+        extractor = catalogue.find(model)
+
+        def work(progress: Progress) -> Response:
+            files = folder.keep_all("enroll", audio)
+            voiceprint = extractor.enroll(*files, start_s=start_s or 0.0, stop_s=stop_s)
+            return Response(voiceprint.to_bytes(), media_type="application/json")
+
+        return await workers.run(request, work)
+
+    @app.post("/api/extract")
+    async def extract(
+        request: Request,
+        folder: Place,
+        mixture: Annotated[UploadFile, File(description="The recording.")],
+        enroll: Recordings = [],  # noqa: B006 (never changed)
+        voice: Annotated[UploadFile | None, File(description="Instead of recordings: a .voice file.")] = None,
+        start_s: StartS = None,
+        stop_s: StopS = None,
+        model: Model = "",
+        absent: Absent = "pass",
+        keep_highband: Annotated[bool, Form(description="Let the recording through above the model's band.")] = False,
+        container: Container = "wav",
+    ) -> Response:
+        """The voice, as a file; the header Tinywase-Report says in JSON how it went.
+
+        Whose voice: `enroll`, or `voice`, or the part of the recording itself from `start_s` to `stop_s`. With `Accept:
+        multipart/form-data` the answer has the parts `report`, `voice` (the .voice file), `estimate` and `residual`.
+        """
+        if [bool(enroll), voice is not None, stop_s is not None].count(True) != 1:
+            raise ConfigError("whose voice? Send one of: enroll (recordings), voice (a file), start_s and stop_s.")
+        extractor = catalogue.find(model)
+        wants_several = SEVERAL in request.headers.get("accept", "")
+
+        def voiceprint_in(recording: Path) -> Voiceprint:
+            if voice is not None:
+                return Voiceprint.load(folder.keep("voice", voice))
+            if stop_s is not None:
+                return extractor.enroll(recording, start_s=start_s or 0.0, stop_s=stop_s)
+            return extractor.enroll(*folder.keep_all("enroll", enroll))
+
+        def work(progress: Progress) -> Response:
+            began_s = time.perf_counter()
+            recording = folder.keep("mixture", mixture)
+            voiceprint = voiceprint_in(recording)
+            estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
+            report = extractor.extract_file(
+                recording,
+                estimate,
+                voiceprint,
+                residual=residual if wants_several else None,
+                absent=absent,
+                keep_highband=keep_highband,
+                progress=progress,
+            )
+            told = summary(extractor, voiceprint, report, time.perf_counter() - began_s)
+            if not wants_several:
+                return one_file(estimate, told)
+            activity = 0 * report.activity if report.muted else report.activity
+            speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
+            told["segments_s"] = [[round(s.start_s, 3), round(s.stop_s, 3)] for s in speech]
+            made = folder.path / f"{recording.stem}.voice"
+            voiceprint.save(made)
+            return several(
+                [Part("report", told), Part("voice", made), Part("estimate", estimate), Part("residual", residual)]
+            )
+
+        return await workers.run(request, work)
+
+    @app.websocket("/api/live")
+    async def live(socket: WebSocket) -> None:
+        await rooms.converse(socket, catalogue)
+
+    mimetypes.add_type("text/javascript", ".js")  # some systems say otherwise, and browsers refuse that
+    app.mount("/demo", StaticFiles(directory=DEMO))
+    app.mount("/", _Page(directory=PAGE, html=True))
+    return app
+
+
+class _Page(StaticFiles):
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        response = super().file_response(*arguments, **options)
+        response.headers.update(PAGE_HEADERS)
+        return response
+
+
+def _explain_errors(app: FastAPI) -> None:
+    """Every refusal is {"error": what was got, what was expected, what to do}."""
+
+    @app.exception_handler(TinyWaseError)
+    def refused(request: Request, error: TinyWaseError) -> Response:
+        return JSONResponse({"error": str(error)}, 400)
+
+    @app.exception_handler(RequestValidationError)
+    def misunderstood(request: Request, error: RequestValidationError) -> Response:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+        return JSONResponse({"error": f"the request is not as expected: {wrong}. See /docs."}, 422)
+
+    @app.exception_handler(OSError)
+    def disk(request: Request, error: OSError) -> Response:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return JSONResponse({"error": f"the service could not write: {error.strerror}."}, 507 if full else 500)
+
+    @app.exception_handler(GivenUp)
+    def gone(request: Request, error: GivenUp) -> Response:
+        return Response(status_code=CLIENT_CLOSED)

@@ -1,0 +1,115 @@
+"""A sound that is still going on, over a WebSocket; messages are JSON, sound is binary.
+
+    client                                                   server
+    {"sample_rate_hz": 48000, "voice": {...a .voice file},
+     "model": "live", "format": "f32"}                   ->
+                                                         <-  {"latency_s": 0.07, "model": "live"}
+    samples, one channel, little-endian, f32 or s16      ->
+                                                         <-  as many samples of that voice as are finished, for every
+                                                             message one, and now and then {"activity": 0..1}
+    {"end": true}                                        ->
+                                                         <-  the rest, then the connection closes
+
+`model` and `format` may be left out. What is wrong is said by {"error": "..."} before the connection closes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio.to_thread
+from fastapi import WebSocket, WebSocketDisconnect
+
+from ..errors import TinyWaseError
+from ..pcm import KINDS, decoded, encoded, sample_bytes
+from ..runtime.stream import VoiceStream
+from ..runtime.voiceprint import Voiceprint
+from .catalogue import Catalogue
+
+TOLD_EVERY_S = 0.1
+WRONG, BUSY = 1008, 1013  # reasons to close, of RFC 6455 and its registry
+
+
+class LiveError(TinyWaseError):
+    """A message that the protocol does not know."""
+
+
+class Rooms:
+    """How many conversations may go on at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._taken = most, 0
+
+    async def converse(self, socket: WebSocket, catalogue: Catalogue) -> None:
+        """One conversation from its beginning to its end."""
+        await socket.accept()
+        if self._taken >= self._most:
+            await _refuse(socket, f"{self._most} conversations go on already, as many as may. Try again later.", BUSY)
+            return
+        self._taken += 1
+        try:
+            await _converse(socket, catalogue)
+        except TinyWaseError as error:
+            await _refuse(socket, str(error), WRONG)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self._taken -= 1
+
+
+async def _converse(socket: WebSocket, catalogue: Catalogue) -> None:
+    stream, kind, model = _begin(_spoken(await _next(socket)), catalogue)
+    await socket.send_json({"latency_s": stream.latency_s, "model": model})
+    untold = 0.0
+    while isinstance(message := await _next(socket), bytes):
+        if len(message) % sample_bytes(kind):
+            raise LiveError(f"{len(message)} bytes are no whole number of {kind} samples. Send whole samples.")
+        samples = decoded(message, kind)
+        await socket.send_bytes(encoded(await anyio.to_thread.run_sync(stream.feed, samples), kind))
+        untold += len(samples) / stream.sample_rate_hz
+        if untold >= TOLD_EVERY_S:
+            untold = 0.0
+            await socket.send_json({"activity": round(stream.activity, 3)})
+    if _spoken(message) != {"end": True}:
+        raise LiveError(f'got {message!r:.80}, expected samples or {{"end": true}}.')
+    await socket.send_bytes(encoded(stream.flush(), kind))
+    await socket.close()
+
+
+def _begin(hello: dict[str, Any], catalogue: Catalogue) -> tuple[VoiceStream, str, str]:
+    """The stream that was asked for, the kind of its samples, and its model's name."""
+    unknown = hello.keys() - {"sample_rate_hz", "voice", "model", "format"}
+    rate_hz, voice, kind = hello.get("sample_rate_hz"), hello.get("voice"), str(hello.get("format", "f32"))
+    if unknown or type(rate_hz) is not int or not isinstance(voice, dict) or kind not in KINDS:
+        raise LiveError(
+            'a conversation begins with {"sample_rate_hz": 48000, "voice": {...}}, the latter the content of a .voice '
+            f'file; "model" and "format" ({" or ".join(KINDS)}) may too. Got {", ".join(sorted(hello)) or "{}"}.'
+        )
+    extractor = catalogue.find(str(hello.get("model", "")), causal=True)
+    voiceprint = Voiceprint.from_bytes(json.dumps(voice).encode(), "voice")
+    return extractor.stream(voiceprint, sample_rate_hz=rate_hz), kind, extractor.model.name
+
+
+async def _next(socket: WebSocket) -> str | bytes:
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    text, raw = message.get("text"), message.get("bytes")
+    return raw or b"" if text is None else text
+
+
+def _spoken(message: str | bytes) -> dict[str, Any]:
+    """A message as the JSON object that it has to be."""
+    try:
+        value = json.loads(message) if isinstance(message, str) else None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise LiveError(f"got {message!r:.80}, expected a JSON object.")
+    return value
+
+
+async def _refuse(socket: WebSocket, why: str, code: int) -> None:
+    await socket.send_json({"error": why})
+    await socket.close(code)

@@ -1,0 +1,29 @@
+// The service's addresses; what is wrong comes as an Error with the service's own words.
+
+export async function models() {
+  return (await asked("/api/models")).json();
+}
+
+export async function enroll(form) {
+  return (await asked("/api/enroll", { method: "POST", body: form })).json();
+}
+
+// {report, voice, estimate, residual}: the first an object, the others files.
+export async function extract(form) {
+  const answer = await asked("/api/extract", { method: "POST", body: form, headers: { Accept: "multipart/form-data" } });
+  const parts = Object.fromEntries(await answer.formData());
+  parts.report = JSON.parse(typeof parts.report === "string" ? parts.report : await parts.report.text());
+  return parts;
+}
+
+async function asked(address, options) {
+  let answer;
+  try {
+    answer = await fetch(address, options);
+  } catch {
+    throw new Error("the service does not answer. Is tinywase serve still running?");
+  }
+  if (answer.ok) return answer;
+  const told = await answer.json().catch(() => null);
+  throw new Error(told?.error ?? `the service failed (${answer.status} ${answer.statusText}).`);
+}

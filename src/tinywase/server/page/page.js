@@ -1,0 +1,280 @@
+// What the page does: a recording, whose voice, the extraction, listening to it; and live.
+
+import * as api from "./api.js";
+import { converse } from "./live.js";
+import { Player } from "./player.js";
+import { pictured, recorder } from "./sound.js";
+import { Wave } from "./wave.js";
+
+const $ = (id) => document.getElementById(id);
+const FOUND = { present: "Found", uncertain: "Perhaps found", absent: "Not found" };
+const chosen = { mixture: null, enroll: [], voice: null };
+
+// The recording
+
+const mixtureWave = new Wave($("mixture-wave"), {
+  onMark: mark,
+  onSeek: (seconds) => ($("mixture-player").currentTime = seconds),
+});
+$("mixture-player").ontimeupdate = () => {
+  mixtureWave.cursor = $("mixture-player").currentTime;
+  mixtureWave.draw();
+};
+
+async function chooseMixture(file) {
+  chosen.mixture = file;
+  forgetResult();
+  $("mixture-name").textContent = file.name;
+  URL.revokeObjectURL($("mixture-player").src);
+  $("mixture-player").src = URL.createObjectURL(file);
+  $("mixture-player").hidden = false;
+  const picture = await pictured(file);
+  if (chosen.mixture !== file) return;
+  mixtureWave.duration = picture.duration;
+  mixtureWave.layers = picture.peaks ? [{ peaks: picture.peaks, color: "--crowd" }] : [];
+  $("mixture-wave").hidden = !picture.peaks;
+  [mixtureWave.marked, mixtureWave.cursor] = [null, null];
+  $("start").value = $("stop").value = "";
+  $("start").max = $("stop").max = picture.duration || "";
+  mixtureWave.draw();
+  ready();
+}
+
+// Whose voice
+
+function mark([start, stop]) {
+  $("start").value = start.toFixed(1);
+  $("stop").value = stop.toFixed(1);
+  marked();
+}
+
+function marked() {
+  const [start, stop] = [Number($("start").value), Number($("stop").value)];
+  mixtureWave.marked = stop > start ? [start, stop] : null;
+  mixtureWave.draw();
+  choose("part");
+}
+
+function chooseEnroll(files) {
+  chosen.enroll = files;
+  $("enroll-name").textContent = files.map((file) => file.name).join(", ");
+  choose("sample");
+}
+
+function chooseVoice(file) {
+  chosen.voice = file;
+  $("voice-name").textContent = file.name;
+  choose("voice");
+}
+
+function choose(way) {
+  document.querySelector(`input[name="whose"][value="${way}"]`).checked = true;
+  ready();
+}
+
+const way = () => document.querySelector('input[name="whose"]:checked').value;
+
+// What says whose voice, in a form; null where that is not known yet.
+function whose(form, recording) {
+  if (way() === "sample" && chosen.enroll.length) chosen.enroll.forEach((file) => form.append(recording, file));
+  else if (way() === "voice" && chosen.voice) form.append("voice", chosen.voice);
+  else if (way() === "part" && mixtureWave.marked && chosen.mixture) {
+    form.append("start_s", mixtureWave.marked[0]);
+    form.append("stop_s", mixtureWave.marked[1]);
+  } else return null;
+  return form;
+}
+
+function ready() {
+  $("extract").disabled = !chosen.mixture || !whose(new FormData(), "enroll");
+}
+
+// Extraction
+
+async function extract() {
+  const form = whose(new FormData(), "enroll");
+  form.append("mixture", chosen.mixture);
+  form.append("model", $("model").value);
+  form.append("keep_highband", $("highband").checked);
+  $("extract").disabled = true;
+  const began = Date.now();
+  const ticking = setInterval(() => say(`Extracting … ${Math.round((Date.now() - began) / 1000)} s`), 1000);
+  say("Extracting …");
+  try {
+    await show(await api.extract(form));
+    say("");
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    clearInterval(ticking);
+    ready();
+  }
+}
+
+function say(words, wrong = false, where = "status") {
+  $(where).textContent = words;
+  $(where).classList.toggle("wrong", wrong);
+}
+
+// The result
+
+const resultWave = new Wave($("result-wave"), { onSeek: (seconds) => player.seek(seconds) });
+const player = new Player((seconds, playing) => {
+  $("play").textContent = playing ? "Pause" : "Play";
+  $("time").textContent = `${clock(seconds)} of ${clock(resultWave.duration)}`;
+  resultWave.cursor = seconds;
+  resultWave.draw();
+});
+const clock = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
+
+async function show({ report, voice, estimate, residual }) {
+  const mixture = chosen.mixture;
+  const sure = report.confidence === null ? "" : `, confidence ${report.confidence.toFixed(2)}`;
+  $("verdict").textContent =
+    `${FOUND[report.presence]}: the voice speaks for ${report.active_s.toFixed(1)} of ` +
+    `${report.duration_s.toFixed(1)} s${sure}. ${report.took_s.toFixed(1)} s of computing.`;
+  $("notes").replaceChildren(...report.enrollment_notes.map(noted));
+  for (const [name, file] of Object.entries({ estimate, residual, voice })) {
+    const link = $(`save-${name}`);
+    URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(file);
+    link.download = decodeURIComponent(file.name);
+  }
+  $("result").hidden = false;
+  const pictures = await Promise.all([mixture, estimate].map(pictured));
+  resultWave.duration = report.duration_s;
+  resultWave.layers = pictures
+    .map(({ peaks }, i) => ({ peaks, color: i ? "--voice" : "--crowd" }))
+    .filter(({ peaks }) => peaks);
+  $("result-wave").hidden = !resultWave.layers.length;
+  resultWave.segments = report.segments_s;
+  document.querySelector('input[name="track"][value="estimate"]').checked = true;
+  player.load({ mixture, estimate, residual }, "estimate");
+  $("result").scrollIntoView({ behavior: "smooth", block: "nearest" });
+}
+
+function noted(words) {
+  const item = document.createElement("li");
+  item.textContent = `About the sample: ${words}.`;
+  return item;
+}
+
+function forgetResult() {
+  player.unload();
+  $("result").hidden = true;
+  say("");
+}
+
+// Live
+
+let conversation = null;
+
+async function live() {
+  if (conversation) {
+    conversation.stop();
+    return;
+  }
+  const { model } = $("live").dataset;
+  const form = whose(new FormData(), "audio");
+  $("live-start").disabled = true;
+  try {
+    if (!form) throw new Error("Whose voice? Choose it under 2.");
+    const voice = form.has("voice") ? JSON.parse(await form.get("voice").text()) : await enrolled(form, model);
+    conversation = await converse(voice, model, {
+      onActivity: (activity) => ($("live-activity").value = activity),
+      onEnd: (wrong) => {
+        conversation = null;
+        going($("live-start"), "Start");
+        $("live-activity").value = 0;
+        say(wrong ?? "", Boolean(wrong), "live-status");
+      },
+    });
+    going($("live-start"), "Stop", true);
+    say(`${Math.round(1000 * conversation.delay_s)} ms behind, and what your devices add.`, false, "live-status");
+  } catch (error) {
+    say(error.message, true, "live-status");
+  } finally {
+    $("live-start").disabled = false;
+  }
+}
+
+async function enrolled(form, model) {
+  if (form.has("start_s")) form.append("audio", chosen.mixture);
+  form.append("model", model);
+  return api.enroll(form);
+}
+
+function going(button, words, on = false) {
+  button.textContent = words;
+  button.classList.toggle("going", on);
+}
+
+// Wires
+
+function recordButton(button, name, take) {
+  let recording = null;
+  button.onclick = async () => {
+    try {
+      if (!recording) {
+        recording = await recorder(name);
+        going(button, "Stop", true);
+        return;
+      }
+      const file = await recording.stop();
+      recording = null;
+      going(button, "Record");
+      take(file);
+    } catch (error) {
+      recording = null;
+      going(button, "Record");
+      say(`The microphone cannot be used: ${error.message}`, true);
+    }
+  };
+}
+
+function dropped(section, take) {
+  section.ondragover = (event) => {
+    event.preventDefault();
+    section.classList.add("over");
+  };
+  section.ondragleave = () => section.classList.remove("over");
+  section.ondrop = (event) => {
+    event.preventDefault();
+    section.classList.remove("over");
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+  };
+}
+
+async function trySample() {
+  const [mixture, sample] = await Promise.all(["mixture.flac", "enrollment.flac"].map(async (name) => {
+    const answer = await fetch(`/demo/${name}`);
+    return new File([await answer.blob()], name, { type: "audio/flac" });
+  }));
+  chooseEnroll([sample]);
+  await chooseMixture(mixture);
+}
+
+async function begin() {
+  if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) $("where").textContent = location.host;
+  const listed = await api.models();
+  for (const { name, purpose } of listed) $("model").add(Object.assign(new Option(name), { title: purpose ?? "" }));
+  const causal = listed.find((model) => model.causal);
+  $("live").hidden = !causal;
+  $("live").dataset.model = causal?.name ?? "";
+}
+
+$("mixture").onchange = ({ target }) => target.files.length && chooseMixture(target.files[0]);
+$("enroll").onchange = ({ target }) => target.files.length && chooseEnroll([...target.files]);
+$("voice").onchange = ({ target }) => target.files.length && chooseVoice(target.files[0]);
+$("start").oninput = $("stop").oninput = marked;
+document.querySelectorAll('input[name="whose"]').forEach((radio) => (radio.onchange = ready));
+document.querySelectorAll('input[name="track"]').forEach((radio) => (radio.onchange = () => player.choose(radio.value)));
+recordButton($("record-mixture"), "recording.wav", chooseMixture);
+recordButton($("record-enroll"), "sample.wav", (file) => chooseEnroll([file]));
+dropped($("recording"), ([file]) => chooseMixture(file));
+dropped($("whose"), (files) => (files[0].name.endsWith(".voice") ? chooseVoice(files[0]) : chooseEnroll(files)));
+$("sample").onclick = () => trySample().catch((error) => say(error.message, true));
+$("extract").onclick = extract;
+$("play").onclick = () => player.toggle();
+$("live-start").onclick = live;
+begin().catch((error) => say(error.message, true));

@@ -1,0 +1,54 @@
+"""Long work beside the event loop: a few at a time, given up where nobody waits for it any more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import Request
+
+POLL_S = 0.3
+T = TypeVar("T")
+Progress = Callable[[float], None]
+
+
+class GivenUp(Exception):
+    """Whoever asked has gone."""
+
+
+class Workers:
+    """Threads that compute. Each recording takes two processors where there are two."""
+
+    def __init__(self, at_once: int | None = None) -> None:
+        self._at_once = at_once or max(1, (os.cpu_count() or 1) // 2)
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, request: Request, work: Callable[[Progress], T]) -> T:
+        """`work` in a thread, once one is free; it calls what it is given, which ends it when the client has gone.
+
+        Raises:
+            GivenUp: the client has gone.
+        """
+        gone = threading.Event()
+
+        def progress(done: float) -> None:
+            if gone.is_set():
+                raise GivenUp
+
+        async def watch() -> None:
+            while not await request.is_disconnected():
+                await asyncio.sleep(POLL_S)
+            gone.set()
+
+        self._limiter = self._limiter or anyio.CapacityLimiter(self._at_once)  # belongs to the running loop
+        watcher = asyncio.create_task(watch())
+        try:
+            return await anyio.to_thread.run_sync(work, progress, abandon_on_cancel=True, limiter=self._limiter)
+        finally:
+            gone.set()
+            watcher.cancel()

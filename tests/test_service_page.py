@@ -1,0 +1,102 @@
+"""The service's page in a real browser: a user's way from a recording to a voice, and live."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+from browser import Page, browser, find_browser
+
+import tinywase
+
+DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_browser() is None, reason="no Chromium: Debian and Ubuntu have it as `chromium`"),
+]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    command = [sys.executable, "-m", "tinywase", "serve", "--port", "0", "-m", "nano", "-m", "live"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        yield program.stdout.readline().split()[0]
+        program.terminate()
+
+
+@pytest.fixture
+def page(tmp_path: Path, url: str) -> Iterator[Page]:
+    """The page, in a browser whose microphone hears the bundled recording."""
+    samples, rate_hz = soundfile.read(DEMO / "mixture.flac")
+    soundfile.write(tmp_path / "microphone.wav", samples, rate_hz)
+    with browser(tmp_path, microphone=tmp_path / "microphone.wav") as page:
+        page.open(url)
+        page.until("document.querySelector('#model').options.length === 2")
+        yield page
+        assert page.complaints == []
+
+
+def text(page: Page, selector: str) -> str:
+    return str(page.run(f"document.querySelector('{selector}').innerText"))
+
+
+def extracted(page: Page) -> None:
+    page.until("!document.querySelector('#extract').disabled")
+    page.click("#extract")
+    page.until(
+        "!document.querySelector('#extract').disabled && document.querySelector('#status').textContent === '' && "
+        "!document.querySelector('#result').hidden"
+    )
+
+
+def test_the_bundled_sample_can_be_tried_and_listened_to(page: Page) -> None:
+    page.click("#sample")
+    extracted(page)
+    assert text(page, "#verdict").startswith("Found: the voice speaks for 4.")
+    page.click("#play")
+    if picture := os.environ.get("TINYWASE_PAGE_PICTURE"):
+        page.picture(Path(picture))
+    page.until("/^0:0[1-9]/.test(document.querySelector('#time').textContent)")
+    page.click('input[name="track"][value="residual"]')
+    page.until("/^0:0[2-9]/.test(document.querySelector('#time').textContent)")  # goes on from where it was
+    assert text(page, "#play") == "Pause"
+    names = page.run("[...document.querySelectorAll('a[download]')].map((link) => link.download)")
+    assert names == ["mixture-voice.wav", "mixture-others.wav", "mixture.voice"]
+    assert page.run("[...document.querySelectorAll('a[download]')].every((link) => link.href.startsWith('blob:'))")
+
+
+def test_files_of_ones_own_and_a_part_marked_by_dragging(page: Page, tmp_path: Path) -> None:
+    page.choose("#mixture", DEMO / "mixture.flac")
+    page.until("!document.querySelector('#mixture-wave').hidden")
+    assert page.run("document.querySelector('#extract').disabled")  # nobody said whose voice
+    page.drag("#mixture-wave", 0.2, 0.8)
+    assert page.run("[document.querySelector('#start').value, document.querySelector('#stop').value]") == ["1.2", "4.6"]
+    extracted(page)
+    page.choose("#enroll", DEMO / "enrollment.flac")
+    extracted(page)
+    page.choose("#mixture", Path(__file__))
+    page.until("!document.querySelector('#extract').disabled")
+    page.click("#extract")
+    page.until("document.querySelector('#status').classList.contains('wrong')")
+    assert "test_service_page.py: not a recording that can be read" in text(page, "#status")
+    page.complaints.clear()  # the browser logs the refusal too
+
+
+def test_the_microphone_records_a_sample_and_is_extracted_from_live(page: Page) -> None:
+    page.click("#record-enroll")
+    page.until("document.querySelector('#record-enroll').textContent === 'Stop'")
+    page.run("new Promise((done) => setTimeout(done, 3000))")
+    page.click("#record-enroll")
+    page.until("document.querySelector('#enroll-name').textContent === 'sample.wav'")
+    page.choose("#enroll", DEMO / "enrollment.flac")
+    page.click("#live-start")
+    page.until("document.querySelector('#live-activity').value > 0.5")
+    assert "ms behind" in text(page, "#live-status")
+    page.click("#live-start")
+    page.until("document.querySelector('#live-start').textContent === 'Start'")
