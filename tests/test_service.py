@@ -138,6 +138,17 @@ def test_the_three_ways_to_say_whose_voice_agree_with_the_library(client: TestCl
     assert alone.content == voice.read_bytes()
 
 
+def test_the_voices_in_a_recording_are_the_librarys(client: TestClient) -> None:
+    answer = client.post("/api/voices", files=files(mixture=ENROLLMENT), data={"alike": "0.5"})
+    found = answer.json()
+    expected = Extractor.from_pretrained("nano").find_voices(ENROLLMENT, alike=0.5)
+    assert [voice["spoken_s"] for voice in found] == [voice.spoken_s for voice in expected] == [found[0]["spoken_s"]]
+    assert found[0]["voice"] == json.loads(expected[0].voiceprint.to_bytes())
+    assert found[0]["sample_s"][1] > found[0]["sample_s"][0]
+    wrong = client.post("/api/voices", files=files(mixture=ENROLLMENT), data={"alike": "7"})
+    assert (wrong.status_code, error(wrong)) == (400, "alike = 7: expected a cosine, -1 to 1, for example 0.6.")
+
+
 def test_names_from_elsewhere_stay_names(client: TestClient) -> None:
     sent = [
         ("mixture", ("../../Sitzung März \r\n.flac", MIXTURE.read_bytes())),
@@ -149,7 +160,14 @@ def test_names_from_elsewhere_stay_names(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("name", "plain"),
-    [("a/b\\c.wav", "c.wav"), ("..", "recording"), ("", "recording"), ('x";\n.wav', "x___.wav"), ("y" * 200, "y" * 80)],
+    [
+        ("a/b\\c.wav", "c.wav"),
+        ("..", "recording"),
+        ("", "recording"),
+        ('x";\n.wav', "x___.wav"),
+        ("y" * 200, "y" * 120),
+        ("語" * 99, "語" * 40),
+    ],
 )
 def test_a_plain_name_is_one_for_every_file_system(name: str, plain: str) -> None:
     assert plain_name(name) == plain
@@ -183,6 +201,7 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
         (files(mixture=MIXTURE, voice=Path(__file__)), {}, 400, "voiceprint 'test_service.py': it is not JSON"),
         (files(mixture=MIXTURE), {"start_s": "nan", "stop_s": "nan"}, 400, ""),
         (files(mixture=MIXTURE), {"start_s": "5", "stop_s": "4"}, 400, "mixture.flac"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"start_s": "2"}, 400, "start_s says from where on"),
     ],
 )
 def test_what_cannot_be_is_explained_in_the_clients_words(
@@ -194,12 +213,14 @@ def test_what_cannot_be_is_explained_in_the_clients_words(
     assert str(folder) not in error(answer)
 
 
-def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+@pytest.mark.parametrize("where", ["server.uploads.shutil.copyfileobj", "runtime.spool.tempfile.TemporaryFile"])
+def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tinywase.server.uploads.shutil.copyfileobj", full)
-    answer = client.post("/api/enroll", files=files(audio=ENROLLMENT))
+    sent = files(mixture=MIXTURE, enroll=ENROLLMENT)
+    monkeypatch.setattr(f"tinywase.{where}", full)
+    answer = client.post("/api/extract", files=sent)
     assert (answer.status_code, error(answer)) == (507, "the service could not write: No space left on device.")
 
 
@@ -208,7 +229,7 @@ def test_too_much_and_other_sites_are_refused_before_anything_is_read(client: Te
     chunked = client.post("/api/enroll", content=iter([b"x"]))
     assert (chunked.status_code, error(chunked)) == (
         411,
-        "the request does not say how long it is. Send Content-Length.",
+        "the request does not say how long it is. Send Content-Length, and no chunks.",
     )
     evil = {"Origin": "https://evil.example"}
     assert client.post("/api/enroll", files=files(audio=ENROLLMENT), headers=evil).status_code == 403
@@ -216,6 +237,28 @@ def test_too_much_and_other_sites_are_refused_before_anything_is_read(client: Te
     assert client.post("/api/enroll", files=files(audio=ENROLLMENT), headers=own).status_code == 200
     with pytest.raises(WebSocketDisconnect), client.websocket_connect("/api/live", headers=evil):
         pass
+
+
+def test_a_length_that_is_no_length_is_refused(client: TestClient) -> None:
+    both = {"Content-Length": "10", "Transfer-Encoding": "chunked"}
+    assert client.post("/api/enroll", content=b"x" * 10, headers=both).status_code == 411
+
+
+def test_a_service_of_this_machine_answers_to_its_own_names_alone(catalogue: Catalogue) -> None:
+    app = build_app(catalogue, max_bytes=1_000_000, most_streams=1, hosts=("127.0.0.1", "voice.example"))
+    for host, status in (("127.0.0.1:8765", 200), ("voice.example", 200), ("evil.example:8765", 403)):
+        with TestClient(app, base_url=f"http://{host}") as client:
+            answer = client.get("/api/models", headers={"Origin": f"http://{host}"})
+            assert answer.status_code == status, host
+    assert "answers to 127.0.0.1, voice.example, not to 'evil.example:8765'" in error(answer)
+
+
+def test_whatever_is_refused_is_refused_in_one_form(client: TestClient) -> None:
+    assert client.get("/nowhere").json() == {"error": "Not Found. See /openapi.json."}
+    odd = {"Content-Type": "multipart/form-data"}
+    assert "Missing boundary" in error(client.post("/api/extract", content=b"x", headers=odd))
+    assert client.get("/docs").status_code == 404  # a page that would load from elsewhere
+    assert "/api/voices" in client.get("/openapi.json").json()["paths"]
 
 
 def test_two_models_of_one_name_cannot_be_served() -> None:
@@ -314,6 +357,7 @@ def test_a_conversation_that_begins_wrongly_ends_with_an_explanation(
     [
         (b"123", "no whole number of f32 samples"),
         (np.full(100, np.nan, "<f4").tobytes(), "not finite"),
+        (bytes(4 * (2 * RATE_HZ + 1)), "32001 samples at once: expected at most 2 s"),
         ('{"stop": true}', 'expected samples or {"end": true}'),
     ],
 )

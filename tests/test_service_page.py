@@ -88,6 +88,33 @@ def test_files_of_ones_own_and_a_part_marked_by_dragging(page: Page, tmp_path: P
     page.complaints.clear()  # the browser logs the refusal too
 
 
+def test_a_voice_is_chosen_among_those_found(page: Page) -> None:
+    page.choose("#mixture", DEMO / "mixture.flac")
+    page.until("!document.querySelector('#find').disabled")
+    page.click("#find")
+    page.until("document.querySelectorAll('#found li').length > 0")
+    assert "Voice 1, speaks for" in text(page, "#found")
+    page.click("#found button")
+    page.until("!document.querySelector('#mixture-player').paused")
+    extracted(page)
+    assert page.run("document.querySelector('#save-voice').download") == "mixture.voice"
+    page.choose("#mixture", DEMO / "enrollment.flac")
+    page.until("document.querySelectorAll('#found li').length === 0")
+    assert page.run("document.querySelector('#result').hidden")
+
+
+def test_a_refused_microphone_costs_the_service_nothing(page: Page) -> None:
+    page.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('not allowed'))")
+    page.choose("#enroll", DEMO / "enrollment.flac")
+    for _ in range(10):  # more than may go on at once
+        page.click("#live-start")
+        page.until("document.querySelector('#live-status').textContent === 'not allowed'")
+        page.run("document.querySelector('#live-status').textContent = ''")
+        page.until("!document.querySelector('#live-start').disabled")
+    page.click("#record-enroll")
+    page.until("document.querySelector('#status').textContent.includes('cannot be used: not allowed')")
+
+
 def test_the_microphone_records_a_sample_and_is_extracted_from_live(page: Page) -> None:
     page.click("#record-enroll")
     page.until("document.querySelector('#record-enroll').textContent === 'Stop'")

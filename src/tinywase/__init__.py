@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .runtime.extractor import Extraction, ExtractionReport, Extractor
     from .runtime.presence import Presence
     from .runtime.voiceprint import Voiceprint
+    from .runtime.voices import FoundVoice
 
 _HOMES = {
     "Extractor": "runtime.extractor",
@@ -25,6 +26,7 @@ _HOMES = {
     "ExtractionReport": "runtime.extractor",
     "Presence": "runtime.presence",
     "Voiceprint": "runtime.voiceprint",
+    "FoundVoice": "runtime.voices",
     "AudioError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -41,6 +43,7 @@ __all__ = [
     "ExtractionReport",
     "Extractor",
     "FormatError",
+    "FoundVoice",
     "OutputError",
     "Presence",
     "StreamError",

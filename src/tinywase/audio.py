@@ -41,7 +41,7 @@ class AudioReader:
     """
 
     def __init__(self, name: str, *, sample_rate_hz: int, channels: int, frames: int, subtype: str) -> None:
-        self.name = name
+        self.name = printable(name)
         self.sample_rate_hz = sample_rate_hz
         self.channels = channels
         self.frames = frames
@@ -52,7 +52,7 @@ class AudioReader:
                 f"{name}: the sample rate is {sample_rate_hz} Hz, expected {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz. "
                 "Correct the rate if it is wrong, or resample the recording first."
             )
-        if frames == 0:
+        if frames == 0 or channels == 0:
             raise AudioError(f"{name}: holds no samples, expected at least one. Check how the recording was made.")
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
@@ -107,18 +107,16 @@ class _FileReader(AudioReader):
     def __init__(self, file: Any, name: str) -> None:
         self._owned: list[Any] = [file] if hasattr(file, "read") else []
         try:
-            self._file = _SequentialFile(file)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"{name}: not a recording that can be read ({error.error_string.strip()}). Expected WAV, FLAC, OGG, "
-                "MP3 or another format of libsndfile; convert it, for example: ffmpeg -i INPUT output.wav"
-            ) from None
-        self._owned.insert(0, self._file)
-        refuse_truncated(self._file, name)
-        file = self._file
-        super().__init__(
-            name, sample_rate_hz=file.samplerate, channels=file.channels, frames=file.frames, subtype=file.subtype
-        )
+            self._file = _sequential_file(file, name)
+            self._owned.insert(0, self._file)
+            refuse_truncated(self._file, printable(name))
+            file = self._file
+            super().__init__(
+                name, sample_rate_hz=file.samplerate, channels=file.channels, frames=file.frames, subtype=file.subtype
+            )
+        except BaseException:
+            self.close()
+            raise
         self.container = file.format
 
     def _raw_blocks(self, frames: int) -> Iterator[np.ndarray]:
@@ -140,6 +138,22 @@ class _FileReader(AudioReader):
     def close(self) -> None:
         for file in self._owned:
             file.close()
+
+
+def _sequential_file(file: Any, name: str) -> _SequentialFile:
+    try:
+        return _SequentialFile(os.fsencode(file) if isinstance(file, str) and os.name == "posix" else file)
+    except (soundfile.LibsndfileError, TypeError) as error:  # the latter of headerless files, whose rate it wants
+        why = getattr(error, "error_string", "raw samples without a header").strip().rstrip(".")
+        raise AudioError(
+            f"{printable(name)}: not a recording that can be read ({why}). Expected WAV, FLAC, OGG, MP3 or another "
+            "format of libsndfile; convert it, for example: ffmpeg -i INPUT output.wav"
+        ) from None
+
+
+def printable(name: str) -> str:
+    """A file's name for messages: bytes that are no text, which Linux allows, as question marks."""
+    return name.encode(errors="replace").decode()
 
 
 def is_array(source: object) -> bool:
@@ -184,6 +198,9 @@ def _open_path(path: Path) -> AudioReader:
         raise AudioError(f"{path}: is a folder, expected a recording. Name a file in it.")
     if not path.exists():
         raise AudioError(f"{path}: there is no such file. Check the path.")
+    if not path.is_file():  # a pipe, as of a shell's <(command)
+        with path.open("rb") as pipe:
+            return _FileReader(_not_empty(_spooled(pipe), str(path)), str(path))
     try:
         with path.open("rb") as file:
             _not_empty(file, str(path))
@@ -213,8 +230,13 @@ def _as_columns(samples: np.ndarray) -> np.ndarray:
     columns = samples[:, None] if samples.ndim == 1 else samples
     if samples.dtype.kind == "f":
         return columns.astype(np.float32, copy=False)
+    return whole_numbers(columns)
+
+
+def whole_numbers(samples: np.ndarray) -> np.ndarray:
+    """Integers of any width as float32, full scale as 1. Shape: any."""
     half = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    return ((columns - half if samples.dtype.kind == "u" else columns) / half).astype(np.float32)
+    return ((samples - half if samples.dtype.kind == "u" else samples) / half).astype(np.float32)
 
 
 class _Borrowed(io.RawIOBase):

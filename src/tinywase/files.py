@@ -37,7 +37,7 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
         OutputError: `refuse_output` refuses, or the folder does.
     """
     path = refuse_output(path, force=force)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{secrets.token_hex(8)}.part")  # no part of its name, which may be as long as may be
     with writing(path):
         part.touch(exist_ok=False)
     try:

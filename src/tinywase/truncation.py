@@ -7,6 +7,8 @@ from typing import Any
 
 from .errors import AudioError
 
+# libsndfile's words in logs of WAV and CAF, AIFF, W64, RF64 and AU
+SHORT = r"^\s*(?:data|SSND|riff|Riff size|Data Size)\s*: (\d+) \(should be (\d+)\)"
 ENDLESS_BYTES = 0x7FFF0000  # a RIFF size from here on was written by a pipe that could not know it
 
 
@@ -14,7 +16,7 @@ def refuse_truncated(file: Any, name: str) -> None:
     """Raise if libsndfile's log says that the file is shorter than its header promises (it reads on silently)."""
     if re.search(r"end-of-stream (bit|flag)", file.extra_info, re.IGNORECASE):
         raise truncated(name, file.frames / file.samplerate, None)
-    found = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    found = re.search(SHORT, file.extra_info, re.MULTILINE)
     if found:
         promised, held = int(found[1]), int(found[2])
         if held < promised < ENDLESS_BYTES and held > 0:

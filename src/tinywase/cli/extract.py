@@ -17,7 +17,7 @@ import typer
 from ..errors import TinyWaseError
 from .console import Runtime, note, progress_bar, say_json
 from .extract_report import described, print_many, print_one, report_lines
-from .inputs import PIPE, Job, Plan, expanded, plan
+from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
 from .voice_options import Enroll, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def extract(
         typer.Argument(metavar="MIX", help="Recordings: files, folders, 'globs*.wav', or - for standard input."),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT", help="File, folder for several, or - for standard output.")
+        str, typer.Option("--out", "-o", metavar="OUT", help="File, folder ending with /, or - for standard output.")
     ],
     enroll: Enroll = None,
     voice: Annotated[
@@ -104,7 +104,7 @@ def extract(
     _check_labels(jobs)
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
     choices = _Choices(absent, force, keep_highband, _speaker(enrollments, voice))
-    if str(out) == PIPE:
+    if out == PIPE:
         _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
     elif jobs.many:
         _extract_many(extractor, jobs, chosen, choices, as_json=as_json, quiet=quiet)
@@ -116,7 +116,7 @@ def extract(
 
 def _check_usage(
     mixtures: list[str],
-    out: Path,
+    out: str,
     enroll: list[Path] | None,
     voice: Path | None,
     enroll_from: str | None,
@@ -125,8 +125,10 @@ def _check_usage(
     check_one_voice(enroll=enroll, voice=voice, enroll_from=enroll_from)
     if enroll_from and PIPE in mixtures:
         raise typer.BadParameter("--enroll-from reads the recording twice: give a file instead of standard input.")
-    if str(out) == PIPE and (as_json or len(mixtures) != 1):
+    if out == PIPE and (as_json or len(mixtures) != 1 or stands_for_many(mixtures[0])):
         raise typer.BadParameter("-o - writes one recording to standard output: give one MIX and no --json.")
+    if PIPE in mixtures and PIPE in map(str, enroll or []):
+        raise typer.BadParameter("standard input can be read once: give MIX or --enroll as a file.")
 
 
 def _check_labels(jobs: Plan) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-WRITABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".caf", ".au", ".w64", ".rf64")
-ALSO_READ = (".wave", ".mp4", ".m4a", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".aac", ".wma", ".3gp")
 PIPE = "-"
 
 
@@ -38,13 +37,14 @@ class Plan:
 
 
 def plan(
-    mixtures: Sequence[str], out: Path, *, residual: Path | None, labels: Path | None, enrollments: Sequence[Path]
+    mixtures: Sequence[str], out_given: str, *, residual: Path | None, labels: Path | None, enrollments: Sequence[Path]
 ) -> Plan:
-    """One file gives a file, unless `out` is a folder; folders, globs and several files give a folder.
+    """One file gives a file, unless `out_given` is a folder or ends like one; folders, globs and several give a folder.
 
     In a folder every result has the name of its recording, and `residual` and `labels` are folders too.
     """
-    out_is_folder = out.is_dir() or str(out).endswith("/")
+    out = Path(out_given)
+    out_is_folder = out.is_dir() or out_given.endswith(tuple(filter(None, (os.sep, os.altsep))))
     if len(mixtures) == 1 and not stands_for_many(mixtures[0]) and not out_is_folder:
         jobs = [Job(mixtures[0], out, residual, labels)]
         many = False
@@ -73,16 +73,26 @@ def recordings_of(given: str, *, outside: Path | None = None) -> list[Path]:
     Raises:
         BadParameter: there are none.
     """
+    from ..media import MEDIA_SUFFIXES
+
     folder = Path(given).is_dir()
     paths = Path(given).rglob("*") if folder else map(Path, glob.glob(given, recursive=True))
-    known = (*WRITABLE, *ALSO_READ)
-    found = sorted(path for path in paths if path.suffix.lower() in known and path.is_file())
+    known = (*_writable(), *MEDIA_SUFFIXES)
+    hidden = (path for path in paths if not path.name.startswith("."))  # as macOS's "._name.wav" on foreign disks
+    found = sorted(path for path in hidden if path.suffix.lower() in known and path.is_file())
     if outside is not None:
         found = [path for path in found if outside.resolve() not in path.resolve().parents]
     if not found:
         none = f"there are no recordings in the folder '{given}'" if folder else f"no recording matches '{given}'"
         raise typer.BadParameter(f"{none}.")
     return found
+
+
+def _writable() -> tuple[str, ...]:
+    """Suffixes of sound files that are read and written."""
+    from ..audio_writer import CONTAINERS
+
+    return tuple(CONTAINERS)
 
 
 def _expanded(mixtures: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:
@@ -101,7 +111,7 @@ def _expanded(mixtures: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _job_in_folder(mixture: str, name: Path, out: Path, residual: Path | None, labels: Path | None) -> Job:
-    written = name if name.suffix.lower() in WRITABLE else name.with_suffix(".wav")
+    written = name if name.suffix.lower() in _writable() else name.with_suffix(".wav")
     return Job(
         mixture,
         out / written,
@@ -115,7 +125,7 @@ def _refuse_files(**folders: Path | None) -> None:
     from ..runtime.labels import LABEL_SUFFIXES
 
     for option, path in folders.items():
-        if path is not None and path.suffix.lower() in (*WRITABLE, *LABEL_SUFFIXES) and not path.is_dir():
+        if path is not None and path.suffix.lower() in (*_writable(), *LABEL_SUFFIXES) and not path.is_dir():
             raise typer.BadParameter(
                 f"several recordings, or a folder, need a folder: --{option} got the file '{path}'."
             )

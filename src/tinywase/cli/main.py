@@ -23,6 +23,7 @@ from .console import note, say
 COMMANDS = {  # name: (module, function or sub-application, help)
     "extract": ("extract", "extract", "One voice out of recordings, by a sample of that voice."),
     "enroll": ("enroll", "enroll", "Recordings of one speaker to a voiceprint file."),
+    "voices": ("voices", "voices", "Who speaks in a recording: a voiceprint and a sample of each."),
     "demo": ("demo", "demo", "Extract a voice from the bundled sample and say how well it went."),
     "live": ("live", "live", "Microphone in, one voice out."),
     "serve": ("serve", "serve", "Extraction over HTTP and WebSocket, with a page in the browser."),

@@ -12,6 +12,7 @@ from ..errors import TinyWaseError
 from .console import Runtime, note, say
 
 MODELS = ["default", "nano", "live"]
+LARGEST_MESSAGE = 1 << 20  # bytes, over the WebSocket
 FAREWELL_S = 2  # for answers that are on their way when the service is asked to end
 
 
@@ -21,6 +22,12 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", metavar="MODEL", help="Models to offer: bundled or files; repeatable."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A name to answer to, as of a proxy before it; repeatable. Empty: this machine's."
+        ),
     ] = None,
     max_mb: Annotated[float, typer.Option(metavar="MB", min=0.1, help="Most that a request may hold.")] = 1000.0,
     streams: Annotated[int, typer.Option(metavar="N", min=0, help="Live conversations at once.")] = 8,
@@ -41,10 +48,14 @@ def serve(
 
     from ..server.app import build_app
     from ..server.catalogue import Catalogue
+    from ..server.guard import OWN_NAMES
 
     catalogue = Catalogue(model or MODELS, runtime=runtime.value, threads=threads)
-    app = build_app(catalogue, max_bytes=round(max_mb * 1e6), most_streams=streams)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=FAREWELL_S)
+    hosts = (*OWN_NAMES, *(allow_host or [])) if _own(host) else tuple(allow_host or [])
+    app = build_app(catalogue, max_bytes=round(max_mb * 1e6), most_streams=streams, hosts=hosts)
+    config = uvicorn.Config(
+        app, log_level="error", timeout_graceful_shutdown=FAREWELL_S, ws_max_size=LARGEST_MESSAGE, ws_max_queue=4
+    )
     with _listening(host, port) as listener:
         url = _url(host, listener.getsockname()[1])
         say(f"{url}  (Ctrl-C ends it)")

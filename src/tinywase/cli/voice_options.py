@@ -31,12 +31,12 @@ def check_one_voice(**options: object) -> None:
 
 
 def voiceprint_from(extractor: Extractor, enroll: list[Path], voice: Path | None) -> Voiceprint:
-    """Of a voiceprint's file, which may be given as either, or of recordings."""
+    """Of a voiceprint's file, or of recordings; one `.voice` file may stand for the latter."""
     from ..runtime.voiceprint import Voiceprint
 
-    files = [voice] if voice is not None else enroll
-    if len(files) != 1 or files[0].suffix != ".voice":
-        return extractor.enroll(*files)
-    voiceprint = Voiceprint.load(files[0])
+    kept = voice if voice is not None else enroll[0] if len(enroll) == 1 else None
+    if kept is None or (voice is None and kept.suffix.lower() != ".voice"):
+        return extractor.enroll(*enroll)
+    voiceprint = Voiceprint.load(kept)
     voiceprint.vector_for(extractor.model)  # refuses another model's before anything is computed
     return voiceprint

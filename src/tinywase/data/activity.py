@@ -13,6 +13,7 @@ FRAME_S = 0.032
 ACTIVE_BELOW_PEAK_DB = 20.0
 ENROLLMENT_RMS = 0.05
 SHORTEST_ENROLLMENT_S = 0.5  # of active speech
+ROUNDING = 1e-6  # of float32, next to an offset
 LONGEST_PAUSE_S = 0.3  # that still counts as speaking
 
 
@@ -63,6 +64,14 @@ def scale_to_rms(samples: np.ndarray, rms: float) -> np.ndarray:
     return samples * np.float32(rms / level) if level > 0 else samples
 
 
+def without_mean(samples: np.ndarray) -> np.ndarray:
+    """No offset; what rounding leaves of one alone is silence. Shape: float32 [T] -> [T]."""
+    if not len(samples):
+        return samples
+    around = samples - np.float32(samples.mean(dtype=np.float64))
+    return around * np.float32(np.abs(around).max() > np.abs(samples).max() * ROUNDING)
+
+
 def prepare_enrollment(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """What the voiceprint encoder hears: mean removed, pauses cut out, RMS 0.05. Shape: float32 [T] -> [T' <= T].
 
@@ -70,7 +79,7 @@ def prepare_enrollment(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         AudioError: less than half a second of speech in it.
     """
     samples = np.asarray(samples, np.float32)
-    active = trim_to_active(samples - samples.mean(), sample_rate_hz) if len(samples) else samples
+    active = trim_to_active(without_mean(samples), sample_rate_hz)
     if len(active) < SHORTEST_ENROLLMENT_S * sample_rate_hz:
         raise AudioError(
             f"enrollment holds {len(active) / sample_rate_hz:.2f} s of speech (frames within "

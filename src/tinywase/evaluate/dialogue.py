@@ -1,4 +1,4 @@
-"""A long dialogue made of a list's recordings: two speakers take turns, pause, and now and then cut in.
+"""A long conversation made of a list's recordings: speakers take turns, pause, and now and then cut in.
 
 Between the turns of the target there is digital silence in its own track, so that what leaks there can be measured.
 Letters: T samples.
@@ -38,9 +38,16 @@ def render_dialogue(
     own = render_trial(trial, rate_hz)
     assert own.interference is not None  # a list that names the speaker names the recording
     recordings = [_recordings(trials, who, rate_hz, apart_from=trial) for who in _speakers(trial)]
-    turns = [_endless([own.target, *recordings[0]], rng), _endless([own.interference, *recordings[1]], rng)]
-    tracks = np.zeros((2, round(seconds * rate_hz)), np.float32)
-    at, speaker = 0, int(rng.integers(2))
+    said = [[own.target, *recordings[0]], [own.interference, *recordings[1]]]
+    tracks = take_turns(said, round(seconds * rate_hz), rate_hz, rng)
+    return RenderedTrial(tracks.sum(0), tracks[0], tracks[1], own.enrollment, rate_hz)
+
+
+def take_turns(said: Sequence[Sequence[np.ndarray]], length: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
+    """A conversation of those who said this, every recording at one level. Shape: [T] each -> [speakers, length]."""
+    turns = [_endless(recordings, rng) for recordings in said]
+    tracks = np.zeros((len(said), length), np.float32)
+    at, speaker = 0, int(rng.integers(len(said)))
     while at < tracks.shape[1]:
         turn = next(turns[speaker])[: tracks.shape[1] - at]
         tracks[speaker, at : at + len(turn)] = turn
@@ -49,8 +56,10 @@ def render_dialogue(
             at -= min(round(rng.uniform(*OVERLAP_S) * rate_hz), len(turn) // 2)
         else:
             at += round(rng.uniform(*PAUSE_S) * rate_hz)
-        speaker = 1 - speaker
-    return RenderedTrial(tracks.sum(0), tracks[0], tracks[1], own.enrollment, rate_hz)
+        others = [other for other in range(len(said)) if other != speaker]
+        if others:
+            speaker = others[0] if len(others) == 1 else int(rng.choice(others))
+    return tracks
 
 
 def _speakers(trial: Trial) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..audio import AudioReader, Source, is_array, open_audio
 from ..blocks import mono_at, part_blocks
-from ..data.activity import prepare_enrollment, trim_to_active
+from ..data.activity import prepare_enrollment, trim_to_active, without_mean
 from ..errors import AudioError
 from .model import PackedModel
 from .presence import PresenceRule, cosine
@@ -50,7 +50,20 @@ def enroll(
     for source in audio:
         rate_hz = sample_rate_hz if is_array(source) else None
         with open_audio(source, sample_rate_hz=rate_hz) as reader:
-            samples.append(_sample(model, reader, start_s, stop_s))
+            samples.append(_read_sample(model, reader, start_s, stop_s))
+    return _voiceprint(model, samples)
+
+
+def enroll_heard(model: PackedModel, samples: np.ndarray) -> Voiceprint:
+    """The voiceprint of one speaker's speech that is at the model's rate already. Shape: [T].
+
+    Raises:
+        AudioError: less than half a second of speech.
+    """
+    return _voiceprint(model, [_sample(model, samples, float(np.mean(np.abs(samples) >= CLIPPED_LEVEL)))])
+
+
+def _voiceprint(model: PackedModel, samples: Sequence[_Sample]) -> Voiceprint:
     weights = np.array([sample.active_s for sample in samples])
     power = float(np.average([sample.power for sample in samples], weights=weights))
     return Voiceprint(
@@ -92,23 +105,28 @@ def quality_notes(voiceprint: Voiceprint, rule: PresenceRule) -> list[str]:
     return notes
 
 
-def _sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s: float | None) -> _Sample:
+def _read_sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s: float | None) -> _Sample:
     rate_hz = model.config.sample_rate_hz
     latest_s = start_s + LISTENED_S
     counted = _ClippingCounter(part_blocks(reader, start_s, latest_s if stop_s is None else min(stop_s, latest_s)))
     samples = mono_at(counted, from_hz=reader.sample_rate_hz, to_hz=rate_hz)
     try:
-        prepared = prepare_enrollment(samples, rate_hz)[: round(USED_S * rate_hz)]
+        return _sample(model, samples, counted.clipped / max(1, counted.total))
     except AudioError as error:
         raise AudioError(f"{reader.name}: {error}") from None
-    active = trim_to_active(samples - samples.mean(), rate_hz)
+
+
+def _sample(model: PackedModel, samples: np.ndarray, clipped: float) -> _Sample:
+    rate_hz = model.config.sample_rate_hz
+    prepared = prepare_enrollment(samples, rate_hz)[: round(USED_S * rate_hz)]
+    active = trim_to_active(without_mean(samples), rate_hz)
     vector, count = model.enroll(prepared), int(len(prepared) / (STRETCH_S * rate_hz))
     return _Sample(
         vector=vector,
         stretches=[model.enroll(part) for part in np.array_split(prepared, count)] if count > 1 else [vector],
         active_s=len(prepared) / rate_hz,
         power=float(np.mean(np.square(active, dtype=np.float64))),
-        clipped=counted.clipped / max(1, counted.total),
+        clipped=clipped,
     )
 
 

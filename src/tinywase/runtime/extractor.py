@@ -13,8 +13,9 @@ unless `keep_highband` lets the recording's own high band through where the targ
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
 from .stream import VoiceStream
 from .voiceprint import Voiceprint
+from .voices import ALIKE, FoundVoice, find_voices
 
 ABSENT = ("pass", "mute", "fail")
 LISTENING_SHARE, SEPARATING_SHARE, WRITING_SHARE = 0.05, 0.85, 0.1  # of the progress
@@ -113,6 +115,34 @@ class Extractor:
             AudioError: less than half a second of speech in one of them, or a recording that cannot be used.
         """
         return enroll(self.model, audio, sample_rate_hz=sample_rate_hz, start_s=start_s, stop_s=stop_s)
+
+    def find_voices(
+        self,
+        recording: Source,
+        *,
+        sample_rate_hz: int | None = None,
+        alike: float = ALIKE,
+        progress: Callable[[float], None] | None = None,
+    ) -> list[FoundVoice]:
+        """The voices in a recording of any length, who speaks most first: for where no sample of a voice is at hand.
+
+        Args:
+            sample_rate_hz: rate of an array; files know theirs.
+            alike: cosine of voiceprints from which on two stretches are one voice's; higher finds more voices.
+            progress: called with the part that is done, 0..1.
+
+        Raises:
+            AudioError: the recording cannot be used.
+            ConfigError: `alike` is no cosine.
+        """
+        if not -1 <= alike <= 1:
+            raise ConfigError(f"alike = {alike:g}: expected a cosine, -1 to 1, for example {ALIKE}.")
+        progress = progress or _nobody
+        folder = None if is_array(recording) else Path(tempfile.gettempdir())
+        with open_audio(recording, sample_rate_hz=sample_rate_hz) as reader:
+            heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(0.2 * done))
+            with closing(heard.mixture):
+                return find_voices(self.model, heard, alike=alike, progress=lambda done: progress(0.2 + 0.8 * done))
 
     def extract(
         self,
@@ -217,7 +247,9 @@ class Extractor:
             StreamError: the model is offline; `live` is the bundled one that is not.
             ConfigError: an impossible sampling rate.
         """
-        return VoiceStream(self.model, _vector_for(self.model, voiceprint), sample_rate_hz)
+        if int(sample_rate_hz) != sample_rate_hz:
+            raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
+        return VoiceStream(self.model, _vector_for(self.model, voiceprint), int(sample_rate_hz))
 
     def _separate(
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress

@@ -84,10 +84,14 @@ def listen(reader: AudioReader, rate_hz: int, folder: Path | None, progress: Pro
             yield block
 
     spool = Spool(channels, folder)
-    for block in resample_blocks(observed(), from_hz=reader.sample_rate_hz, to_hz=rate_hz, channels=channels):
-        spool.append(block)
-    length = max(1, -(-frames * rate_hz // reader.sample_rate_hz))
-    spool.append(np.zeros((max(0, length - spool.frames), channels), np.float32))
+    try:
+        for block in resample_blocks(observed(), from_hz=reader.sample_rate_hz, to_hz=rate_hz, channels=channels):
+            spool.append(block)
+        length = max(1, -(-frames * rate_hz // reader.sample_rate_hz))
+        spool.append(np.zeros((max(0, length - spool.frames), channels), np.float32))
+    except BaseException:
+        spool.close()
+        raise
     same_as = tuple(int(np.argmax(equal[: c + 1, c])) for c in range(channels))
     offset, power = _offset(total / max(1, frames), power / max(1, frames))
     return Heard(spool, frames, float(np.sqrt(power.mean())), offset.astype(np.float32), same_as)

@@ -18,7 +18,7 @@ KAISER_BETA = 5.7  # 60 dB
 PASSED = 0.925  # where the sinc cuts, as a part of the lower rate's half
 LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
 AT_ONCE = 4096  # outputs: their taps lie side by side in memory
-LARGEST_TABLE = 1 << 24  # taps: rates without a common divisor have as many rows as samples a second
+LARGEST_TABLE = 1 << 22  # taps, 16 MB: rates without a common divisor have as many rows as samples a second
 
 
 class LowDelayResampler:

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from ..audio import whole_numbers
 from ..errors import AudioError, StreamError
 from .model import RuntimeModel
 from .offset import RunningOffset
@@ -114,12 +115,12 @@ class VoiceStream:
 def _one_channel(chunk: np.ndarray) -> np.ndarray:
     """Shape: [any] or [any, C] -> float32 [any]."""
     array = np.asarray(chunk)
-    if array.ndim not in (1, 2) or array.dtype.kind not in "fi":
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu":
         raise AudioError(
             f"a chunk of shape {array.shape}, {array.dtype}: expected numbers, [samples] or [samples, channels]."
         )
-    if array.dtype.kind == "i":
-        array = array / np.float32(-np.iinfo(array.dtype).min)
+    if array.dtype.kind in "iu":
+        array = whole_numbers(array)
     samples = array.astype(np.float32) if array.ndim == 1 else array.mean(axis=1, dtype=np.float32)
     if not (np.abs(samples) <= LOUDEST).all():  # NaN neither
         raise AudioError(f"a chunk has values that are not finite or beyond {LOUDEST:g}: expected -1..1 or about that.")

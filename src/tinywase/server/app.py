@@ -3,9 +3,10 @@
     GET  /             the page (page/)
     GET  /api/models   which models there are
     POST /api/enroll   recordings of one speaker alone -> a voiceprint, the content of a .voice file
+    POST /api/voices   a recording -> the voices in it, each with a voiceprint
     POST /api/extract  a recording and whose voice -> that voice; with `Accept: multipart/form-data` everybody else too
     WS   /api/live     see live.py
-    GET  /docs         the same for programs (OpenAPI)
+    GET  /openapi.json the same for programs
 
 It remembers nothing: what it is sent lies in a temporary folder until it has answered.
 """
@@ -13,8 +14,10 @@ It remembers nothing: what it is sent lies in a temporary folder until it has an
 from __future__ import annotations
 
 import errno
+import json
 import mimetypes
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,12 +25,15 @@ from fastapi import Depends, FastAPI, File, Form, Request, UploadFile, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..errors import ConfigError, TinyWaseError
+from ..errors import ConfigError, OutputError, TinyWaseError
+from ..runtime.enrollment import quality_notes
 from ..runtime.labels import segments
 from ..runtime.summary import summary
 from ..runtime.voiceprint import Voiceprint
+from ..runtime.voices import ALIKE
 from .answers import SEVERAL, Part, one_file, several
 from .catalogue import Catalogue
 from .guard import Guard
@@ -46,6 +52,7 @@ CLIENT_CLOSED = 499  # nobody reads it any more; for logs
 
 
 Place = Annotated[Folder, Depends(temporary_folder)]
+Mixture = Annotated[UploadFile, File(description="The recording.")]
 Recordings = Annotated[list[UploadFile], File(description="The wanted voice alone, one recording or several.")]
 StartS = Annotated[float | None, Form(description="Listen from here on, in seconds.")]
 StopS = Annotated[float | None, Form(description="Listen up to here, in seconds.")]
@@ -54,15 +61,24 @@ Absent = Annotated[Literal["pass", "mute", "fail"], Form(description="What to do
 Container = Annotated[Literal["wav", "flac"], Form(alias="format", description="Of the answer.")]
 
 
-def build_app(catalogue: Catalogue, *, max_bytes: int, most_streams: int, workers: Workers | None = None) -> FastAPI:
+def build_app(
+    catalogue: Catalogue,
+    *,
+    max_bytes: int,
+    most_streams: int,
+    hosts: Sequence[str] = (),
+    workers: Workers | None = None,
+) -> FastAPI:
     """The application, for any ASGI server.
 
     Args:
         max_bytes: of one request.
         most_streams: conversations over WebSocket at once.
+        hosts: names that it answers to; empty: any.
     """
-    app = FastAPI(title="tinywase", version=__version__, summary="One voice out of a crowd.")
-    app.add_middleware(Guard, max_bytes=max_bytes)
+    about = {"title": "tinywase", "version": __version__, "summary": "One voice out of a crowd."}
+    app = FastAPI(**about, docs_url=None, redoc_url=None)  # those pages load from elsewhere
+    app.add_middleware(Guard, max_bytes=max_bytes, hosts=hosts)
     _explain_errors(app)
     workers, rooms = workers or Workers(), Rooms(most_streams)
 
@@ -84,9 +100,36 @@ def build_app(catalogue: Catalogue, *, max_bytes: int, most_streams: int, worker
         extractor = catalogue.find(model)
 
         def work(progress: Progress) -> Response:
-            files = folder.keep_all("enroll", audio)
+            files = folder.keep_all("enroll", audio, progress)
             voiceprint = extractor.enroll(*files, start_s=start_s or 0.0, stop_s=stop_s)
             return Response(voiceprint.to_bytes(), media_type="application/json")
+
+        return await workers.run(request, work)
+
+    @app.post("/api/voices")
+    async def voices(
+        request: Request,
+        folder: Place,
+        mixture: Mixture,
+        alike: Annotated[float, Form(description="Cosine from which on two stretches are one voice's.")] = ALIKE,
+        model: Model = "",
+    ) -> list[dict[str, Any]]:
+        """The voices in a recording, who speaks most first: their voiceprints, when they speak, where each is heard best."""
+        extractor = catalogue.find(model)
+
+        def work(progress: Progress) -> list[dict[str, Any]]:
+            recording = folder.keep("mixture", mixture)
+            found = extractor.find_voices(recording, alike=alike, progress=progress)
+            return [
+                {
+                    "voice": json.loads(voice.voiceprint.to_bytes()),
+                    "spoken_s": voice.spoken_s,
+                    "segments_s": [[s.start_s, s.stop_s] for s in voice.segments],
+                    "sample_s": [voice.sample.start_s, voice.sample.stop_s],
+                    "notes": quality_notes(voice.voiceprint, extractor.rule),
+                }
+                for voice in found
+            ]
 
         return await workers.run(request, work)
 
@@ -94,7 +137,7 @@ def build_app(catalogue: Catalogue, *, max_bytes: int, most_streams: int, worker
     async def extract(
         request: Request,
         folder: Place,
-        mixture: Annotated[UploadFile, File(description="The recording.")],
+        mixture: Mixture,
         enroll: Recordings = [],  # noqa: B006 (never changed)
         voice: Annotated[UploadFile | None, File(description="Instead of recordings: a .voice file.")] = None,
         start_s: StartS = None,
@@ -111,20 +154,22 @@ def build_app(catalogue: Catalogue, *, max_bytes: int, most_streams: int, worker
         """
         if [bool(enroll), voice is not None, stop_s is not None].count(True) != 1:
             raise ConfigError("whose voice? Send one of: enroll (recordings), voice (a file), start_s and stop_s.")
+        if start_s is not None and stop_s is None:
+            raise ConfigError("start_s says from where on in the mixture, and wants a stop_s. Send both or none.")
         extractor = catalogue.find(model)
         wants_several = SEVERAL in request.headers.get("accept", "")
 
-        def voiceprint_in(recording: Path) -> Voiceprint:
+        def voiceprint_in(recording: Path, progress: Progress) -> Voiceprint:
             if voice is not None:
                 return Voiceprint.load(folder.keep("voice", voice))
             if stop_s is not None:
                 return extractor.enroll(recording, start_s=start_s or 0.0, stop_s=stop_s)
-            return extractor.enroll(*folder.keep_all("enroll", enroll))
+            return extractor.enroll(*folder.keep_all("enroll", enroll, progress))
 
         def work(progress: Progress) -> Response:
             began_s = time.perf_counter()
             recording = folder.keep("mixture", mixture)
-            voiceprint = voiceprint_in(recording)
+            voiceprint = voiceprint_in(recording, progress)
             estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
             report = extractor.extract_file(
                 recording,
@@ -170,19 +215,30 @@ def _explain_errors(app: FastAPI) -> None:
     """Every refusal is {"error": what was got, what was expected, what to do}."""
 
     @app.exception_handler(TinyWaseError)
-    def refused(request: Request, error: TinyWaseError) -> Response:
+    @app.exception_handler(HTTPException)
+    @app.exception_handler(OSError)
+    def refused(request: Request, error: Exception) -> Response:
+        disk = _disk_error(error)
+        if disk is not None or isinstance(error, OutputError):  # what is written here is the service's own
+            why = disk.strerror if disk is not None else "something failed"
+            full = disk is not None and disk.errno in (errno.ENOSPC, errno.EDQUOT)
+            return JSONResponse({"error": f"the service could not write: {why}."}, 507 if full else 500)
+        if isinstance(error, HTTPException):
+            return JSONResponse({"error": f"{error.detail.rstrip('.')}. See /openapi.json."}, error.status_code)
         return JSONResponse({"error": str(error)}, 400)
 
     @app.exception_handler(RequestValidationError)
     def misunderstood(request: Request, error: RequestValidationError) -> Response:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
-        return JSONResponse({"error": f"the request is not as expected: {wrong}. See /docs."}, 422)
-
-    @app.exception_handler(OSError)
-    def disk(request: Request, error: OSError) -> Response:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return JSONResponse({"error": f"the service could not write: {error.strerror}."}, 507 if full else 500)
+        return JSONResponse({"error": f"the request is not as expected: {wrong}. See /openapi.json."}, 422)
 
     @app.exception_handler(GivenUp)
     def gone(request: Request, error: GivenUp) -> Response:
         return Response(status_code=CLIENT_CLOSED)
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    """What the system said, wherever in the chain of causes."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -10,7 +10,8 @@
     {"end": true}                                        ->
                                                          <-  the rest, then the connection closes
 
-`model` and `format` may be left out. What is wrong is said by {"error": "..."} before the connection closes.
+`model` and `format` may be left out. What is wrong is said by {"error": "..."} before the connection closes. Who says
+nothing for a minute is not waited for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from fastapi import WebSocket, WebSocketDisconnect
 
@@ -28,6 +30,8 @@ from ..runtime.voiceprint import Voiceprint
 from .catalogue import Catalogue
 
 TOLD_EVERY_S = 0.1
+WAITS_S = 60.0
+MOST_AT_ONCE_S = 2.0  # of sound: a thread at work cannot be interrupted
 WRONG, BUSY = 1008, 1013  # reasons to close, of RFC 6455 and its registry
 
 
@@ -59,13 +63,18 @@ class Rooms:
 
 
 async def _converse(socket: WebSocket, catalogue: Catalogue) -> None:
-    stream, kind, model = _begin(_spoken(await _next(socket)), catalogue)
+    hello = _spoken(await _next(socket))
+    stream, kind, model = await anyio.to_thread.run_sync(_begin, hello, catalogue)
     await socket.send_json({"latency_s": stream.latency_s, "model": model})
     untold = 0.0
     while isinstance(message := await _next(socket), bytes):
         if len(message) % sample_bytes(kind):
             raise LiveError(f"{len(message)} bytes are no whole number of {kind} samples. Send whole samples.")
         samples = decoded(message, kind)
+        if len(samples) > MOST_AT_ONCE_S * stream.sample_rate_hz:
+            raise LiveError(
+                f"{len(samples)} samples at once: expected at most {MOST_AT_ONCE_S:g} s. Send them bit by bit."
+            )
         await socket.send_bytes(encoded(await anyio.to_thread.run_sync(stream.feed, samples), kind))
         untold += len(samples) / stream.sample_rate_hz
         if untold >= TOLD_EVERY_S:
@@ -92,7 +101,11 @@ def _begin(hello: dict[str, Any], catalogue: Catalogue) -> tuple[VoiceStream, st
 
 
 async def _next(socket: WebSocket) -> str | bytes:
-    message = await socket.receive()
+    try:
+        with anyio.fail_after(WAITS_S):
+            message = await socket.receive()
+    except TimeoutError:
+        raise LiveError(f"nothing was said for {WAITS_S:g} s. Connect again.") from None
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1000))
     text, raw = message.get("text"), message.get("bytes")

@@ -11,8 +11,9 @@ from pathlib import Path
 from fastapi import UploadFile
 
 from ..errors import TinyWaseError
+from .work import Progress
 
-LONGEST_NAME = 80
+LONGEST_NAME_BYTES = 120  # file systems take 255, and what is made from it is called longer
 
 
 class Folder:
@@ -29,9 +30,13 @@ class Folder:
             shutil.copyfileobj(upload.file, file, 1 << 20)
         return place
 
-    def keep_all(self, name: str, uploads: Sequence[UploadFile]) -> list[Path]:
-        """`keep` for several."""
-        return [self.keep(f"{name}-{number}", upload) for number, upload in enumerate(uploads)]
+    def keep_all(self, name: str, uploads: Sequence[UploadFile], progress: Progress) -> list[Path]:
+        """`keep` for several, ended by what `progress` raises."""
+        kept = []
+        for number, upload in enumerate(uploads):
+            progress(0.0)
+            kept.append(self.keep(f"{name}-{number}", upload))
+        return kept
 
 
 def temporary_folder() -> Iterator[Folder]:
@@ -48,5 +53,5 @@ def temporary_folder() -> Iterator[Folder]:
 def plain_name(name: str) -> str:
     """The last part of a path, without what file systems or headers take for something else."""
     last = re.split(r"[/\\]", name)[-1]
-    clean = re.sub(r"[^\w .()+-]", "_", last).strip(". ")
-    return clean[-LONGEST_NAME:] or "recording"
+    clean = re.sub(r"[^\w .()+-]", "_", last).strip(". ").encode()
+    return clean[-LONGEST_NAME_BYTES:].decode(errors="ignore") or "recording"

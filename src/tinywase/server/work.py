@@ -40,6 +40,10 @@ class Workers:
             if gone.is_set():
                 raise GivenUp
 
+        def begun() -> T:
+            progress(0.0)
+            return work(progress)
+
         async def watch() -> None:
             while not await request.is_disconnected():
                 await asyncio.sleep(POLL_S)
@@ -48,7 +52,7 @@ class Workers:
         self._limiter = self._limiter or anyio.CapacityLimiter(self._at_once)  # belongs to the running loop
         watcher = asyncio.create_task(watch())
         try:
-            return await anyio.to_thread.run_sync(work, progress, abandon_on_cancel=True, limiter=self._limiter)
+            return await anyio.to_thread.run_sync(begun, abandon_on_cancel=True, limiter=self._limiter)
         finally:
             gone.set()
             watcher.cancel()

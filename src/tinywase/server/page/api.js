@@ -8,6 +8,11 @@ export async function enroll(form) {
   return (await asked("/api/enroll", { method: "POST", body: form })).json();
 }
 
+// [{voice, spoken_s, segments_s, sample_s, notes}], who speaks most first.
+export async function voices(form) {
+  return (await asked("/api/voices", { method: "POST", body: form })).json();
+}
+
 // {report, voice, estimate, residual}: the first an object, the others files.
 export async function extract(form) {
   const answer = await asked("/api/extract", { method: "POST", body: form, headers: { Accept: "multipart/form-data" } });

@@ -7,45 +7,15 @@ const MOST_S = 0.5; // behind that the rest is dropped
 
 // `voice` is the content of a .voice file; onActivity(0..1), onEnd(words or null). Gives {delay_s, stop}.
 export async function converse(voice, model, { onActivity, onEnd }) {
+  let mouth = null;
+  const ears = await listen((samples) => {
+    if (mouth && socket.readyState === WebSocket.OPEN) socket.send(samples);
+  });
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const socket = new WebSocket(`${scheme}://${location.host}/api/live`);
   socket.binaryType = "arraybuffer";
-  let ears = null;
-  let mouth = null;
-  let wrong = null;
-  const ended = () => {
-    ears?.close();
-    onEnd(wrong);
-  };
-  const opened = new Promise((resolve, reject) => {
-    socket.onopen = resolve;
-    socket.onclose = () => reject(new Error("the service does not answer."));
-  });
-  await opened;
-  const answered = new Promise((resolve, reject) => {
-    socket.onmessage = ({ data }) => {
-      if (data instanceof ArrayBuffer) {
-        mouth?.port.postMessage(new Float32Array(data));
-        return;
-      }
-      const told = JSON.parse(data);
-      if ("error" in told) {
-        wrong = told.error;
-        reject(new Error(told.error));
-      } else if ("latency_s" in told) resolve(told.latency_s);
-      else onActivity(told.activity);
-    };
-    socket.onclose = () => {
-      reject(new Error(wrong ?? "the service ended the conversation."));
-      if (mouth) ended();
-    };
-  });
-  ears = await listen((samples) => {
-    if (mouth && socket.readyState === WebSocket.OPEN) socket.send(samples);
-  });
   try {
-    socket.send(JSON.stringify({ sample_rate_hz: ears.rate, voice, model }));
-    const latency_s = await answered;
+    const latency_s = await begun(socket, { sample_rate_hz: ears.rate, voice, model });
     const samples = (seconds) => Math.round(seconds * ears.rate);
     mouth = new AudioWorkletNode(ears.context, "mouth", {
       numberOfInputs: 0,
@@ -53,10 +23,37 @@ export async function converse(voice, model, { onActivity, onEnd }) {
       processorOptions: { lead: samples(LEAD_S), most: samples(MOST_S) },
     });
     mouth.connect(ears.context.destination);
+    let wrong = null;
+    socket.onmessage = ({ data }) => {
+      if (data instanceof ArrayBuffer) {
+        mouth.port.postMessage(new Float32Array(data));
+        return;
+      }
+      const told = JSON.parse(data);
+      if ("error" in told) wrong = told.error;
+      else onActivity(told.activity);
+    };
+    socket.onclose = async () => {
+      await ears.close();
+      onEnd(wrong);
+    };
     return { delay_s: latency_s + LEAD_S, stop: () => socket.close() };
   } catch (error) {
-    await ears.close();
     socket.close();
+    await ears.close();
     throw error;
   }
+}
+
+// The latency that the service answers with.
+function begun(socket, hello) {
+  return new Promise((resolve, reject) => {
+    socket.onopen = () => socket.send(JSON.stringify(hello));
+    socket.onclose = () => reject(new Error("the service does not answer."));
+    socket.onmessage = ({ data }) => {
+      const told = JSON.parse(data);
+      if ("error" in told) reject(new Error(told.error));
+      else resolve(told.latency_s);
+    };
+  });
 }

@@ -8,7 +8,7 @@ import { Wave } from "./wave.js";
 
 const $ = (id) => document.getElementById(id);
 const FOUND = { present: "Found", uncertain: "Perhaps found", absent: "Not found" };
-const chosen = { mixture: null, enroll: [], voice: null };
+const chosen = { mixture: null, enroll: [], voice: null, found: null };
 
 // The recording
 
@@ -28,16 +28,17 @@ async function chooseMixture(file) {
   URL.revokeObjectURL($("mixture-player").src);
   $("mixture-player").src = URL.createObjectURL(file);
   $("mixture-player").hidden = false;
+  [mixtureWave.marked, mixtureWave.cursor] = [null, null];
+  $("start").value = $("stop").value = "";
+  $("mixture-wave").hidden = true;
+  forgetFound();
   const picture = await pictured(file);
   if (chosen.mixture !== file) return;
   mixtureWave.duration = picture.duration;
   mixtureWave.layers = picture.peaks ? [{ peaks: picture.peaks, color: "--crowd" }] : [];
   $("mixture-wave").hidden = !picture.peaks;
-  [mixtureWave.marked, mixtureWave.cursor] = [null, null];
-  $("start").value = $("stop").value = "";
   $("start").max = $("stop").max = picture.duration || "";
   mixtureWave.draw();
-  ready();
 }
 
 // Whose voice
@@ -78,22 +79,93 @@ const way = () => document.querySelector('input[name="whose"]:checked').value;
 function whose(form, recording) {
   if (way() === "sample" && chosen.enroll.length) chosen.enroll.forEach((file) => form.append(recording, file));
   else if (way() === "voice" && chosen.voice) form.append("voice", chosen.voice);
-  else if (way() === "part" && mixtureWave.marked && chosen.mixture) {
-    form.append("start_s", mixtureWave.marked[0]);
-    form.append("stop_s", mixtureWave.marked[1]);
+  else if (way() === "part" && mixtureWave.marked && chosen.mixture) part(form, mixtureWave.marked);
+  else if (way() === "found" && chosen.found) {
+    const kept = new File([JSON.stringify(chosen.found.voice)], "found.voice");
+    if (recording === "audio") part(form, chosen.found.sample_s); // another model enrolls it anew
+    else form.append("voice", kept);
   } else return null;
   return form;
 }
 
+function part(form, [start, stop]) {
+  form.append("start_s", start);
+  form.append("stop_s", stop);
+}
+
 function ready() {
+  $("find").disabled = !chosen.mixture;
   $("extract").disabled = !chosen.mixture || !whose(new FormData(), "enroll");
+}
+
+// The voices in the recording
+
+async function find() {
+  const { mixture } = chosen;
+  const form = new FormData();
+  form.append("mixture", mixture);
+  form.append("model", $("model").value);
+  $("find").disabled = true;
+  say("Listening …", false, "find-status");
+  try {
+    const found = await api.voices(form);
+    if (chosen.mixture !== mixture) return;
+    $("found").replaceChildren(...found.map(offered));
+    say(found.length ? "" : "No voice that speaks for four seconds or more.", false, "find-status");
+    if (found.length) $("found").querySelector("input").click();
+  } catch (error) {
+    say(error.message, true, "find-status");
+  } finally {
+    ready();
+  }
+}
+
+function offered(found, number) {
+  const item = document.createElement("li");
+  const label = document.createElement("label");
+  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "found" });
+  const words = `Voice ${number + 1}, speaks for ${Math.round(found.spoken_s)} s`;
+  radio.onchange = () => {
+    chosen.found = found;
+    mixtureWave.segments = found.segments_s;
+    mixtureWave.draw();
+    choose("found");
+  };
+  label.append(radio, ` ${words}`);
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Hear it" });
+  button.setAttribute("aria-label", `Hear voice ${number + 1}`);
+  button.onclick = () => playPart(found.sample_s);
+  item.append(label, button);
+  return item;
+}
+
+function playPart([start, stop]) {
+  const player = $("mixture-player");
+  player.currentTime = start;
+  player.play();
+  const ended = () => {
+    if (player.currentTime < stop && !player.paused) return;
+    player.pause();
+    player.removeEventListener("timeupdate", ended);
+  };
+  player.addEventListener("timeupdate", ended);
+}
+
+function forgetFound() {
+  chosen.found = null;
+  mixtureWave.segments = [];
+  mixtureWave.draw();
+  $("found").replaceChildren();
+  say("listen to a sample of each, and choose", false, "find-status");
+  ready();
 }
 
 // Extraction
 
 async function extract() {
+  const { mixture } = chosen;
   const form = whose(new FormData(), "enroll");
-  form.append("mixture", chosen.mixture);
+  form.append("mixture", mixture);
   form.append("model", $("model").value);
   form.append("keep_highband", $("highband").checked);
   $("extract").disabled = true;
@@ -101,10 +173,12 @@ async function extract() {
   const ticking = setInterval(() => say(`Extracting … ${Math.round((Date.now() - began) / 1000)} s`), 1000);
   say("Extracting …");
   try {
-    await show(await api.extract(form));
+    const parts = await api.extract(form);
+    if (chosen.mixture !== mixture) return; // another one was chosen meanwhile
+    await show(mixture, parts);
     say("");
   } catch (error) {
-    say(error.message, true);
+    if (chosen.mixture === mixture) say(error.message, true);
   } finally {
     clearInterval(ticking);
     ready();
@@ -127,8 +201,7 @@ const player = new Player((seconds, playing) => {
 });
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
 
-async function show({ report, voice, estimate, residual }) {
-  const mixture = chosen.mixture;
+async function show(mixture, { report, voice, estimate, residual }) {
   const sure = report.confidence === null ? "" : `, confidence ${report.confidence.toFixed(2)}`;
   $("verdict").textContent =
     `${FOUND[report.presence]}: the voice speaks for ${report.active_s.toFixed(1)} of ` +
@@ -214,6 +287,7 @@ function going(button, words, on = false) {
 function recordButton(button, name, take) {
   let recording = null;
   button.onclick = async () => {
+    button.disabled = true; // while permission is asked for
     try {
       if (!recording) {
         recording = await recorder(name);
@@ -228,6 +302,8 @@ function recordButton(button, name, take) {
       recording = null;
       going(button, "Record");
       say(`The microphone cannot be used: ${error.message}`, true);
+    } finally {
+      button.disabled = false;
     }
   };
 }
@@ -275,6 +351,8 @@ dropped($("recording"), ([file]) => chooseMixture(file));
 dropped($("whose"), (files) => (files[0].name.endsWith(".voice") ? chooseVoice(files[0]) : chooseEnroll(files)));
 $("sample").onclick = () => trySample().catch((error) => say(error.message, true));
 $("extract").onclick = extract;
+$("find").onclick = find;
+$("model").onchange = forgetFound;
 $("play").onclick = () => player.toggle();
 $("live-start").onclick = live;
 begin().catch((error) => say(error.message, true));

@@ -1,0 +1,138 @@
+"""`tinywase voices`: who speaks in a recording, for where no sample of a voice is at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import Runtime, progress_bar, say, say_json
+
+if TYPE_CHECKING:
+    from ..runtime.extractor import Extractor
+    from ..runtime.voices import FoundVoice
+
+VOICE, SAMPLE, ALONE = ".voice", ".wav", "-alone.wav"  # after voice-1, voice-2, ...
+
+
+def voices(
+    recording: Annotated[Path, typer.Argument(metavar="MIX", help="The recording.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the voices.")],
+    extract: Annotated[bool, typer.Option("--extract", help="Also extract every voice.")] = False,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Also write who speaks when: .rttm, or .txt for Audacity.")
+    ] = None,
+    alike: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COSINE", min=-1, max=1, help="From when on two stretches are one voice's (0.6); more finds more."
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
+    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=64, help="Processors to use; 2 where there are as many.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+) -> None:
+    """Find the voices in a recording: a voiceprint of each, and a sample to know it by.
+
+    Listen to DIR/voice-1.wav, voice-2.wav, ..., then `tinywase extract MIX --voice DIR/voice-1.voice`; or let --extract
+    do it for all of them. Whoever speaks most comes first. Voices much alike may be taken for one, one voice for two,
+    and music for a voice; who speaks for less than four seconds is not found. Times are exact to half a second.
+
+    Example: tinywase voices meeting.wav -o voices --extract
+    """
+    from ..files import make_folder, refuse_output
+    from ..runtime.extractor import Extractor
+    from ..runtime.labels import check_labels_path
+    from ..runtime.voices import ALIKE
+
+    if labels is not None:
+        check_labels_path(labels)
+        refuse_output(labels, force=force)
+    if not force:
+        for path in sorted(out.glob("voice-*")):
+            refuse_output(path)
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value, threads=threads)
+    with progress_bar(f"listening to {recording.name}", quiet=quiet) as progress:
+        found = extractor.find_voices(recording, alike=ALIKE if alike is None else alike, progress=progress)
+    make_folder(out)
+    results = [
+        _written(extractor, recording, voice, out / f"voice-{number}", extract=extract, force=force, quiet=quiet)
+        for number, voice in enumerate(found, 1)
+    ]
+    if labels is not None:
+        _write_labels(labels, recording, found, force=force)
+    if as_json:
+        say_json(results)
+    elif not quiet:
+        _print(recording, results)
+
+
+def _written(
+    extractor: Extractor, recording: Path, voice: FoundVoice, stem: Path, *, extract: bool, force: bool, quiet: bool
+) -> dict[str, Any]:
+    """One voice's files, and what there is to say about it."""
+    import numpy as np
+
+    from ..audio import open_audio
+    from ..audio_writer import output_format, write_recording
+    from ..blocks import part_blocks
+    from ..runtime.enrollment import quality_notes
+
+    kept, heard, alone = (stem.with_name(stem.name + suffix) for suffix in (VOICE, SAMPLE, ALONE))
+    voice.voiceprint.save(kept, force=force)
+    with open_audio(recording) as reader:
+        samples = np.concatenate(list(part_blocks(reader, voice.sample.start_s, voice.sample.stop_s)))
+        form = output_format(
+            heard,
+            sample_rate_hz=reader.sample_rate_hz,
+            channels=reader.channels,
+            subtype=reader.subtype,
+            frames=len(samples),
+        )
+    write_recording(heard, samples, form, force=force)
+    result = {
+        "voice": str(kept),
+        "sample": str(heard),
+        "sample_s": [voice.sample.start_s, voice.sample.stop_s],
+        "spoken_s": voice.spoken_s,
+        "segments_s": [[segment.start_s, segment.stop_s] for segment in voice.segments],
+        "estimate": str(alone) if extract else None,
+        "notes": quality_notes(voice.voiceprint, extractor.rule),
+    }
+    if extract:
+        with progress_bar(f"extracting {stem.name}", quiet=quiet) as progress:
+            extractor.extract_file(recording, alone, voice.voiceprint, force=force, progress=progress)
+    return result
+
+
+def _write_labels(path: Path, recording: Path, found: list[FoundVoice], *, force: bool) -> None:
+    from ..files import write_whole
+    from ..runtime.labels import labels_text
+
+    text = "".join(
+        labels_text(voice.segments, path.suffix.lower(), recording=recording.stem, speaker=f"voice-{number}")
+        for number, voice in enumerate(found, 1)
+    )
+    write_whole(path, text.encode(), force=force)
+
+
+def _print(recording: Path, results: list[dict[str, Any]]) -> None:
+    if not results:
+        say(f"{recording}: no voice that speaks for four seconds or more")
+        return
+    say(f"{recording}: {len(results)} voice{'s' if len(results) > 1 else ''}")
+    for result in results:
+        start_s, stop_s = result["sample_s"]
+        alone = f", alone: {result['estimate']}" if result["estimate"] else ""
+        say(
+            f"  {result['voice']}: speaks for about {result['spoken_s']:.0f} s; sample, from {start_s:.1f} to "
+            f"{stop_s:.1f} s: {result['sample']}{alone}"
+        )
+        for text in result["notes"]:
+            say(f"    note: {text}")

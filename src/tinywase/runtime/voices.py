@@ -1,0 +1,212 @@
+"""Who speaks in a recording? Its voices, each with a voiceprint from where it speaks most clearly alone.
+
+    recording -> windows of 2 s -> their voiceprints -> clusters -> voiceprints of 20 s -> alike ones are one voice
+
+A voiceprint of 2 s is uncertain, so windows join only where they are much alike; what one voice fell into is joined
+again by voiceprints of much more speech. Where two people speak at once a window is like neither of them alone, so each
+voice is enrolled from the windows that are farthest from the other voices. Whoever says little is not found, and music
+is taken for a voice. Letters: W windows, D voiceprint dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.activity import FRAME_S, frame_levels, prepare_enrollment
+from ..errors import AudioError
+from .clustering import agglomerate
+from .enrollment import enroll_heard
+from .labels import Segment
+from .model import PackedModel
+from .passes import Heard
+from .voiceprint import Voiceprint
+
+CELL_S = 0.5  # the resolution of all times
+WINDOW_CELLS = 4
+CHUNK_CELLS = 600  # clustered at once: memory grows with their square
+SPOKEN_S = 1.0  # of speech in a window, or nobody speaks there
+SPOKEN_SHARE = 0.2  # of a cell
+SPOKEN_DB = 25.0  # below the loudest three seconds of a chunk; a click alone says nothing about speech
+LOUDEST_S = 3.0
+ALIKE = 0.6  # mean cosine from which on windows, and voiceprints, are one voice's
+LEAST_S = 4.0  # a voice that is heard for less is not reported
+ENROLLED_S = 20.0
+SAMPLE_S = 6.0
+APART = 0.5  # how much likeness to the nearest other voice counts against a window
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class FoundVoice:
+    """One of the voices in a recording."""
+
+    voiceprint: Voiceprint
+    spoken_s: float  # for about how long
+    segments: list[Segment]  # when, in steps of half a second
+    sample: Segment  # where it is heard best, to know it by
+
+
+@dataclass(frozen=True)
+class _Windows:
+    vectors: np.ndarray  # unit voiceprints. Shape: [W, D]
+    cells: np.ndarray  # where they begin. Shape: int [W]
+    spoken: np.ndarray  # the cells in which somebody speaks. Shape: bool [cells]
+
+    def covered(self, group: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The cells that some windows lie on, ascending."""
+        return np.unique(self.cells[group][:, None] + np.arange(WINDOW_CELLS))
+
+
+def find_voices(model: PackedModel, heard: Heard, *, alike: float, progress: Progress) -> list[FoundVoice]:
+    """The voices of a recording that was listened to, who speaks most first."""
+    rate_hz = model.config.sample_rate_hz
+    cell = round(CELL_S * rate_hz)
+    windows = _listened(model, heard, cell, progress)
+    if not len(windows.vectors):
+        return []
+    groups = [group for group in _clusters(windows, alike) if len(windows.covered(group)) * CELL_S >= LEAST_S]
+    groups, voiceprints = _joined(model, heard, windows, groups, cell, alike)
+    if not groups:
+        return []
+    owner = _owners(windows, groups)
+    voices = [
+        FoundVoice(voiceprint, len(cells) * CELL_S, _segments(cells), _sample(windows, groups, number))
+        for number, voiceprint in enumerate(voiceprints)
+        if len(cells := np.flatnonzero(owner == number)) * CELL_S >= LEAST_S
+    ]
+    return sorted(voices, key=lambda voice: -voice.spoken_s)
+
+
+def _listened(model: PackedModel, heard: Heard, cell: int, progress: Progress) -> _Windows:
+    """Windows in which somebody speaks, chunk by chunk."""
+    rate_hz, length = model.config.sample_rate_hz, WINDOW_CELLS * cell
+    total = -(-heard.mixture.frames // cell)
+    vectors: list[np.ndarray] = []
+    begins: list[int] = []
+    cells = np.zeros(total + WINDOW_CELLS, bool)
+    for first in range(0, total, CHUNK_CELLS):
+        chunk = heard.read(first * cell, (first + CHUNK_CELLS + WINDOW_CELLS - 1) * cell).mean(axis=1)
+        spoken = _spoken(chunk, rate_hz)
+        for number in range(min(CHUNK_CELLS, total - first)):
+            at = number * cell
+            cells[first + number] = spoken[at : at + cell].sum() >= SPOKEN_SHARE * cell
+            whole, enough = at + length <= len(chunk), spoken[at : at + length].sum() >= SPOKEN_S * rate_hz
+            if whole and enough and (vector := _unit_voiceprint(model, chunk[at : at + length])) is not None:
+                vectors.append(vector)
+                begins.append(first + number)
+            progress((first + number + 1) / total)
+    return _Windows(np.array(vectors), np.array(begins), cells)
+
+
+def _spoken(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """Where somebody may be speaking. Shape: [T] -> bool [T]."""
+    frame = round(FRAME_S * rate_hz)
+    power = frame_levels(samples, frame)
+    loud = np.sort(power)[-min(len(power), round(LOUDEST_S / FRAME_S))] if len(power) else 0.0
+    return np.repeat((power > loud * 10 ** (-SPOKEN_DB / 10)) & (power > 0), frame)[: len(samples)]
+
+
+def _unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | None:
+    try:
+        vector = model.enroll(prepare_enrollment(samples, model.config.sample_rate_hz))
+    except AudioError:
+        return None
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else None
+
+
+def _clusters(windows: _Windows, alike: float) -> list[list[int]]:
+    """Windows that are alike, chunk by chunk, then the clusters of all chunks."""
+    groups: list[list[int]] = []
+    chunk = windows.cells // CHUNK_CELLS
+    for number in np.unique(chunk):
+        inside = np.flatnonzero(chunk == number)
+        vectors = windows.vectors[inside]
+        groups += [list(inside[part]) for part in agglomerate(vectors, np.ones(len(inside)), alike)]
+    sums = np.stack([windows.vectors[group].sum(axis=0) for group in groups])
+    joined = agglomerate(sums, np.array([len(group) for group in groups]), alike)
+    return [sorted(index for part in parts for index in groups[part]) for parts in joined]
+
+
+def _joined(
+    model: PackedModel, heard: Heard, windows: _Windows, groups: list[list[int]], cell: int, alike: float
+) -> tuple[list[list[int]], list[Voiceprint]]:
+    """Groups whose voiceprints are alike as one, and the voiceprint of each."""
+
+    def enrolled(number: int) -> Voiceprint:
+        cells = windows.covered(_best_windows(windows, groups, number))
+        own = cells[_owners(windows, groups)[cells] == number]  # a window reaches into its neighbours' turns
+        cells = own if len(own) * CELL_S >= SPOKEN_S else cells
+        return enroll_heard(
+            model, np.concatenate([heard.read(at * cell, (at + 1) * cell) for at in cells]).mean(axis=1)
+        )
+
+    groups = list(groups)
+    voiceprints = [enrolled(number) for number in range(len(groups))]
+    while len(groups) > 1:
+        vectors = np.stack([voiceprint.vector / np.linalg.norm(voiceprint.vector) for voiceprint in voiceprints])
+        cosines = np.triu(vectors @ vectors.T, 1)
+        into, gone = divmod(int(cosines.argmax()), len(groups))
+        if cosines[into, gone] < alike:
+            break
+        groups[into] = sorted(groups[into] + groups.pop(gone))
+        voiceprints.pop(gone)
+        voiceprints[into] = enrolled(into)
+    return groups, voiceprints
+
+
+def _centres(windows: _Windows, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    sums = np.stack([windows.vectors[group].sum(axis=0) for group in groups])
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+
+
+def _clearness(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> np.ndarray:
+    """How like its own voice, and unlike the nearest other one, every window of a group is. Shape: [windows in it]."""
+    cosines = windows.vectors[groups[number]] @ _centres(windows, groups).T
+    others = np.delete(cosines, number, axis=1)
+    return cosines[:, number] - (APART * others.max(axis=1) if others.size else 0.0)
+
+
+def _best_windows(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> list[int]:
+    """The clearest of a group, as many as it takes to cover ENROLLED_S."""
+    ordered = np.array(groups[number])[np.argsort(-_clearness(windows, groups, number), kind="stable")]
+    enough = len(ordered)
+    for count in range(1, len(ordered) + 1):
+        if len(windows.covered(ordered[:count])) * CELL_S >= ENROLLED_S:
+            enough = count
+            break
+    return list(ordered[:enough])
+
+
+def _owners(windows: _Windows, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    """For every cell the group that most of the windows over it belong to, -1 where nobody speaks. Shape: [cells]."""
+    votes = np.zeros((len(windows.spoken), len(groups)))
+    nearest = (windows.vectors @ _centres(windows, groups).T).argmax(axis=1)
+    for at, number in zip(windows.cells, nearest, strict=True):
+        votes[at : at + WINDOW_CELLS, number] += 1
+    return np.where(windows.spoken & votes.any(axis=1), votes.argmax(axis=1), -1)
+
+
+def _segments(cells: np.ndarray) -> list[Segment]:
+    """Runs of cells as times. Shape: ascending int [any]."""
+    runs = np.split(cells, np.flatnonzero(np.diff(cells) > 1) + 1)
+    return [Segment(float(run[0]) * CELL_S, float(run[-1] + 1) * CELL_S) for run in runs]
+
+
+def _sample(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> Segment:
+    """The clearest window, and its neighbours of the same voice up to SAMPLE_S, whichever is clearer first."""
+    clearness = dict(zip(windows.cells[groups[number]], _clearness(windows, groups, number), strict=True))
+    first = last = max(clearness, key=lambda cell: clearness[cell])
+    while (last - first + WINDOW_CELLS) * CELL_S < SAMPLE_S:
+        before, after = clearness.get(first - 1), clearness.get(last + 1)
+        if before is None and after is None:
+            break
+        if after is None or (before is not None and before > after):
+            first -= 1
+        else:
+            last += 1
+    return Segment(float(first) * CELL_S, float(last + WINDOW_CELLS) * CELL_S)

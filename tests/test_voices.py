@@ -1,0 +1,188 @@
+"""Who speaks in a recording: clusters as they have to be, tones that stand for voices, and the bundled sample's two."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from stand_in import Command, StandInModel
+
+import tinywase
+from tinywase import Extractor, Voiceprint
+from tinywase.audio import open_audio
+from tinywase.blocks import mono_at
+from tinywase.data.activity import scale_to_rms
+from tinywase.errors import AudioError, ConfigError
+from tinywase.metrics import si_sdr
+from tinywase.runtime.clustering import agglomerate
+
+RATE_HZ = 8000
+DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
+
+
+# Clusters
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(1e-9, np.linalg.norm(vectors, axis=-1, keepdims=True))
+
+
+@given(
+    arrays.arrays(np.float64, st.tuples(st.integers(1, 12), st.just(3)), elements=st.floats(-1, 1, width=32)),
+    st.floats(-1, 1),
+)
+def test_clusters_are_a_partition_and_no_two_of_them_are_alike_any_more(vectors: np.ndarray, alike: float) -> None:
+    vectors = unit(vectors)
+    groups = agglomerate(vectors, np.ones(len(vectors)), alike)
+    assert sorted(index for group in groups for index in group) == list(range(len(vectors)))
+    means = [[(vectors[a] @ vectors[b].T).mean() for b in groups] for a in groups]
+    assert all(means[i][j] < alike + 1e-9 for i in range(len(groups)) for j in range(len(groups)) if i != j)
+
+
+def test_what_belongs_together_comes_together_whatever_its_order() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(4)
+    owner = rng.integers(4, size=60)
+    vectors = unit(centres[owner] + 0.2 * rng.standard_normal((60, 4)))
+    groups = agglomerate(vectors, np.ones(60), 0.5)
+    assert len(groups) == 4
+    assert all(len(set(owner[group])) == 1 for group in groups)
+
+
+def test_clusters_of_clusters_weigh_by_their_counts() -> None:
+    one, other = np.array([1.0, 0.0]), unit(np.array([0.7, 0.7]))
+    together = agglomerate(np.stack([one, other, one]), np.ones(3), 0.8)
+    assert together == [[0, 2], [1]]
+    sums = np.stack([10 * one, other])
+    assert agglomerate(sums, np.array([10, 1]), 0.7) == [[0, 1]]
+    assert agglomerate(sums, np.array([10, 1]), 0.71) == [[0], [1]]
+
+
+# Tones that stand for voices
+
+
+def tone(hz: float, seconds: float) -> np.ndarray:
+    return 0.2 * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ).astype(np.float32)
+
+
+def silence(seconds: float) -> np.ndarray:
+    return np.zeros(round(seconds * RATE_HZ), np.float32)
+
+
+def found(*parts: np.ndarray, alike: float = 0.6) -> list[tinywase.FoundVoice]:
+    return Extractor(StandInModel()).find_voices(  # type: ignore[arg-type]
+        np.concatenate(parts), sample_rate_hz=RATE_HZ, alike=alike
+    )
+
+
+def test_voices_are_found_with_their_times_the_one_that_speaks_most_first() -> None:
+    low, high = found(tone(300, 8), silence(1), tone(3000, 6), silence(2), tone(300, 7))
+    assert [(s.start_s, s.stop_s) for s in low.segments] == [(0, 8), (17, 24)]
+    assert [(s.start_s, s.stop_s) for s in high.segments] == [(9, 15)]
+    assert (low.spoken_s, high.spoken_s) == (15, 6)
+    assert 8 <= high.sample.start_s < high.sample.stop_s <= 16
+    for voice, hz in ((low, 300), (high, 3000)):
+        expected = Extractor(StandInModel()).enroll(tone(hz, 4), sample_rate_hz=RATE_HZ)  # type: ignore[arg-type]
+        assert unit(voice.voiceprint.vector) @ unit(expected.vector) > 0.95
+
+
+def test_who_says_little_silence_and_short_recordings_give_no_voice() -> None:
+    assert len(found(tone(300, 10), silence(1), tone(3000, 2.5))) == 1
+    assert found(silence(20)) == []
+    assert found(tone(300, 1.9)) == []
+    assert found(tone(300, 0.001)) == []
+
+
+def test_a_click_does_not_make_speech_silent() -> None:
+    speech = tone(300, 12)
+    speech[3000:3004] = 20.0
+    assert len(found(0.05 * speech)) == 1
+
+
+def test_a_long_recording_is_clustered_in_chunks_and_stays_one_voice() -> None:
+    parts = [tone(300, 40), silence(1), tone(3000, 40), silence(1)] * 9
+    low, high = found(*parts)
+    assert low.spoken_s + high.spoken_s == pytest.approx(9 * 80, rel=0.05)
+
+
+def test_how_alike_decides_how_many() -> None:
+    parts = (tone(300, 8), silence(1), tone(3000, 8))
+    assert len(found(*parts, alike=-1)) == 1
+    assert len(found(*parts, alike=0.6)) == 2
+    with pytest.raises(ConfigError, match="alike = 2: expected a cosine"):
+        found(*parts, alike=2)
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    extractor = Extractor(StandInModel())  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match="NaN"):
+        extractor.find_voices(np.full(8000, np.nan, np.float32), sample_rate_hz=RATE_HZ)
+
+
+# The bundled sample's two voices, in turns
+
+
+def recording(name: str) -> np.ndarray:
+    with open_audio(DEMO / name) as reader:
+        return mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=RATE_HZ)
+
+
+@pytest.fixture(scope="module")
+def conversation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A, then B, then both at once, all in stereo."""
+    target, mixture, enrollment = (recording(f"{name}.flac") for name in ("target", "mixture", "enrollment"))
+    turns = [enrollment, scale_to_rms(mixture - target, 0.05), scale_to_rms(target, 0.05), mixture]
+    path = tmp_path_factory.mktemp("conversation") / "talk.wav"
+    samples = np.concatenate(turns)
+    soundfile.write(path, np.stack([samples, 0.5 * samples], axis=1), RATE_HZ)
+    return path
+
+
+def test_two_people_are_found_and_extracted_without_a_sample_of_either(
+    conversation: Path, tmp_path: Path, tinywase: Command
+) -> None:
+    out, labels = tmp_path / "voices", tmp_path / "who.rttm"
+    result = tinywase("voices", conversation, "-o", out, "--extract", "--labels", labels, "--json")
+    assert result.code == 0, result.err
+    voices = json.loads(result.out)
+    assert len(voices) == 2
+    names = sorted(path.name for path in out.iterdir())
+    assert names == [f"voice-{n}{what}" for n in (1, 2) for what in ("-alone.wav", ".voice", ".wav")]
+    length = len(recording("enrollment.flac")) + 2 * len(recording("target.flac"))
+    target, mixture = recording("target.flac"), recording("mixture.flac")
+    alone = [soundfile.read(voice["estimate"])[0][length:, 0] for voice in voices]
+    before = si_sdr(reference=target, estimate=mixture)
+    gains = sorted(si_sdr(reference=target, estimate=estimate) - before for estimate in alone)
+    assert gains[1] > 5 > gains[0]
+    for voice in voices:
+        assert Voiceprint.load(voice["voice"]).active_s > 1
+        start_s, stop_s = voice["sample_s"]
+        assert soundfile.info(voice["sample"]).frames == round((stop_s - start_s) * RATE_HZ)
+    lines = labels.read_text().splitlines()
+    assert {line.split()[7] for line in lines} == {"voice-1", "voice-2"}
+    assert len(lines) == sum(len(voice["segments_s"]) for voice in voices)
+
+
+def test_results_that_exist_are_kept_unless_told_otherwise(
+    conversation: Path, tmp_path: Path, tinywase: Command
+) -> None:
+    first = tinywase("voices", conversation, "-o", tmp_path / "voices")
+    assert first.code == 0 and "2 voices" in first.out and "sample, from" in first.out
+    again = tinywase("voices", conversation, "-o", tmp_path / "voices")
+    assert again.code == 1 and "voice-1.voice' exists already" in again.err
+    assert tinywase("voices", conversation, "-o", tmp_path / "voices", "--force", "-q").code == 0
+
+
+def test_a_recording_without_voices_says_so(tmp_path: Path, tinywase: Command) -> None:
+    soundfile.write(tmp_path / "quiet.wav", silence(10), RATE_HZ)
+    result = tinywase("voices", tmp_path / "quiet.wav", "-o", tmp_path / "voices")
+    assert (result.code, result.out) == (
+        0,
+        f"{tmp_path / 'quiet.wav'}: no voice that speaks for four seconds or more\n",
+    )
