@@ -11,7 +11,9 @@ static float *read_samples(const char *path, size_t *count) {
   FILE *file = fopen(path, "rb");
   if (!file) return perror(path), NULL;
   fseek(file, 0, SEEK_END);
-  *count = (size_t)ftell(file) / sizeof(float);
+  const long bytes = ftell(file);
+  if (bytes < 0) return perror(path), fclose(file), NULL;
+  *count = (size_t)bytes / sizeof(float);
   rewind(file);
   float *samples = malloc((*count + 1) * sizeof(float));
   if (samples && fread(samples, sizeof(float), *count, file) != *count) *count = 0;

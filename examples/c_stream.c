@@ -13,8 +13,9 @@ int main(int argc, char **argv) {
   size_t count, written;
   if (argc != 3) return fprintf(stderr, "c_stream MODEL VOICE < MIXTURE > ESTIMATE\n"), 2;
   tw_model *model = tw_model_open(argv[1]);
+  if (!model || tw_model_info(model, &info) != TW_OK) return fprintf(stderr, "%s\n", tw_last_error()), 1;
   FILE *file = fopen(argv[2], "rb");
-  if (!model || !file || tw_model_info(model, &info) != TW_OK) return fprintf(stderr, "%s\n", tw_last_error()), 1;
+  if (!file) return perror(argv[2]), 1;
   count = fread(voice, sizeof(float), sizeof voice / sizeof(float), file);
   fclose(file);
   const size_t chunk_samples = (size_t)info.sample_rate_hz / 125;
@@ -26,10 +27,10 @@ int main(int argc, char **argv) {
   if (!stream) return fprintf(stderr, "%s\n", tw_last_error()), 1;
   while ((count = fread(chunk, sizeof(float), chunk_samples, stdin)) > 0) {
     if (tw_stream_process(stream, chunk, count, out, capacity, &written) != TW_OK) return fprintf(stderr, "%s\n", tw_last_error()), 1;
-    fwrite(out, sizeof(float), written, stdout);
+    if (fwrite(out, sizeof(float), written, stdout) != written) return perror("standard output"), 1;
   }
   if (tw_stream_flush(stream, out, capacity, &written) != TW_OK) return fprintf(stderr, "%s\n", tw_last_error()), 1;
-  fwrite(out, sizeof(float), written, stdout);
+  if (fwrite(out, sizeof(float), written, stdout) != written || fflush(stdout) != 0) return perror("standard output"), 1;
   tw_stream_destroy(stream);
   tw_model_close(model);
   free(voiceprint), free(chunk), free(out);

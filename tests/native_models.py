@@ -67,6 +67,17 @@ def integer_model(
     return ModelFile(config, tensors)
 
 
+def mixed_model(config: ModelConfig, bits: int, *, floats: str = "", slope: str = "") -> ModelFile:
+    """An integer model with one tensor in floats, or one slope so steep that its layer computes in floats."""
+    model_file = integer_model(config, bits)
+    tensors = dict(model_file.tensors)
+    if floats:
+        tensors[floats] = float_tensor(floats, tensors[floats].dequantize())
+    if slope:
+        tensors[slope] = float_tensor(slope, np.array([1.25], np.float32))
+    return dataclasses.replace(model_file, tensors=tensors)
+
+
 def integer_tensor(name: str, values: np.ndarray, bits: int, *, per_row: bool) -> PackedTensor:
     """The nearest of the integer levels of this width."""
     top = 2 ** (bits - 1) - 1

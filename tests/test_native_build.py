@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_models import CONFIGS, float_model, integer_model, noise
+from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
 
 from tinywase.format import read_model, write_model
 from tinywase.runtime.reference import ReferenceModel
@@ -30,6 +30,7 @@ FORGETTING = str(GOLDEN / "forgetting.twase")
 FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
 CROSS = "aarch64-linux-gnu-"
 # The build's own cmake lies beside the interpreter, which need not be activated.
+OWN_NAMESPACE = r"tinywase::(training|avx2|avxvnni|avx512|neon|scalar)::"
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 pytestmark = pytest.mark.slow
@@ -78,6 +79,8 @@ def offline_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         **{name.replace(" ", "-"): float_model(CONFIGS[name]) for name in ("tiny", "widths of no lane", "log power")},
         **{f"{bits}-bits": integer_model(CONFIGS["tiny"], bits) for bits in (3, 8)},
         "wide": integer_model(wide, 3),
+        "one-float-block": mixed_model(CONFIGS["tiny"], 3, floats="separator.blocks.1.depthwise.weight"),
+        "one-steep-block": mixed_model(CONFIGS["tiny"], 3, slope="separator.blocks.0.depthwise_slope.weight"),
     }
     for name, model_file in files.items():
         write_model(folder / f"{name}.twase", model_file)
@@ -96,6 +99,21 @@ def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
         CMAKE_CXX_COMPILER=f"{CROSS}g++",
         CMAKE_EXE_LINKER_FLAGS="-static",
     )
+
+
+def test_code_for_one_processor_defines_nothing_that_the_rest_could_get(plain: Path) -> None:
+    """The linker keeps one copy of a template's function: not one for AVX-512 that a processor without it would run."""
+    needs("nm")
+    objects = plain.rglob("*.o")
+    special = [path for path in objects if path.name.startswith("kernels_") or path.parent.name == "training"]
+    assert special
+    shared = [
+        line
+        for path in special
+        for line in run("nm", "-C", "--defined-only", path).splitlines()
+        if re.match(r"[0-9a-f]+ [WVu] ", line) and not re.search(OWN_NAMESPACE, line)
+    ]
+    assert shared == []
 
 
 def test_every_kernel_equals_its_formula(plain: Path) -> None:
@@ -136,13 +154,14 @@ def test_a_system_without_threads_computes_on_the_callers(tmp_path: Path, offlin
     run(folder / "test_team", *offline_models)
 
 
-def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:
-    targets = ("test_kernels", "test_api", "fuzz")
+def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path, offline_models: list[str]) -> None:
+    targets = ("test_kernels", "test_api", "test_team", "fuzz")
     folder = built(tmp_path, *targets, TINYWASE_SANITIZE="address,undefined", CMAKE_BUILD_TYPE="Debug")
     options = {"ASAN_OPTIONS": "allocator_may_return_null=1:max_allocation_size_mb=2000"}
     run(folder / "test_api", *MODELS, **options)
     run(folder / "test_kernels", **options)
-    print(run(folder / "fuzz", FUZZ_S, *MODELS, FORGETTING, **options))
+    run(folder / "test_team", *offline_models, **options)
+    print(run(folder / "fuzz", FUZZ_S, *MODELS, FORGETTING, *offline_models[3:5], **options))
 
 
 def test_the_thread_sanitizer_finds_nothing(tmp_path: Path, offline_models: list[str]) -> None:

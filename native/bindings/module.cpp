@@ -51,7 +51,7 @@ struct Model {
       nb::gil_scoped_release release;
       handle = {tw_model_open(path.c_str()), tw_model_close};
     }
-    if (!handle) raise_last(TW_ERROR_FILE);
+    if (!handle) raise_last(tw_last_status());
     check(tw_model_info(handle.get(), &info));
   }
 
@@ -98,7 +98,7 @@ struct Stream {
       : model(owner.handle), handle(nullptr, tw_stream_destroy), info(owner.info) {
     owner.check_voiceprint(voiceprint);
     handle.reset(tw_stream_create(model.get(), voiceprint.data()));
-    if (!handle) raise_last(TW_ERROR_UNSUPPORTED);
+    if (!handle) raise_last(tw_last_status());
   }
 
   Array feed(const Samples &chunk) {

@@ -15,12 +15,19 @@ using namespace tinywase::training;
 
 namespace {
 
+constexpr int kLongestDilation = 1 << 16;
+
 using Array = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 StackShape shape_of(const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations) {
   if (x.ndim() != 3) throw std::invalid_argument("x has " + std::to_string(x.ndim()) + " axes, expected [segments, frames, channels].");
   StackShape shape{static_cast<int>(x.shape(0)), static_cast<int>(x.shape(1)), static_cast<int>(x.shape(2)), hidden, causal, norm_keeps, dilations};
+  bool possible = shape.segments > 0 && shape.frames > 0 && shape.channels > 0 && hidden > 0;
+  for (const int dilation : dilations) possible = possible && dilation > 0 && dilation <= kLongestDilation;
+  if (!possible)
+    throw std::invalid_argument("segments, frames, channels, hidden and dilations: expected 1 and more, dilations up to " +
+                                std::to_string(kLongestDilation) + ".");
   if (shape.channels % kGroup || hidden % kGroup || dilations.empty())
     throw std::invalid_argument("channels " + std::to_string(shape.channels) + " and hidden " + std::to_string(hidden) +
                                 ": expected multiples of " + std::to_string(kGroup) + ", and one block or more.");

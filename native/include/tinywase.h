@@ -57,6 +57,9 @@ typedef struct tw_info {
 /* The reason of this thread's last failure; an empty string before the first. Valid until the thread's next failure. */
 TW_API const char *tw_last_error(void);
 
+/* The status of that failure; what functions that give a pointer failed with. TW_OK before the first. */
+TW_API tw_status tw_last_status(void);
+
 /* Names of the instruction sets whose kernels this build and processor have, best first, separated by spaces. */
 TW_API const char *tw_instruction_sets(void);
 

@@ -27,11 +27,24 @@ namespace {
 
 constexpr int kMostThreads = 64;
 
-thread_local char last_error[512] = "";
+thread_local char last_error[1024] = "";
+thread_local tw_status last_status = TW_OK;
 
-tw_status fail(tw_status status, const std::string &why) {
-  std::snprintf(last_error, sizeof last_error, "%s", why.c_str());
-  return status;
+// Remembers why something failed; allocates nothing. What does not fit is cut between two characters of UTF-8.
+tw_status fail(tw_status status, const char *why) noexcept {
+  size_t end = std::min(std::strlen(why), sizeof last_error - 1);
+  if (why[end])
+    while (end && (why[end] & 0xC0) == 0x80) end--;
+  std::memmove(last_error, why, end);
+  last_error[end] = 0;
+  return last_status = status;
+}
+
+template <class... Values>
+tw_status fail(tw_status status, const char *format, Values... values) noexcept {
+  char why[256];
+  std::snprintf(why, sizeof why, format, values...);
+  return fail(status, static_cast<const char *>(why));
 }
 
 // Runs `function`; exceptions become a status and a message.
@@ -92,12 +105,11 @@ class File : public Source {
 };
 
 tw_status null_argument(const char *function) {
-  return fail(TW_ERROR_ARGUMENT, std::string(function) + ": got a null pointer where one to memory is expected.");
+  return fail(TW_ERROR_ARGUMENT, "%s: got a null pointer where one to memory is expected.", function);
 }
 
 tw_status small_buffer(const char *function, size_t got, size_t expected) {
-  return fail(TW_ERROR_ARGUMENT, std::string(function) + ": the output has room for " + std::to_string(got) +
-                                     " values, expected at least " + std::to_string(expected) + ".");
+  return fail(TW_ERROR_ARGUMENT, "%s: the output has room for %zu values, expected at least %zu.", function, got, expected);
 }
 
 tw_status offline_model() {
@@ -108,9 +120,16 @@ tw_status offline_model() {
 
 const char *tw_last_error(void) { return last_error; }
 
+tw_status tw_last_status(void) { return last_status; }
+
 const char *tw_instruction_sets(void) {
-  static const std::string names = kernel_names(" ");
-  return names.c_str();
+  const char *found = "";
+  guarded([&] {
+    static const std::string names = kernel_names(" ");
+    found = names.c_str();
+    return TW_OK;
+  });
+  return found;
 }
 
 double tw_int8_peak(void) {
@@ -144,7 +163,7 @@ tw_model *tw_model_open(const char *path) {
     try {
       result = new tw_model{Model(ModelFile(file, kernels), kernels)};
     } catch (const FileError &error) {
-      throw FileError(std::string("model '") + path + "' cannot be used: " + error.what() + " Download or export it again.");
+      throw FileError(std::string("this model cannot be used: ") + error.what() + " Download or export it again: " + path);
     }
     return TW_OK;
   });
@@ -178,6 +197,8 @@ tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count
   if (!model || !enrollment || !voiceprint) return null_argument("tw_enroll");
   if (!count) return fail(TW_ERROR_ARGUMENT, "tw_enroll: the enrollment has 0 samples, expected at least 1.");
   return guarded([&] {
+    const VoiceprintConfig &config = model->model.config.voiceprint;
+    check_length(count, config.window, config.hop);
     model->model.voiceprint_encoder->run(model->model.kernels, enrollment, count, voiceprint);
     return TW_OK;
   });
@@ -196,8 +217,13 @@ tw_status tw_extract_threads(const tw_model *model, const float *mixture, size_t
                              float *estimate, float *activity, size_t activity_capacity, int threads) {
   if (!model || (!mixture && count) || !voiceprint || (!estimate && count)) return null_argument("tw_extract");
   if (threads < 1 || threads > kMostThreads)
-    return fail(TW_ERROR_ARGUMENT, "tw_extract_threads: " + std::to_string(threads) + " threads, expected 1 to " +
-                                       std::to_string(kMostThreads) + ".");
+    return fail(TW_ERROR_ARGUMENT, "tw_extract_threads: %d threads, expected 1 to %d.", threads, kMostThreads);
+  const Config &config = model->model.config;
+  const tw_status counted = guarded([&] {
+    check_length(count, config.window, config.hop());
+    return TW_OK;
+  });
+  if (counted != TW_OK) return counted;
   const size_t frames = tw_frame_count(model, count);
   if (activity && activity_capacity < frames) return small_buffer("tw_extract", activity_capacity, frames);
   return guarded([&] {

@@ -15,6 +15,7 @@
 namespace tinywase {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kMostBytes = SIZE_MAX / 2;  // of a piece of memory, so that sums of sizes do not wrap around
 
 // A fixed number of T, zeroed, aligned for every instruction set. T is a plain number.
 template <class T>
@@ -22,6 +23,7 @@ class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(size_t count) : count_(count) {
+    if (count > kMostBytes / sizeof(T)) throw std::bad_alloc();
     const size_t size = bytes();
     const bool huge = size >= kHugePage;
     data_ = static_cast<T *>(::operator new(size, std::align_val_t(huge ? kHugePage : kAlignment)));
@@ -69,12 +71,12 @@ class Spare {
   }
   void give(Buffer<uint8_t> &&block) {
     alone([&] {
-      if (block.size() > kept_.size() && block.size() <= kMostBytes) kept_ = std::move(block);
+      if (block.size() > kept_.size() && block.size() <= kMostKept) kept_ = std::move(block);
     });
   }
 
  private:
-  static constexpr size_t kMostBytes = 32u << 20;  // 10 s of the largest configuration
+  static constexpr size_t kMostKept = 32u << 20;  // bytes: 10 s of the largest configuration
   template <class Function>
   void alone(Function function) {
     if (taken_.test_and_set(std::memory_order_acquire)) return;
@@ -94,6 +96,7 @@ class Arena {
   template <class T>
   T *take(size_t count) {
     const size_t at = used_;
+    if (count > (kMostBytes - kAlignment) / sizeof(T) || used_ > kMostBytes - count * sizeof(T)) throw std::bad_alloc();
     used_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     return block_ ? reinterpret_cast<T *>(block_ + at) : nullptr;
   }

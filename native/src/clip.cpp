@@ -88,7 +88,7 @@ class Clip {
       worker.work.row_bytes = row_bytes;
       worker.work.row_sums = arena.take<float>(2 * kTileFrames);
       worker.work.scratch = arena.take<uint8_t>(separator.scratch_bytes());
-      worker.work.ring = arena.take<uint8_t>(separator.block(config_.blocks - 1).ring_bytes());
+      worker.work.ring = arena.take<uint8_t>(separator.ring_bytes());
     }
   }
 

@@ -25,7 +25,7 @@ class Depthwise {
 
   int ring_rows() const { return (kernel_ - 1) * dilation_ + kRowGroup; }
   size_t ring_bytes() const { return ring_bytes(channels_); }
-  size_t ring_bytes(int channels) const { return ring_rows() * channels * element_bytes(); }
+  size_t ring_bytes(int channels) const { return static_cast<size_t>(ring_rows()) * channels * element_bytes(); }
   int side() const { return (kernel_ - 1) * dilation_ / 2; }
 
   RowRing ring(uint8_t *rows) const { return {rows, 0, channels_}; }  // of all channels

@@ -46,8 +46,10 @@ namespace {
 bool has_dot_products() {
 #if defined(__linux__)
   return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__APPLE__)
+  return true;  // every processor of this architecture there
 #else
-  return true;  // every Apple processor of this architecture
+  return false;  // not known how to ask
 #endif
 }
 #endif

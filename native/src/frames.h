@@ -1,8 +1,11 @@
 // Cutting signals into overlapping frames, as models/voiceprint.py pad_to_frames and models/wase.py do it.
 #pragma once
 
+#include <climits>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <new>
 
 #include "buffer.h"
 #include "model_file.h"
@@ -15,6 +18,15 @@ inline size_t tail_samples(size_t count, size_t window, size_t hop) { return win
 
 inline size_t frame_count(size_t count, size_t window, size_t hop) {
   return (count + tail_samples(count, window, hop) + 2 * hop - window) / hop + 1;
+}
+
+// Frames are counted in int: what a recording may have, with room for a tile.
+constexpr size_t kMostFrames = INT_MAX - 2 * kTileFrames;
+
+// Raise if a recording has more frames than that. The samples themselves may be too many to count with their padding.
+inline void check_length(size_t count, size_t window, size_t hop) {
+  if (count > SIZE_MAX - 4 * window || frame_count(count, window, hop) > kMostFrames)
+    throw std::bad_alloc();
 }
 
 // A sample as the network may see it: a NaN would stay in a stream's running sums for ever, an infinity likewise.

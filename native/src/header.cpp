@@ -4,7 +4,7 @@
 namespace tinywase {
 namespace {
 
-constexpr uint32_t kWide = 1u << 16, kLongest = 1u << 24;
+constexpr uint32_t kWide = 1u << 16, kLongest = 1u << 24, kFarthest = 1u << 20;
 constexpr size_t kHeaderBytes = 256, kNameBytes = 64;
 
 int checked(const char *name, uint32_t value, uint32_t lowest, uint32_t highest) {
@@ -13,11 +13,27 @@ int checked(const char *name, uint32_t value, uint32_t lowest, uint32_t highest)
   return static_cast<int>(value);
 }
 
+// As Python decodes it: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(const uint8_t *p, size_t count) {
+  for (size_t i = 0; i < count;) {
+    const uint8_t lead = p[i];
+    const size_t more = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : lead >= 0xE0 && lead < 0xF0 ? 2 : lead >= 0xF0 && lead < 0xF5 ? 3 : count;
+    if (more >= count - i) return false;
+    for (size_t k = 1; k <= more; k++)
+      if ((p[i + k] & 0xC0) != 0x80) return false;
+    const uint8_t second = more ? p[i + 1] : 0;
+    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F))
+      return false;
+    i += more + 1;
+  }
+  return true;
+}
+
 std::string read_name(const uint8_t *p) {
   size_t length = 0;
   while (length < kNameBytes && p[length]) length++;
-  if (!length || length == kNameBytes || !all_zero(p + length, p + kNameBytes))
-    throw FileError("the configuration's name is not of 1 to 63 bytes, zero-padded.");
+  if (!length || length == kNameBytes || !all_zero(p + length, p + kNameBytes) || !is_utf8(p, length))
+    throw FileError("the configuration's name is not 1 to 63 bytes of UTF-8, zero-padded.");
   return {reinterpret_cast<const char *>(p), length};
 }
 
@@ -64,6 +80,11 @@ Config Config::read(const uint8_t *h) {
   if (c.window % 2) throw FileError("window = " + text(c.window) + " samples: expected an even number.");
   if (c.log_power && c.filters % 2) throw FileError("filters = " + text(c.filters) + ": log_power pairs them, expected an even number.");
   if (c.kernel % 2 == 0) throw FileError("kernel = " + text(c.kernel) + ": expected an odd number of frames.");
+  if (const uint64_t reach = static_cast<uint64_t>(c.kernel - 1) << (c.blocks - 1); reach > kFarthest)
+    throw FileError("a kernel of " + text(c.kernel) + " in " + text(c.blocks) + " blocks reaches over " + text(reach) + " frames: expected at most " +
+                    text(kFarthest) + ".");
+  if (const uint64_t ahead = static_cast<uint64_t>(c.lookahead_frames) * c.hop(); ahead > kLongest)
+    throw FileError("lookahead_frames = " + text(c.lookahead_frames) + " are " + text(ahead) + " samples: expected at most " + text(kLongest) + ".");
   const double dropout = read_f64(h + 104);
   if (!(dropout >= 0 && dropout <= 1) || !all_zero(h + 177, h + 180) || !all_zero(h + 184, h + kHeaderBytes))
     throw FileError("a dropout outside 0 to 1, or a reserved byte of the header that is not 0.");

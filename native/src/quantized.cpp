@@ -46,39 +46,49 @@ InputMode input_mode(const ActivationPoint &point, const IntegerWeight &weight, 
 
 namespace {
 
-// Whether sums that begin anew every `steps` steps stay within 16 bits: positive and negative weights of a lane are counted apart,
-// because codes may be 0 wherever the other sign is.
-bool fits_16_bits(const int8_t *panels, int depth, int columns, int panel, int top, int steps) {
+// The first column of the first panel in which sums that begin anew every `steps` steps leave 16 bits; panels are looked at from the
+// one at `column` on, around. None: `columns`. Positive and negative weights of a lane are counted apart, because codes may be 0
+// wherever the other sign is.
+int column_beyond_16_bits(const int8_t *panels, int depth, int columns, int panel, int top, int steps, int column) {
   const int lanes = 2 * panel, limit = 32767 / top;
   std::vector<int> above(lanes), below(lanes);
-  for (int column = 0; column < columns; column += panel)
-    for (int step = 0; step < depth / 4; step++, panels += 2 * lanes) {
+  for (int seen = 0; seen < columns; seen += panel, column = column + panel < columns ? column + panel : 0) {
+    const int8_t *at = panels + static_cast<size_t>(column) * depth;
+    for (int step = 0; step < depth / 4; step++, at += 2 * lanes) {
       if (step % steps == 0) {
         std::fill(above.begin(), above.end(), 0);
         std::fill(below.begin(), below.end(), 0);
       }
       int most = 0;
       for (int lane = 0; lane < lanes; lane++) {
-        const int first = panels[2 * lane], second = panels[2 * lane + 1];
+        const int first = at[2 * lane], second = at[2 * lane + 1];
         above[lane] += std::max(first, 0) + std::max(second, 0);
         below[lane] -= std::min(first, 0) + std::min(second, 0);
         most = std::max(most, std::max(above[lane], below[lane]));
       }
-      if (most > limit) return false;
+      if (most > limit) return column;
     }
-  return true;
+  }
+  return columns;
 }
 
 }  // namespace
 
 int steps_in_16_bits(const int8_t *panels, int depth, int columns, int panel, int top) {
   const int all = depth / 4;
-  for (int pieces = 1, steps = all; steps > 0; pieces++) {
-    if (fits_16_bits(panels, depth, columns, panel, top, steps)) return steps;
+  int beyond = 0;  // the panel that failed last most likely fails again
+  const auto fit = [&](int steps) {
+    const int found = column_beyond_16_bits(panels, depth, columns, panel, top, steps, beyond);
+    if (found < columns) beyond = found;
+    return found == columns;
+  };
+  if (!fit(1)) return 0;
+  for (int pieces = 1, steps = all; steps > 1; pieces++) {
+    if (fit(steps)) return steps;
     const int next = (all + pieces) / (pieces + 1);
     steps = next < steps ? next : steps - 1;
   }
-  return 0;
+  return 1;
 }
 
 bool sum_fits_16_bits(const ActivationPoint &point, const int8_t *levels, int inputs) {

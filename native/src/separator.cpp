@@ -103,6 +103,12 @@ size_t Separator::hidden_row_bytes() const {
   return most;
 }
 
+size_t Separator::ring_bytes() const {
+  size_t most = 0;
+  for (const ConvBlock &block : blocks_) most = std::max(most, block.ring_bytes());
+  return most;
+}
+
 void Separator::count(WeightCount &count) const {
   for (const ConvBlock &block : blocks_) block.count(count);
   for (const Pointwise &layer : cue_projections_) count.add(layer);

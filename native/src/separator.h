@@ -31,6 +31,7 @@ class Separator {
 
   size_t scratch_bytes() const;
   size_t hidden_row_bytes() const;  // of the block that needs most
+  size_t ring_bytes() const;        // likewise
   void count(WeightCount &count) const;
   const Config config;
 

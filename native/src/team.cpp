@@ -5,8 +5,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 #endif
@@ -49,7 +49,7 @@ class Team::Crew {
       worker.number = number;
       try {
         worker.thread = std::thread([this, &worker] { help(worker); });
-      } catch (const std::system_error &) {
+      } catch (const std::exception &) {
         break;
       }
     }

@@ -87,6 +87,15 @@ void check_numbers(const std::vector<float> &values, bool trained) {
   for (const float value : values) CHECK(!trained || std::isfinite(value), "the output is %g", double(value));
 }
 
+void hear_voice(const Model &model, bool trained) {
+  const VoiceprintConfig &config = model.config.voiceprint;
+  if (config.window > 4096 || config.hidden > 1024 || config.filters > 1024) return;  // legal, and long
+  const auto audio = hostile_audio(below(3000) + 1);
+  std::vector<float> voiceprint(config.dimensions);
+  model.voiceprint_encoder->run(model.kernels, audio.data(), audio.size(), voiceprint.data());
+  check_numbers(voiceprint, trained);
+}
+
 void run_model(const Model &model, bool trained) {
   const Config &config = model.config;
   const size_t count = below(400) + 1;
@@ -141,9 +150,12 @@ int main(int argc, char **argv) {
     try {
       const ModelFile file(source, kernels);
       const Config &c = file.config();
-      if (c.lookahead_frames > 1000 || c.blocks > 10) continue;  // legal, but minutes of work and gigabytes of rings
+      const Model model(file, kernels);
       opened++;
-      run_model(Model(file, kernels), trained);
+      CHECK(c.causal == 0 || Stream::state_bytes(model) > 0, "a state of no bytes");
+      hear_voice(model, trained);
+      if (c.lookahead_frames > 1000 || c.blocks > 10) continue;  // legal, but minutes of work and gigabytes of rings
+      run_model(model, trained);
     } catch (const FileError &) {
     } catch (const std::bad_alloc &) {
     }

@@ -28,6 +28,8 @@ LIMITS = {  # far above any sensible model
     "hop": 1 << 16,
     "layers": 16,
 }
+FARTHEST_FRAMES = 1 << 20  # of the last block's taps
+LONGEST_LOOKAHEAD_SAMPLES = 1 << 24
 
 
 def config_fields(config: ModelConfig) -> tuple[Any, ...]:
@@ -112,3 +114,14 @@ def _check_limits(config: ModelConfig) -> None:
             value = getattr(part, name, 0)
             if value > top:
                 raise FormatError(f"{label}{name} = {value}: a model file takes at most {top}.")
+    reach, ahead = (config.kernel - 1) << (config.blocks - 1), config.lookahead_frames * config.hop
+    if reach > FARTHEST_FRAMES:
+        raise FormatError(
+            f"a kernel of {config.kernel} in {config.blocks} blocks reaches over {reach} frames: a model file takes at "
+            f"most {FARTHEST_FRAMES}."
+        )
+    if ahead > LONGEST_LOOKAHEAD_SAMPLES:
+        raise FormatError(
+            f"lookahead_frames = {config.lookahead_frames} are {ahead} samples: a model file takes at most "
+            f"{LONGEST_LOOKAHEAD_SAMPLES}."
+        )

@@ -45,7 +45,7 @@ void PackedBlock::pack(const BlockTensors<const float> &from, int channels, int 
   if (!backward) return;
   expand_transposed.resize(size);
   training::pack_transposed(from.expand_weight, channels, hidden, expand_transposed.data());
-  std::vector<float> both(2 * size);
+  Vector<float> both(2 * size);
   std::copy_n(from.residual_weight, size, both.begin());
   std::copy_n(from.skip_weight, size, both.begin() + size);
   output_transposed.resize(2 * size);

@@ -64,9 +64,9 @@ struct BlockRanges {
 
 // Weights in bfloat16, as the products want them.
 struct PackedBlock {
-  std::vector<bf16> expand, output;                      // forward; output is residual and skip side by side
-  std::vector<bf16> expand_transposed, output_transposed;  // backward
-  std::vector<float> taps;                               // [3][hidden]
+  Vector<bf16> expand, output;                      // forward; output is residual and skip side by side
+  Vector<bf16> expand_transposed, output_transposed;  // backward
+  Vector<float> taps;                               // [3][hidden]
 
   void pack(const BlockTensors<const float> &from, int channels, int hidden, bool backward);
 };
@@ -83,8 +83,8 @@ struct Saved {
 // Room for what lives only within one pass; grows to the largest segment.
 class Scratch {
  public:
-  std::vector<float> columns, padded, constant, linear;
-  std::vector<bf16> narrow, wide, narrow_pairs, wide_pairs;
+  Vector<float> columns, padded, constant, linear;
+  Vector<bf16> narrow, wide, narrow_pairs, wide_pairs;
   FrameSums sums;
 
   void fit(const BlockShape &shape);

@@ -37,7 +37,7 @@ size_t saved_bytes(const StackShape &shape) {
 void stack_forward(const StackShape &shape, const std::vector<BlockInput> &blocks, const float *x, float *x_out, float *skip,
                    char *saved) {
   const size_t narrow = shape.block(0).narrow();
-  std::vector<float> own(shape.segments * narrow), skips(shape.segments * narrow, 0.0f);
+  Vector<float> own(shape.segments * narrow), skips(shape.segments * narrow, 0.0f);
   PackedBlock weights;
   Scratch scratch;
   for (int s = 0; s < shape.segments; s++) into_groups(x + s * narrow, shape.frames, shape.channels, &own[s * narrow]);
@@ -58,8 +58,8 @@ void stack_backward(const StackShape &shape, const std::vector<BlockInput> &bloc
                     const float *grad_skip, float *grad_x, const std::vector<BlockTensors<float>> &gradients, float *to_scales) {
   const BlockShape first = shape.block(0);
   const size_t narrow = first.narrow(), pairs = static_cast<size_t>(first.pairs()) * 2 * shape.channels;
-  std::vector<float> own(shape.segments * narrow), skips(narrow), skip_bias(shape.channels, 0.0f);
-  std::vector<bf16> rows(shape.segments * 2 * narrow), row_pairs(shape.segments * 2 * pairs);
+  Vector<float> own(shape.segments * narrow), skips(narrow), skip_bias(shape.channels, 0.0f);
+  Vector<bf16> rows(shape.segments * 2 * narrow), row_pairs(shape.segments * 2 * pairs);
   PackedBlock weights;
   Scratch scratch;
   auto output = [&](int s) { return OutputGradient{&rows[s * 2 * narrow], &row_pairs[s * 2 * pairs]}; };

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstring>
-#include <vector>
 
 #include "vectors.h"
 
@@ -83,7 +82,7 @@ inline void add_outer_products(const bf16 *left, const bf16 *right, int pairs, f
 
 // weight [columns][depth] -> panels for x times its transpose, as a layer does.
 inline void pack(const float *weight, int columns, int depth, bf16 *panels) {
-  std::vector<bf16> rows(static_cast<size_t>(kGroup) * depth);
+  Vector<bf16> rows(static_cast<size_t>(kGroup) * depth);
   for (int c = 0; c < columns; c += kGroup, weight += rows.size(), panels += rows.size()) {
     for (size_t i = 0; i < rows.size(); i += kGroup) store(&rows[i], load(weight + i));
     for (int k = 0; k < depth; k += 2)

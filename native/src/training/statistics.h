@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "vectors.h"
 
@@ -31,7 +30,7 @@ class FrameSums {
 
  private:
   const float *at(int frame) const { return sums_.data() + static_cast<size_t>(frame) * 32; }
-  std::vector<float> sums_;
+  Vector<float> sums_;
 };
 
 // From sums of values and of squares; `keeps` of them is left from one frame to the next (1 if not causal).

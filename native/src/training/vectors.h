@@ -4,11 +4,29 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 namespace tinywase {
 namespace training {
 
 using bf16 = uint16_t;
+
+// What is compiled for AVX-512 must not define functions that the rest of the library uses too: the linker keeps one copy, and a
+// processor without AVX-512 could get this one. With an allocator of its own a vector's functions are its own.
+template <class T>
+struct Allocator : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = Allocator<U>;
+  };
+  Allocator() = default;
+  template <class U>
+  Allocator(const Allocator<U> &) {}
+};
+template <class T>
+using Vector = std::vector<T, Allocator<T>>;
+
 constexpr int kGroup = 32;  // channels that lie side by side: tensors are [channels / 32][frames][32]
 
 struct Pair {

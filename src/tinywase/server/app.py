@@ -114,7 +114,7 @@ def build_app(
         alike: Annotated[float, Form(description="Cosine from which on two stretches are one voice's.")] = ALIKE,
         model: Model = "",
     ) -> list[dict[str, Any]]:
-        """The voices in a recording, who speaks most first: their voiceprints, when they speak, where each is heard best."""
+        """The voices in a recording, who speaks most first: voiceprints, when they speak, where each is heard best."""
         extractor = catalogue.find(model)
 
         def work(progress: Progress) -> list[dict[str, Any]]:
