@@ -53,3 +53,9 @@ def test_too_little_speech_is_said_with_what_to_do() -> None:
         prepare_enrollment(speech(1.0, 0.2, 1.0), RATE_HZ)
     with pytest.raises(AudioError, match=r"holds 0\.00 s"):
         prepare_enrollment(np.zeros(8000, np.float32), RATE_HZ)
+
+
+@pytest.mark.parametrize("offset", [0.1, 0.5, -0.3])
+def test_nothing_but_an_offset_is_nobody(offset: float) -> None:
+    with pytest.raises(AudioError, match=r"0\.00 s of speech"):
+        prepare_enrollment(np.full(40000, offset, np.float32), 8000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import resource
 import subprocess
 import sys
@@ -316,3 +317,38 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path, suffix: str) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list(tmp_path.iterdir())
+
+
+def test_headerless_files_and_names_that_are_no_text_are_explained_or_read(tmp_path: Path) -> None:
+    (tmp_path / "x.raw").write_bytes(bytes(4000))
+    with pytest.raises(AudioError, match=r"x\.raw: not a recording that can be read \(raw samples without a header\)"):
+        open_audio(tmp_path / "x.raw")
+    with pytest.raises(AudioError, match="holds no samples"):
+        open_audio(np.zeros((100, 0)), sample_rate_hz=8000)
+    name = os.fsdecode(b"a\xff.wav")
+    soundfile.write(tmp_path / "a.wav", noise(8000), 8000)
+    os.rename(tmp_path / "a.wav", tmp_path / name)
+    with open_audio(tmp_path / name) as reader:
+        assert reader.frames == 8000 and reader.name.endswith("a?.wav")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_is_read_like_standard_input(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(8000), 8000)
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cp", tmp_path / "a.wav", tmp_path / "pipe"]):
+        assert len(whole(tmp_path / "pipe")) == 8000
+
+
+def test_a_refused_file_is_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "cut.wav"
+    soundfile.write(path, noise(80000), 8000)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(AudioError):
+        open_audio(path)
+    opened = [
+        os.readlink(f"/proc/self/fd/{fd}")
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.exists(f"/proc/self/fd/{fd}")
+    ]
+    assert str(path) not in opened

@@ -182,7 +182,7 @@ def test_exactly_one_voice_must_be_named(desk: Path, extract: Extract, words: li
 def test_a_time_range_that_is_none_is_a_usage_error(desk: Path, extract: Extract, range_text: str) -> None:
     result = extract(desk / "meeting.wav", "-o", desk / "out.wav", "--enroll-from", range_text, enroll=False)
     assert result.code == 2
-    assert "expected START-STOP in seconds" in " ".join(result.err.replace("│", " ").split())
+    assert "expected START-STOP, seconds or clock times" in " ".join(result.err.replace("│", " ").split())
 
 
 def test_the_voice_may_be_taken_from_the_recording_itself(desk: Path, extract: Extract) -> None:
@@ -243,3 +243,49 @@ def test_pipes_in_and_out(desk: Path, tiny_model_path: Path) -> None:
     samples, rate_hz = soundfile.read(io.BytesIO(result.stdout))
     assert (samples.shape, rate_hz) == ((66150, 2), 44100)
     assert b"standard output" in result.stderr
+
+
+def test_clock_times_name_a_part_of_the_recording(desk: Path, extract: Extract) -> None:
+    soundfile.write(desk / "long.wav", noise(65.0), 8000)
+    for given in ("61.5-64", "1:01.5-1:04", "0:01:01.5-0:01:04"):
+        result = extract(
+            desk / "long.wav", "-o", desk / "out.wav", "--enroll-from", given, "--json", "--force", enroll=False
+        )
+        assert result.code == 0, result.err
+        assert json.loads(result.out)["enrollment_s"] == pytest.approx(2.5, abs=0.1)
+
+
+def test_a_folder_with_a_slash_is_made_and_hidden_files_are_no_recordings(desk: Path, extract: Extract) -> None:
+    (desk / "calls" / "._a.wav").write_bytes(b"resource fork")
+    assert extract(desk / "meeting.wav", "-o", f"{desk}/new/").code == 0
+    assert (desk / "new" / "meeting.wav").is_file()
+    assert extract(desk / "calls", "-o", desk / "done").code == 0
+
+
+def test_standard_output_takes_one_recording(desk: Path, extract: Extract) -> None:
+    for given in (desk / "calls", desk / "*.wav"):
+        result = extract(given, "-o", "-")
+        assert result.code == 2 and "give one MIX" in result.err
+    both = extract("-", "-o", desk / "out.wav", "-e", "-", enroll=False)
+    assert both.code == 2 and "standard input can be read once" in " ".join(both.err.split())
+
+
+def test_labels_of_several_may_be_audacitys(desk: Path, extract: Extract) -> None:
+    words = (desk / "calls", "-o", desk / "done", "--labels", desk / "labels", "--label-format", "txt")
+    assert extract(*words).code == 0
+    assert sorted(path.suffix for path in (desk / "labels").rglob("*.*")) == [".txt", ".txt"]
+
+
+def test_what_is_said_of_an_enrollment_is_said_once_for_many(desk: Path, extract: Extract) -> None:
+    soundfile.write(desk / "me.wav", noise(0.9, seed=1), 8000)
+    result = extract(desk / "calls", "-o", desk / "done")
+    assert result.out.count("enrollment: only 0.9 s of speech") == 1
+
+
+def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywase: Command) -> None:
+    assert tinywase("enroll", desk / "me.wav", "-o", desk / "me", "-m", "nano").code == 0
+    result = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me", "-o", desk / "out.wav", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["model"] == "nano"
+    told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
+    assert told.code == 1 and "not JSON" in told.err

@@ -7,6 +7,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from stand_in import Command
@@ -83,3 +84,14 @@ def test_the_demo_does_without_matplotlib(
     assert result.code == 0
     assert "no picture: that needs matplotlib (pip install 'tinywase[plots]')" in result.err
     assert not (tmp_path / "demo" / "picture.png").exists()
+
+
+def test_a_voice_says_whose_model_it_belongs_to(tmp_path: Path, tinywase: Command) -> None:
+    from tinywase import Extractor
+
+    Extractor.from_pretrained("nano").enroll(
+        np.random.default_rng(0).standard_normal(16000) / 9, sample_rate_hz=8000
+    ).save(tmp_path / "me.voice")
+    result = tinywase("info", tmp_path / "me.voice")
+    assert result.code == 0 and "a voice for the nano model" in result.out and "from 2.0 s of speech" in result.out
+    assert json.loads(tinywase("info", tmp_path / "me.voice", "--json").out)["model"] == "nano"

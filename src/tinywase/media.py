@@ -26,7 +26,7 @@ def decode_media(path: Path) -> BinaryIO:
     except ImportError:
         raise AudioError(
             f"{path}: {path.suffix} files need PyAV. Install it (pip install 'tinywase[media]'), or convert the file: "
-            "ffmpeg -i INPUT output.wav"
+            f"ffmpeg -i '{path}' '{path.with_suffix('.wav').name}'"
         ) from None
     output: Any = tempfile.TemporaryFile()  # noqa: SIM115 (closed by its reader)
     try:

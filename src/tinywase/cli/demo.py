@@ -39,7 +39,7 @@ def demo(
     from ..files import make_folder, refuse_output, write_whole
     from ..runtime.extractor import Extractor
 
-    made = {name: out / name for name in ("mixture.flac", "estimate.flac", "picture.png")}
+    made = {name: out / name for name in ("mixture.flac", "enrollment.flac", "estimate.flac", "picture.png")}
     make_folder(out)
     for path in made.values():
         refuse_output(path, force=force)
@@ -51,7 +51,8 @@ def demo(
             SAMPLE / "mixture.flac", made["estimate.flac"], voiceprint, force=force, progress=progress
         )
     took_s = time.perf_counter() - began_s
-    write_whole(made["mixture.flac"], (SAMPLE / "mixture.flac").read_bytes(), force=force)
+    for name in ("mixture.flac", "enrollment.flac"):
+        write_whole(made[name], (SAMPLE / name).read_bytes(), force=force)
     picture = _picture(extractor, report)
     if picture is not None:
         write_whole(made["picture.png"], picture, force=force)
@@ -132,3 +133,4 @@ def _print(result: dict[str, Any]) -> None:
     for name in ("mixture", "estimate", "picture"):
         if name in result:
             say(f"{name:9} {result[name]}")
+    say(f"again     tinywase extract {result['mixture']} --enroll {result['enrollment']} -o again.flac")

@@ -18,7 +18,7 @@ from ..errors import TinyWaseError
 from .console import Runtime, note, progress_bar, say_json
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
-from .voice_options import Enroll, check_one_voice, voiceprint_from
+from .voice_options import Enroll, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -31,6 +31,13 @@ class Absent(StrEnum):
     PASS = "pass"
     MUTE = "mute"
     FAIL = "fail"
+
+
+class LabelFormat(StrEnum):
+    """How it is written down who speaks when."""
+
+    RTTM = "rttm"
+    TXT = "txt"
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,14 @@ def extract(
     ] = None,
     enroll_from: Annotated[
         str | None,
-        typer.Option(metavar="12.0-18.5", help="Seconds of the recording itself in which the voice is alone."),
+        typer.Option(metavar="1:02-1:08.5", help="Part of the recording itself in which the voice is alone."),
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="Bundled model or file. Empty: the voice file's, or default."
+        ),
+    ] = None,
     residual: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Also write everything but the voice (a folder for several).")
     ] = None,
@@ -65,6 +77,9 @@ def extract(
         Path | None,
         typer.Option(metavar="PATH", help="Also write when the voice speaks: .rttm, or .txt for Audacity."),
     ] = None,
+    label_format: Annotated[
+        LabelFormat, typer.Option(help="Of several recordings' labels, whose PATH is a folder.")
+    ] = LabelFormat.RTTM,
     absent: Annotated[
         Absent,
         typer.Option(help="Voice not found: pass writes the estimate as it is, mute silence, fail nothing."),
@@ -98,9 +113,12 @@ def extract(
     _check_usage(mixtures, out, enroll, voice, enroll_from, as_json)
     from ..runtime.extractor import Extractor
 
-    extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
     enrollments = expanded(enroll or [])
-    jobs = plan(mixtures, out, residual=residual, labels=labels, enrollments=enrollments)
+    model = model or model_of(enrollments, voice) or "default"
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
+    jobs = plan(
+        mixtures, out, residual=residual, labels=labels, label_suffix=f".{label_format.value}", enrollments=enrollments
+    )
     _check_labels(jobs)
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
     choices = _Choices(absent, force, keep_highband, _speaker(enrollments, voice))
@@ -155,11 +173,19 @@ def _time_range(text: str) -> tuple[float, float]:
     try:
         if not dash:
             raise ValueError
-        return float(first), float(last)
+        return _seconds(first), _seconds(last)
     except ValueError:
         raise typer.BadParameter(
-            f"--enroll-from {text}: expected START-STOP in seconds, for example 12.0-18.5."
+            f"--enroll-from {text}: expected START-STOP, seconds or clock times, for example 12.0-18.5 or 1:02-1:08."
         ) from None
+
+
+def _seconds(clock: str) -> float:
+    """12.5, 1:02.5 or 1:00:02.5."""
+    parts = [float(part) for part in clock.split(":")]
+    if len(parts) > 3 or any(part < 0 for part in parts):
+        raise ValueError
+    return sum(part * 60**place for place, part in enumerate(reversed(parts)))
 
 
 def _speaker(enroll: list[Path] | None, voice: Path | None) -> str:
@@ -187,12 +213,13 @@ def _extract_one(
         progress=progress,
     )
     took_s = time.perf_counter() - began_s
+    activity = 0 * report.activity if report.muted else report.activity  # of what was written
+    speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
     if job.labels is not None:
-        activity = 0 * report.activity if report.muted else report.activity  # labels of what was written
-        speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
         name = Path(job.mixture).stem if job.mixture != PIPE else "stdin"
         write_labels(job.labels, speech, recording=name, speaker=choices.speaker, force=choices.force)
-    return described(extractor, job, voiceprint, report, took_s)
+    spans = [[round(segment.start_s, 3), round(segment.stop_s, 3)] for segment in speech]
+    return described(extractor, job, voiceprint, report, took_s) | {"segments_s": spans}
 
 
 def _extract_many(

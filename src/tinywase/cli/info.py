@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Bundled model or .twase file.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Bundled model, .twase or .voice file.")
+    ] = None,
     config: Annotated[
         str | None, typer.Option(metavar="NAME", help="A configuration instead, such as paper or small.")
     ] = None,
     share: Annotated[bool, typer.Option("--share", help="With --config: one stack used several times.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show sizes, bit widths and card of a model, or the sizes of a configuration.
+    """Show sizes, bit widths and card of a model, whose voice is in a .voice file, or the sizes of a configuration.
 
     Parameters of the core (encoder, separator, decoder) are counted apart from those of the voiceprint encoder, as in
     the paper; bytes are those of the file, and those that the paper's way of counting gives.
@@ -29,11 +31,29 @@ def info(
     """
     if (model is None) == (config is None) or (share and config is None):
         raise typer.BadParameter("give a MODEL or --config NAME (with --share if you like), one of the two.")
+    if model is not None and model.lower().endswith(".voice"):
+        _of_voice(model, as_json=as_json)
+        return
     content = _of_config(config, share=share) if config is not None else _of_file(model or "")
     if as_json:
         say_json(content)
     else:
         _print(content)
+
+
+def _of_voice(path: str, *, as_json: bool) -> None:
+    from ..runtime.voiceprint import Voiceprint
+
+    voice = Voiceprint.load(path)
+    if as_json:
+        say_json(
+            {"model": voice.model, "fingerprint": voice.fingerprint, **voice.notes(), "dimensions": len(voice.vector)}
+        )
+        return
+    say(f"{path}: a voice for the {voice.model} model ({voice.fingerprint})")
+    say(
+        f"  from {voice.active_s:.1f} s of speech at {voice.level_db:.0f} dB re full scale, {voice.clipped:.1%} clipped"
+    )
 
 
 def _of_config(name: str, *, share: bool) -> dict[str, Any]:

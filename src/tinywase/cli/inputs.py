@@ -37,7 +37,13 @@ class Plan:
 
 
 def plan(
-    mixtures: Sequence[str], out_given: str, *, residual: Path | None, labels: Path | None, enrollments: Sequence[Path]
+    mixtures: Sequence[str],
+    out_given: str,
+    *,
+    residual: Path | None,
+    labels: Path | None,
+    label_suffix: str,
+    enrollments: Sequence[Path],
 ) -> Plan:
     """One file gives a file, unless `out_given` is a folder or ends like one; folders, globs and several give a folder.
 
@@ -50,7 +56,10 @@ def plan(
         many = False
     else:
         _refuse_files(out=out, residual=residual, labels=labels)
-        jobs, many = [_job_in_folder(m, name, out, residual, labels) for m, name in _expanded(mixtures, out)], True
+        jobs, many = (
+            [_job_in_folder(m, name, out, residual, labels, label_suffix) for m, name in _expanded(mixtures, out)],
+            True,
+        )
         _refuse_same_names(jobs)
     _refuse_overwritten_recordings(jobs, enrollments)
     return Plan(jobs, many)
@@ -110,13 +119,15 @@ def _expanded(mixtures: Sequence[str], out: Path) -> Iterator[tuple[str, Path]]:
             yield mixture, Path("stdin.wav" if mixture == PIPE else path.name)
 
 
-def _job_in_folder(mixture: str, name: Path, out: Path, residual: Path | None, labels: Path | None) -> Job:
+def _job_in_folder(
+    mixture: str, name: Path, out: Path, residual: Path | None, labels: Path | None, label_suffix: str
+) -> Job:
     written = name if name.suffix.lower() in _writable() else name.with_suffix(".wav")
     return Job(
         mixture,
         out / written,
         residual / written if residual is not None else None,
-        labels / name.with_suffix(".rttm") if labels is not None else None,
+        labels / name.with_suffix(label_suffix) if labels is not None else None,
     )
 
 

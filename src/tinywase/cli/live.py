@@ -65,12 +65,13 @@ def live(
     """Extract one voice while it is speaking: microphone in, that voice out, a fixed fraction of a second later.
 
     Wear headphones, or the microphone hears what comes out. With - for both ends it stands in a pipe: raw samples of
-    one channel in, as many out. Ctrl-C ends it.
+    one channel in, as many out, as in: ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | tinywase live -e me.wav -i - -o
+    - --rate 16000 | ffmpeg -f s16le -ac 1 -ar 16000 -i - me-alone.wav. Ctrl-C ends it.
 
     Example: tinywase live --enroll me.wav
     """
     if devices:
-        say(str(_sounddevice().query_devices()))
+        say(str(_sounddevice().query_devices()) or "there are no sound devices here")
         return
     check_one_voice(enroll=enroll, voice=voice)
     if (source == PIPE) != (sink == PIPE):

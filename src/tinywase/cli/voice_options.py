@@ -30,12 +30,29 @@ def check_one_voice(**options: object) -> None:
         raise typer.BadParameter(f"whose voice? Give one of {', '.join(names)}; got {got}.")
 
 
-def voiceprint_from(extractor: Extractor, enroll: list[Path], voice: Path | None) -> Voiceprint:
-    """Of a voiceprint's file, or of recordings; one `.voice` file may stand for the latter."""
+def kept_voice(enroll: list[Path], voice: Path | None) -> Path | None:
+    """The voiceprint's file that is meant; one `.voice` file may stand for recordings."""
+    if voice is None and len(enroll) == 1 and enroll[0].suffix.lower() == ".voice":
+        return enroll[0]
+    return voice
+
+
+def model_of(enroll: list[Path], voice: Path | None) -> str | None:
+    """The bundled model that made the voiceprint's file; None without one, or where another model made it."""
+    from ..runtime.registry import model_names
     from ..runtime.voiceprint import Voiceprint
 
-    kept = voice if voice is not None else enroll[0] if len(enroll) == 1 else None
-    if kept is None or (voice is None and kept.suffix.lower() != ".voice"):
+    kept = kept_voice(enroll, voice)
+    made_by = None if kept is None else Voiceprint.load(kept).model
+    return made_by if made_by in model_names() else None
+
+
+def voiceprint_from(extractor: Extractor, enroll: list[Path], voice: Path | None) -> Voiceprint:
+    """Of a voiceprint's file, or of recordings."""
+    from ..runtime.voiceprint import Voiceprint
+
+    kept = kept_voice(enroll, voice)
+    if kept is None:
         return extractor.enroll(*enroll)
     voiceprint = Voiceprint.load(kept)
     voiceprint.vector_for(extractor.model)  # refuses another model's before anything is computed

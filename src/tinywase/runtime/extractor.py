@@ -310,11 +310,11 @@ def _absent(name: str, evidence: Evidence, rule: PresenceRule) -> AudioError:
     judged = (
         "too short to compare"
         if score is None
-        else f"confidence {evidence.confidence:.2f}, score {score:.2f}, expected {-rule.doubt:.2f} or more"
+        else f"confidence {evidence.confidence:.2f}, score {score:.1f}, expected {0.0 - rule.doubt:.1f} or more"
     )
     return AudioError(
         f"{name}: the enrolled voice was not found: active for {evidence.active_s:.1f} s, expected {rule.active_s:g} "
-        f"s; {judged}. Check the enrollment, or choose --absent pass or mute."
+        f"s or more; {judged}. Check the enrollment, or choose --absent pass or mute."
     )
 
 

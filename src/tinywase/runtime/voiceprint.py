@@ -98,10 +98,13 @@ class Voiceprint:
     def to_bytes(self) -> bytes:
         """What `save` writes."""
         content = {"format": FORMAT, "version": VERSION, "model": self.model, "fingerprint": self.fingerprint}
-        notes = {note: round(float(getattr(self, note)), 6) for note in NOTES}
         numbers = [float(str(value)) for value in self.vector]  # the shortest text that is the same float32
-        whole = content | notes | {"vector": numbers, "crc32": _crc(self.vector)}
+        whole = content | self.notes() | {"vector": numbers, "crc32": _crc(self.vector)}
         return (json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    def notes(self) -> dict[str, float]:
+        """What is known of the enrollment, by name."""
+        return {note: round(float(getattr(self, note)), 6) for note in NOTES}
 
     @classmethod
     def load(cls, path: str | Path) -> Voiceprint:
