@@ -41,12 +41,45 @@ def test_many_values_are_drawn_in_blocks_with_the_right_count() -> None:
 
 
 def test_undefined_values_are_left_out_and_counted() -> None:
-    mean = bootstrap_mean([1.0, math.nan, 3.0], np.random.default_rng(0))
-    assert (mean.value, mean.count) == (2.0, 2)
+    mean = bootstrap_mean([1.0, math.nan, 3.0] * 3, np.random.default_rng(0))
+    assert (mean.value, mean.count) == (2.0, 6)
     single = bootstrap_mean([math.nan, 4.0], np.random.default_rng(0))
     assert single.value == 4.0
     assert math.isnan(single.low)
     assert math.isnan(bootstrap_mean([], np.random.default_rng(0)).value)
+
+
+def test_a_few_values_have_no_interval() -> None:
+    few = bootstrap_mean([1.0, 4.0], np.random.default_rng(0))
+    assert few.value == 2.5
+    assert math.isnan(few.low) and math.isnan(few.high)
+
+
+def test_few_speakers_widen_the_interval_as_a_simulation_of_other_speakers_says() -> None:
+    """Speakers differ by 2 dB, trials of the same two by nothing: only people can say how sure the mean is."""
+    rng = np.random.default_rng(0)
+
+    def draw() -> tuple[np.ndarray, list[tuple[str, str]]]:
+        skill, level = rng.normal(0, 2, 10), rng.normal(0, 2, 10)
+        pairs = [(a, b) for a in range(10) for b in range(10) if a != b]
+        return np.array([skill[a] + level[b] for a, b in pairs]), [(f"{a}", f"{b}") for a, b in pairs]
+
+    spread = np.std([draw()[0].mean() for _ in range(2000)])
+    widths = []
+    for _ in range(40):
+        values, speakers = draw()
+        mean = bootstrap_mean(values, rng, speakers=speakers, resamples=500)
+        widths.append((mean.high - mean.low) / (2 * 1.96))
+    assert np.mean(widths) == pytest.approx(spread, rel=0.25)
+    alone = bootstrap_mean(values, rng)
+    assert (alone.high - alone.low) / (2 * 1.96) < 0.6 * spread
+
+
+def test_trials_are_drawn_where_a_name_is_missing() -> None:
+    values = np.random.default_rng(0).standard_normal(60)
+    speakers = [("a", "b")] * 59 + [("a", "")]
+    rng = np.random.default_rng
+    assert bootstrap_mean(values, rng(1), speakers=speakers) == bootstrap_mean(values, rng(1))
 
 
 def test_trials_are_split_by_sex_pair_and_unknown_ones_are_in_all_only() -> None:

@@ -39,6 +39,11 @@ class Trial:
     line: int = 0  # of the list, 1 is the first; 0 where there is no list, only files
 
     @property
+    def speakers(self) -> tuple[str, str]:
+        """Names of target and interference, "" where the list does not say."""
+        return self.target_speaker, self.interference_speaker
+
+    @property
     def recordings(self) -> tuple[Path, ...]:
         """Every file the trial needs."""
         named = (self.mixture, self.target, *self.interference, self.noise, self.enrollment)

@@ -166,7 +166,7 @@ def _verdict(found: Extraction | ExtractionReport) -> dict[str, float]:
 def _row(position: int, trial: Trial, name: str, audio: RenderedTrial, values: dict[str, float], took_s: float) -> Row:
     duration_s = len(audio.mixture) / audio.sample_rate_hz
     values |= {"rtf": took_s / duration_s}
-    return Row(position, trial.mixture_id, trial.sexes, name, duration_s, took_s, values)
+    return Row(position, trial.mixture_id, trial.sexes, name, duration_s, took_s, values, trial.speakers)
 
 
 def _frame_samples(rate_hz: int) -> int:

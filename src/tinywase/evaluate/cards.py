@@ -6,7 +6,8 @@
             "results": {list: {"trials", "si_sdr_improvement_db": [mean, low, high], ...}},
             "behaviour": {condition: {"title", "trials", ...}}, "speed": {"rtf", "cpu", "runtime"}, "limits": [...]}
 
-Intervals are 95 %, bootstrap over trials. Every part may be missing: cards of one's own models may hold anything.
+Intervals are 95 %, bootstrap over speakers (statistics.py). Every part may be missing: cards of one's own models may
+hold anything.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def result_fields(report: Report) -> dict[str, Any]:
     for value, (name, decimals) in IN_CARD.items():
         mean = summary.overall.means.get(value)
         if mean is not None and not math.isnan(mean.value):
-            fields[name] = [round(x, decimals) for x in (mean.value, mean.low, mean.high)]
+            fields[name] = [round(x, decimals) for x in (mean.value, mean.low, mean.high) if not math.isnan(x)]
     for pair in ("same", "different"):
         group = summary.groups.get(pair)
         if group is not None:

@@ -39,6 +39,7 @@ class Row:
     duration_s: float
     processing_s: float
     values: dict[str, float]
+    speakers: tuple[str, str] = ("", "")  # target and interference, where the list names them
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _score_system(
     if ACTIVITY in metrics:
         values[ACTIVITY] = _activity_value(audio, output)
     values["rtf"] = processing_s / duration_s
-    return Row(position, trial.mixture_id, trial.sexes, system.name, duration_s, processing_s, values)
+    return Row(position, trial.mixture_id, trial.sexes, system.name, duration_s, processing_s, values, trial.speakers)
 
 
 def speaker_values(audio: RenderedTrial, estimate: np.ndarray, *, si_sdr_improvement: float) -> dict[str, float]:

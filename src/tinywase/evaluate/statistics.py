@@ -1,13 +1,15 @@
 """Means over trials with bootstrap confidence intervals, split by sex pair, and the paired comparison of two systems.
 
-The intervals are percentiles of the mean over resampled trials [Efron79]. Trials are taken as independent although some
-share a speaker: they say how far another draw of such trials could move the mean, not another set of speakers.
+The intervals are percentiles of the mean over resampled trials [Efron79]. Where a list names both speakers of every
+trial, people are drawn instead of trials: a person who is drawn twice is there twice, in all trials in which they
+speak [Owen07]. So the interval says how far another set of speakers could move the mean, which for lists of ten readers
+is more than other trials of the same ten would.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +19,13 @@ from .score import Row
 LEVEL = 0.95
 RESAMPLES = 2000
 SEED = 20211  # fixed: the same rows give the same interval
+FEWEST = 3  # values: fewer have no interval
 BLOCK_VALUES = 1_000_000  # drawn at once: 6000 trials times 2000 resamples would take 100 MB
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over `count` trials with its interval; nan where they are too few (none, or one for the interval)."""
+    """A mean over `count` trials with its interval; nan where they are too few."""
 
     value: float
     low: float
@@ -65,23 +68,59 @@ class PairedDifference:
 
 
 def bootstrap_mean(
-    values: Sequence[float] | np.ndarray, rng: np.random.Generator, *, level: float = LEVEL, resamples: int = RESAMPLES
+    values: Sequence[float] | np.ndarray,
+    rng: np.random.Generator,
+    *,
+    speakers: Sequence[tuple[str, str]] = (),
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
 ) -> Mean:
-    """Mean of the defined values and the percentiles of means of resampled ones.
+    """Mean of the defined values and the percentiles of resampled means.
 
-    >>> bootstrap_mean([3.0, 3.0, math.nan], np.random.default_rng(0))
-    Mean(value=3.0, low=3.0, high=3.0, count=2)
+    Args:
+        speakers: of every value; trials are drawn where they are missing or a name is.
+
+    >>> bootstrap_mean([3.0] * 5 + [math.nan], np.random.default_rng(0))
+    Mean(value=3.0, low=3.0, high=3.0, count=5)
     """
-    defined = np.asarray(values, np.float64)
-    defined = defined[~np.isnan(defined)]
-    count = len(defined)
-    if count < 2:
-        return Mean(float(defined[0]) if count else math.nan, math.nan, math.nan, count)
+    numbers = np.asarray(values, np.float64)
+    kept = ~np.isnan(numbers)
+    defined, count = numbers[kept], int(kept.sum())
+    if count < FEWEST:
+        return Mean(float(defined.mean()) if count else math.nan, math.nan, math.nan, count)
+    named = [pair for pair, keep in zip(speakers, kept, strict=True) if keep] if speakers else []
+    draw = _people(named) if named and all(map(all, named)) else _trials(count)
     block = max(1, BLOCK_VALUES // count)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
-    means = np.concatenate([defined[rng.integers(0, count, (size, count))].mean(1) for size in sizes])
+    means = np.concatenate([_weighted_means(defined, draw(rng, size)) for size in sizes])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Mean(float(defined.mean()), float(low), float(high), count)
+
+
+Draw = Callable[
+    [np.random.Generator, int], np.ndarray
+]  # (rng, resamples) -> how often each value counts [resamples, n]
+
+
+def _trials(count: int) -> Draw:
+    return lambda rng, size: rng.multinomial(count, np.full(count, 1 / count), size).astype(np.float64)
+
+
+def _people(pairs: Sequence[tuple[str, str]]) -> Draw:
+    names = sorted({name for pair in pairs for name in pair})
+    first, second = (np.array([names.index(pair[side]) for pair in pairs]) for side in (0, 1))
+
+    def draw(rng: np.random.Generator, size: int) -> np.ndarray:
+        times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size).astype(np.float64)
+        return times[:, first] * times[:, second]
+
+    return draw
+
+
+def _weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Of the resamples in which there is anything. Shape: [n], [resamples, n] -> [<= resamples]."""
+    totals = weights.sum(1)
+    return (weights @ values)[totals > 0] / totals[totals > 0]
 
 
 def summarize(rows: Sequence[Row], *, system: str, failures: int = 0) -> SystemSummary:
@@ -98,17 +137,24 @@ def compare(rows: Sequence[Row], *, system: str, against: str, value: str) -> Pa
         {row.position: row.values.get(value, math.nan) for row in rows if row.system == name}
         for name in (system, against)
     )
-    differences = np.array([first[position] - second[position] for position in first if position in second])
+    both = [position for position in first if position in second]
+    speakers = {row.position: row.speakers for row in rows}
+    differences = np.array([first[position] - second[position] for position in both])
     defined = differences[~np.isnan(differences)]
     better_rate = float(np.mean(defined > 0)) if len(defined) else math.nan
-    return PairedDifference(system, against, value, bootstrap_mean(defined, np.random.default_rng(SEED)), better_rate)
+    mean = bootstrap_mean(differences, np.random.default_rng(SEED), speakers=[speakers[position] for position in both])
+    return PairedDifference(system, against, value, mean, better_rate)
 
 
 def group_of(rows: Sequence[Row]) -> Group:
     """The means of every value of `rows`, without their speed."""
     names = rows[0].values if rows else {}
     means = {
-        name: bootstrap_mean([row.values[name] for row in rows], np.random.default_rng(SEED))
+        name: bootstrap_mean(
+            [row.values[name] for row in rows],
+            np.random.default_rng(SEED),
+            speakers=[row.speakers for row in rows],
+        )
         for name in names
         if name != "rtf"
     }

@@ -29,8 +29,10 @@ from .spool import Spool
 JUDGED_S = 20.0  # this much active estimate is enough for a confidence
 JUDGED_PIECE_S = 1.0
 QUIET_CELL_DB = 20.0  # models without an activity cue: cells this far below the loudest are pauses
-INAUDIBLE_DB = 40.0  # with one: what stays this far below the loudest active cell is nobody speaking
-INAUDIBLE_CELLS = 15  # on both sides: shorter pauses belong to the speech around them
+INAUDIBLE_DB = 20.0  # with one: what stays this far below the loud ones of the active cells is nobody speaking
+LOUD_QUANTILE = 0.95  # a click is not what speech is measured by
+SMOOTHED_CELLS = 5
+INAUDIBLE_CELLS = 5  # on both sides: shorter pauses belong to the speech around them
 LOWEST_LEVEL_DB = -30.0  # lower is as good as silent
 UNSCORED_SHARE = 0.5  # of a recording; half a second of a long one is rather a stranger's
 
@@ -143,12 +145,15 @@ def activity_from_power(power: np.ndarray) -> np.ndarray:
 
 
 def audible_activity(activity: np.ndarray, power: np.ndarray, *, threshold: float = 0.5) -> np.ndarray:
-    """The activity, 0 where the estimate is next to nothing for a while: a network hears voices in the floor of a quiet
-    recording. Shape: [cells], the estimate's [cells] -> [cells].
+    """The activity, 0 where the estimate is quiet for a while: a network hears voices in the floor of a recording,
+    in noise and in others' turns, of which little comes out. Shape: [cells], the estimate's [cells] -> [cells].
     """
-    loudest = power[activity >= threshold].max(initial=0.0)
-    audible = power >= loudest * 10 ** (-INAUDIBLE_DB / 10)
-    near = np.convolve(audible, np.ones(2 * INAUDIBLE_CELLS + 1), "full")[INAUDIBLE_CELLS:][: len(power)] > 0.5
+    active = power[activity >= threshold]
+    if not len(active):
+        return activity
+    smooth = np.convolve(power, np.full(SMOOTHED_CELLS, 1 / SMOOTHED_CELLS))[SMOOTHED_CELLS // 2 :][: len(power)]
+    audible = smooth >= np.quantile(active, LOUD_QUANTILE) * 10 ** (-INAUDIBLE_DB / 10)
+    near = np.convolve(audible, np.ones(2 * INAUDIBLE_CELLS + 1))[INAUDIBLE_CELLS:][: len(power)] > 0.5
     return activity * near
 
 
