@@ -102,6 +102,13 @@ def test_one_screen_says_whether_the_device_keeps_up(
     assert "Real time: " in result.out or "Not in real time" in result.out
     content = json.loads((tmp_path / "device.json").read_text())
     assert {stream["bits"] for stream in content["streams"]} == {3, 8, 32}
+    assert {model["name"]: model["real_time"] is None for model in content["models"]} == {
+        "live": False,
+        "nano": True,
+        "small": True,
+    }
+    assert all(0 < model["rtf"] < 10 for model in content["models"])
+    assert "an hour takes" in result.out
     assert content["machine"]["isa"] in content["machine"]["instruction_sets"]
     again = tinywase("bench", "-o", tmp_path / "device.json")
     assert again.code == 1

@@ -111,7 +111,7 @@ def test_with_everybody_else_the_parts_sum_to_the_recording(client: TestClient) 
     found = parts(answer)
     assert {name: part[0] for name, part in found.items()} == {
         "report": None,
-        "voice": "mixture.voice",
+        "voice": "enrollment.voice",
         "estimate": "mixture-voice.flac",
         "residual": "mixture-others.flac",
     }

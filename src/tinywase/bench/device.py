@@ -1,7 +1,8 @@
-"""One screen about a device: does it run in real time, with which bits, chunk and threads?
+"""One screen about a device: how fast are the bundled models here, and which networks run in real time?
 
-The network is the paper's, with random weights, at several widths: offline over a clip, and causal in chunks. Chunks
-count as real time if 99 % of them take less than half of their own length, so that the rest of a program finds time.
+The second network is the paper's, with random weights, at several widths: offline over a clip, and causal in chunks.
+Chunks count as real time if 99 % of them take less than half of their own length, so that the rest of a program finds
+time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from ..config import named_config
 from ..runtime.model import RuntimeModel, open_model
+from ..runtime.registry import model_names
 from .machine import describe, pinned
 from .specimen import FLOAT_BITS, write_specimen
 from .timing import any_voiceprint, noise, take_turns, time_chunks
@@ -50,9 +52,20 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Bundled:
+    """A model of the package as users run it, on one thread: offline with its card's views, causal in hops."""
+
+    name: str
+    rtf: float
+    latency_ms: float | None  # of the algorithm; None for an offline model
+    real_time: bool | None  # of a causal model: 99 % of the hops leave half of their time; None for an offline one
+
+
+@dataclass(frozen=True)
 class DeviceReport:
     """Everything that was measured."""
 
+    models: tuple[Bundled, ...]
     clips: tuple[Clip, ...]
     streams: tuple[Stream, ...]
     open_s: float  # opening a model file of 3 bits
@@ -70,19 +83,38 @@ class DeviceReport:
 
 def measure_device(*, rounds: int = 5, told: Callable[[float], None] = lambda done: None) -> DeviceReport:
     """Measure here, on one pinned thread; `told` hears how much is done, 0..1."""
-    steps = len(WIDTHS) * (1 + len(CHUNKS_MS))
+    steps = len(model_names()) + len(WIDTHS) * (1 + len(CHUNKS_MS))
     done = iter(range(1, steps + 1))
 
     def step() -> None:
         told(next(done) / steps)
 
     with tempfile.TemporaryDirectory() as folder, pinned():
+        models = tuple(_bundled(rounds, step))
         clips = tuple(_clips(Path(folder), rounds, step))
         streams = tuple(_streams(Path(folder), step))
         begin = time.perf_counter()
         open_model(Path(folder) / f"causal-{WIDTHS[0]}.twase")
         open_s = time.perf_counter() - begin
-    return DeviceReport(clips, streams, open_s)
+    return DeviceReport(models, clips, streams, open_s)
+
+
+def _bundled(rounds: int, step: Callable[[], None]) -> Iterator[Bundled]:
+    for name in model_names():
+        model = open_model(name)
+        config, voiceprint = model.config, any_voiceprint(model)
+        mixture = noise(CLIP_S, config.sample_rate_hz)
+        if config.latency_samples is None:
+            rtf = take_turns({"clip": _extraction(model, mixture, voiceprint)}, rounds)["clip"].median_s / CLIP_S
+            yield Bundled(name, rtf, None, None)
+        else:
+            hop_s, times = (
+                config.hop / config.sample_rate_hz,
+                time_chunks(model.stream(voiceprint), config.hop, mixture, warm_up=10),
+            )
+            latency_ms = 1e3 * config.latency_samples / config.sample_rate_hz
+            yield Bundled(name, times.median_s / hop_s, latency_ms, times.percentile_s(99) < MOST_OF_A_CHUNK * hop_s)
+        step()
 
 
 def _clips(folder: Path, rounds: int, step: Callable[[], None]) -> Iterator[Clip]:

@@ -35,10 +35,10 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
 ) -> None:
-    """Say whether this device extracts in real time: with which bits, which chunk, how much to spare.
+    """Say how fast the bundled models are on this device, and which networks run in real time.
 
-    Measures the paper's network with random weights, which takes as long as a trained one: a clip offline, and chunks
-    of a causal stream, each at 3 bits, 8 bits and float32, on one thread. RTF is computing time over audio time. The
+    Then the paper's network with random weights, which takes as long as a trained one: a clip offline, and chunks of a
+    causal stream, each at 3 bits, 8 bits and float32, on one thread. RTF is computing time over audio time. The
     kernels are the best that the processor has; TINYWASE_ISA names others.
 
     Example: tinywase bench -o laptop.json
@@ -159,7 +159,13 @@ def _say_device(report: DeviceReport) -> None:
     def width(bits: int) -> str:
         return "float32" if bits == FLOAT_BITS else f"{bits} bits"
 
-    say(f"\n{'offline clip':16}{'file':>10}{'RTF':>10}{'faster than real time':>24}")
+    say(f"\n{'bundled model':16}{'RTF':>10}{'an hour takes':>24}{'latency':>12}{'real time':>12}")
+    for model in report.models:
+        latency = "offline" if model.latency_ms is None else f"{model.latency_ms:.0f} ms"
+        verdict = "–" if model.real_time is None else "yes" if model.real_time else "no"
+        say(f"{model.name:16}{model.rtf:>10.4f}{3600 * model.rtf:>22.0f} s{latency:>12}{verdict:>12}")
+    say("\nthe paper's network")
+    say(f"{'offline clip':16}{'file':>10}{'RTF':>10}{'faster than real time':>24}")
     for clip in report.clips:
         size = f"{clip.file_bytes / 1e6:.1f} MB"
         say(f"{width(clip.bits):16}{size:>10}{clip.rtf:>10.4f}{1 / clip.rtf:>23.0f}x")

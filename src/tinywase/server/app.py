@@ -38,7 +38,7 @@ from .answers import SEVERAL, Part, one_file, several
 from .catalogue import Catalogue
 from .guard import Guard
 from .live import Rooms
-from .uploads import Folder, temporary_folder
+from .uploads import Folder, plain_name, temporary_folder
 from .work import GivenUp, Progress, Workers
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -186,7 +186,8 @@ def build_app(
             activity = 0 * report.activity if report.muted else report.activity
             speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
             told["segments_s"] = [[round(s.start_s, 3), round(s.stop_s, 3)] for s in speech]
-            made = folder.path / f"{recording.stem}.voice"
+            named = enroll[0].filename if enroll else voice.filename if voice is not None else recording.name
+            made = folder.path / f"{Path(plain_name(named or 'voice')).stem}.voice"
             voiceprint.save(made)
             return several(
                 [Part("report", told), Part("voice", made), Part("estimate", estimate), Part("residual", residual)]
