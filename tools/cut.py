@@ -1,0 +1,76 @@
+"""A model or a checkpoint without its last stacks, quantizers and step sizes as they were.
+
+    python tools/cut.py small.twase cut.twase --stacks 4
+    python tools/cut.py runs/small-3bit/last.safetensors runs/begin.safetensors --stacks 4
+
+What is left computes something else, unless the stacks that go were idle (tools/grow.py prints what each adds;
+docs/experiments.md 27). The cue on the summed skips moves down to its new place. Shared stacks cannot be cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from tinywase.config import ModelConfig, model_config
+from tinywase.format import ModelFile, read_model, to_bytes, write_model
+
+
+def names_left(names: Iterable[str], config: ModelConfig, stacks: int) -> dict[str, str]:
+    """Old name -> new name of every tensor that stays."""
+    left = {}
+    for name in names:
+        block = re.match(r"separator\.blocks\.(\d+)\.", name)
+        place = re.match(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)\.(.*)", name)
+        if block and int(block[1]) >= stacks * config.blocks:
+            continue
+        if place and int(place[2]) >= stacks:
+            if int(place[2]) == config.stacks:  # of the summed skips
+                left[name] = f"{place[1]}.{stacks}.{place[3]}"
+            continue
+        left[name] = name
+    return left
+
+
+def cut_model(source: Path, target: Path, stacks: int) -> None:
+    """A `.twase` file to another."""
+    model = read_model(source)
+    left = names_left(model.tensors, model.config, stacks)
+    tensors = {new: dataclasses.replace(model.tensors[old], name=new) for old, new in left.items()}
+    compact = source.read_bytes() != to_bytes(model)
+    config = dataclasses.replace(model.config, stacks=stacks)
+    write_model(target, ModelFile(config, tensors, model.card), compact=compact)
+
+
+def cut_checkpoint(source: Path, target: Path, stacks: int) -> None:
+    """A `.safetensors` file of weights, a student's with its quantizers too, to another."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(source, "pt") as file:
+        metadata = dict(file.metadata())
+        config = model_config(json.loads(metadata["config"]))
+        left = names_left(file.keys(), config, stacks)
+        tensors = {new: file.get_tensor(old) for old, new in left.items()}
+    metadata["config"] = json.dumps(json.loads(metadata["config"]) | {"stacks": stacks})
+    save_file(tensors, target, metadata)
+
+
+def main() -> None:
+    """Cut, and say how much smaller it is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    parser.add_argument("--stacks", type=int, required=True, help="how many stay")
+    options = parser.parse_args()
+    (cut_model if options.source.suffix == ".twase" else cut_checkpoint)(options.source, options.target, options.stacks)
+    before, after = options.source.stat().st_size, options.target.stat().st_size
+    print(f"{options.target}: {before:,} bytes have become {after:,}.")
+
+
+if __name__ == "__main__":
+    main()
