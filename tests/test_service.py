@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
@@ -387,6 +388,21 @@ def test_as_many_conversations_as_may_go_on_and_no_more(client: TestClient) -> N
 
 
 # The whole program
+
+
+def test_a_named_request_tells_how_far_it_is(catalogue: Catalogue, folder: Path) -> None:
+    long = folder / "long.wav"
+    samples, rate_hz = soundfile.read(MIXTURE)
+    soundfile.write(long, np.tile(samples, 40), rate_hz)
+    seen = []
+    with Running(catalogue, Workers(1)) as url, ThreadPoolExecutor(1) as pool:
+        sent = {"files": files(mixture=long, enroll=ENROLLMENT), "headers": {"Tinywase-Job": "mine"}, "timeout": 60}
+        answer = pool.submit(lambda: httpx.post(f"{url}/api/extract", **sent))  # type: ignore[arg-type]
+        while not answer.done():
+            seen.append(httpx.get(f"{url}/api/progress/mine", timeout=60).json())
+        assert answer.result().status_code == 200
+        assert httpx.get(f"{url}/api/progress/mine").json() == 0.0
+    assert max(seen) > 0.5 and any(0 < done < 0.9 for done in seen)
 
 
 class Running:

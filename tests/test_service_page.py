@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from browser import Page, browser, find_browser
@@ -42,6 +43,9 @@ def page(tmp_path: Path, url: str) -> Iterator[Page]:
         assert page.complaints == []
 
 
+IDLE = "document.querySelector('#extract').textContent === 'Extract the voice'"
+
+
 def text(page: Page, selector: str) -> str:
     return str(page.run(f"document.querySelector('{selector}').innerText"))
 
@@ -50,8 +54,7 @@ def extracted(page: Page) -> None:
     page.until("!document.querySelector('#extract').disabled")
     page.click("#extract")
     page.until(
-        "!document.querySelector('#extract').disabled && document.querySelector('#status').textContent === '' && "
-        "!document.querySelector('#result').hidden"
+        f"{IDLE} && document.querySelector('#status').textContent === '' && !document.querySelector('#result').hidden"
     )
 
 
@@ -101,6 +104,25 @@ def test_a_voice_is_chosen_among_those_found(page: Page) -> None:
     page.choose("#mixture", DEMO / "enrollment.flac")
     page.until("document.querySelectorAll('#found li').length === 0")
     assert page.run("document.querySelector('#result').hidden")
+
+
+def test_an_extraction_tells_how_far_it_is_and_can_be_stopped(page: Page, tmp_path: Path) -> None:
+    samples, rate_hz = soundfile.read(DEMO / "mixture.flac")
+    soundfile.write(tmp_path / "long.wav", np.tile(samples, 60), rate_hz)
+    page.choose("#mixture", tmp_path / "long.wav")
+    page.choose("#enroll", DEMO / "enrollment.flac")
+    page.until("!document.querySelector('#extract').disabled")
+    page.click("#extract")
+    page.until("/[1-9]\\d? %/.test(document.querySelector('#status').textContent)")
+    assert text(page, "#extract") == "Stop"
+    page.click("#extract")
+    page.until(f"{IDLE} && document.querySelector('#status').textContent === ''")
+    assert page.run("document.querySelector('#result').hidden")
+    page.click("#extract")
+    page.choose("#mixture", DEMO / "mixture.flac")  # its result would stand beside another recording
+    page.until(IDLE)
+    assert page.run("document.querySelector('#result').hidden")
+    extracted(page)
 
 
 def test_a_refused_microphone_costs_the_service_nothing(page: Page) -> None:

@@ -5,6 +5,7 @@
     POST /api/enroll   recordings of one speaker alone -> a voiceprint, the content of a .voice file
     POST /api/voices   a recording -> the voices in it, each with a voiceprint
     POST /api/extract  a recording and whose voice -> that voice; with `Accept: multipart/form-data` everybody else too
+    GET  /api/progress/JOB  how much is done of the request with the header `Tinywase-Job: JOB`
     WS   /api/live     see live.py
     GET  /openapi.json the same for programs
 
@@ -194,6 +195,11 @@ def build_app(
             )
 
         return await workers.run(request, work)
+
+    @app.get("/api/progress/{job}")
+    def progress(job: str) -> float:
+        """How much of the request is done, 0..1, that was sent with this name in the header Tinywase-Job."""
+        return workers.done(job)
 
     @app.websocket("/api/live")
     async def live(socket: WebSocket) -> None:

@@ -13,6 +13,7 @@ import anyio.to_thread
 from fastapi import Request
 
 POLL_S = 0.3
+JOB, LONGEST_JOB = "tinywase-job", 64
 T = TypeVar("T")
 Progress = Callable[[float], None]
 
@@ -27,18 +28,27 @@ class Workers:
     def __init__(self, at_once: int | None = None) -> None:
         self._at_once = at_once or max(1, (os.cpu_count() or 1) // 2)
         self._limiter: anyio.CapacityLimiter | None = None
+        self._done: dict[str, float] = {}  # by what clients call their requests
+
+    def done(self, job: str) -> float:
+        """How much of a request is done, 0..1; 0 while it waits, and where there is none of that name."""
+        return self._done.get(job, 0.0)
 
     async def run(self, request: Request, work: Callable[[Progress], T]) -> T:
         """`work` in a thread, once one is free; it calls what it is given, which ends it when the client has gone.
 
+        A client that wants to know how far it is names its request in the header `Tinywase-Job`.
+
         Raises:
             GivenUp: the client has gone.
         """
-        gone = threading.Event()
+        gone, job = threading.Event(), request.headers.get(JOB, "")[:LONGEST_JOB]
 
         def progress(done: float) -> None:
             if gone.is_set():
                 raise GivenUp
+            if job:
+                self._done[job] = done
 
         def begun() -> T:
             progress(0.0)
@@ -56,3 +66,4 @@ class Workers:
         finally:
             gone.set()
             watcher.cancel()
+            self._done.pop(job, None)

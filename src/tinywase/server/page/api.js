@@ -13,9 +13,23 @@ export async function voices(form) {
   return (await asked("/api/voices", { method: "POST", body: form })).json();
 }
 
-// {report, voice, estimate, residual}: the first an object, the others files.
-export async function extract(form) {
-  const answer = await asked("/api/extract", { method: "POST", body: form, headers: { Accept: "multipart/form-data" } });
+// {report, voice, estimate, residual}: the first an object, the others files. `onProgress` hears 0..1 now and then;
+// aborting `signal` ends it, here and there.
+export async function extract(form, { signal, onProgress }) {
+  const job = crypto.randomUUID();
+  const headers = { Accept: "multipart/form-data", "Tinywase-Job": job };
+  const looking = setInterval(async () => {
+    const told = await fetch(`/api/progress/${job}`).catch(() => null);
+    if (told?.ok) onProgress(await told.json());
+  }, 500);
+  try {
+    return await partsOf(await asked("/api/extract", { method: "POST", body: form, headers, signal }));
+  } finally {
+    clearInterval(looking);
+  }
+}
+
+async function partsOf(answer) {
   const parts = Object.fromEntries(await answer.formData());
   parts.report = JSON.parse(typeof parts.report === "string" ? parts.report : await parts.report.text());
   return parts;
@@ -25,7 +39,8 @@ async function asked(address, options) {
   let answer;
   try {
     answer = await fetch(address, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error("the service does not answer. Is tinywase serve still running?");
   }
   if (answer.ok) return answer;

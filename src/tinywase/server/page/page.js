@@ -8,6 +8,7 @@ import { Wave } from "./wave.js";
 
 const $ = (id) => document.getElementById(id);
 const FOUND = { present: "Found", uncertain: "Perhaps found", absent: "Not found" };
+let extraction = null; // what ends the one that is going on
 const chosen = { mixture: null, enroll: [], voice: null, found: null };
 
 // The recording
@@ -23,6 +24,7 @@ $("mixture-player").ontimeupdate = () => {
 
 async function chooseMixture(file) {
   chosen.mixture = file;
+  extraction?.abort(); // its result would stand beside another recording
   forgetResult();
   $("mixture-name").textContent = file.name;
   URL.revokeObjectURL($("mixture-player").src);
@@ -95,7 +97,8 @@ function part(form, [start, stop]) {
 
 function ready() {
   $("find").disabled = !chosen.mixture;
-  $("extract").disabled = !chosen.mixture || !whose(new FormData(), "enroll");
+  $("extract").disabled = !extraction && (!chosen.mixture || !whose(new FormData(), "enroll"));
+  going($("extract"), extraction ? "Stop" : "Extract the voice", Boolean(extraction));
 }
 
 // The voices in the recording
@@ -163,24 +166,29 @@ function forgetFound() {
 // Extraction
 
 async function extract() {
+  if (extraction) {
+    extraction.abort();
+    return;
+  }
   const { mixture } = chosen;
   const form = whose(new FormData(), "enroll");
   form.append("mixture", mixture);
   form.append("model", $("model").value);
   form.append("keep_highband", $("highband").checked);
-  $("extract").disabled = true;
-  const began = Date.now();
-  const ticking = setInterval(() => say(`Extracting … ${Math.round((Date.now() - began) / 1000)} s`), 1000);
+  extraction = new AbortController();
+  ready();
   say("Extracting …");
   try {
-    const parts = await api.extract(form);
-    if (chosen.mixture !== mixture) return; // another one was chosen meanwhile
+    const parts = await api.extract(form, {
+      signal: extraction.signal,
+      onProgress: (done) => extraction && say(`Extracting … ${Math.round(100 * done)} %`),
+    });
     await show(mixture, parts);
     say("");
   } catch (error) {
-    if (chosen.mixture === mixture) say(error.message, true);
+    say(error.name === "AbortError" ? "" : error.message, error.name !== "AbortError");
   } finally {
-    clearInterval(ticking);
+    extraction = null;
     ready();
   }
 }
