@@ -133,7 +133,7 @@ SMALL = ModelConfig(
     bottleneck=128,
     hidden=256,
     blocks=6,
-    stacks=6,
+    stacks=4,
     features="log_power",
     voiceprint=VoiceprintConfig(
         kind="tcn", dimensions=128, filters=128, window=256, hop=128, hidden=192, layers=5, bottleneck=96, dropout=0.0
