@@ -31,7 +31,7 @@ from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
-from tinywase.train.student import begin_student, calibration_batches  # noqa: E402
+from tinywase.train.student import begin_student, calibration_batches, go_on_from  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -260,6 +260,36 @@ def test_a_shared_student_begins_as_the_teachers_first_stack() -> None:
     wider, fresh = begin_student(dataclasses.replace(TINY, hidden=30), theirs)
     assert "separator.blocks.0.expand.weight" in fresh
     assert torch.equal(wider.encoder.weight, theirs.encoder.weight)
+
+
+@pytest.mark.parametrize("cues", ["both", "voiceprint", "activity"])
+def test_a_student_of_fewer_stacks_takes_the_cue_on_the_summed_skips_along(cues: str, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    large = Wase(dataclasses.replace(TINY, stacks=4, cues=cues)).eval()
+    with torch.no_grad():
+        for block in large.separator.blocks[2 * TINY.blocks :]:
+            for part in (block.residual, block.skip):
+                for weight in part.parameters():  # type: ignore[union-attr]
+                    weight.zero_()
+    small = dataclasses.replace(TINY, cues=cues)
+    student, fresh = begin_student(small, large)
+    save_weights(large, tmp_path / "large.safetensors", dtype=torch.float32)
+    begun = Wase(small)
+    go_on_from(begun, tmp_path / "large.safetensors")
+    mixture, voiceprint = 0.1 * torch.randn(1, 4000), torch.randn(1, TINY.voiceprint.dimensions)
+    with torch.inference_mode():
+        expected = large(mixture, voiceprint).estimate
+        for network in (student, begun):
+            torch.testing.assert_close(network.eval()(mixture, voiceprint).estimate, expected)
+    assert not fresh
+
+
+def test_a_student_of_more_stacks_takes_the_cue_on_the_summed_skips_along() -> None:
+    theirs = teacher()
+    student, fresh = begin_student(dataclasses.replace(TINY, stacks=3), theirs)
+    ours, name = student.state_dict(), "separator.cue_projections.{}.weight"
+    assert torch.equal(ours[name.format(3)], theirs.state_dict()[name.format(2)])
+    assert name.format(2) in fresh and name.format(1) not in fresh
 
 
 @pytest.mark.parametrize("share", [False, True])
