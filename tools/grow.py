@@ -79,9 +79,7 @@ def main() -> None:
     model = plain(load_checkpoint(options.weights))
     before = model.config.stacks
     if before + options.stacks < 1:
-        raise SystemExit(
-            f"--stacks {options.stacks}: the network has {before} stacks, at least one has to be left."
-        )
+        raise SystemExit(f"--stacks {options.stacks}: the network has {before} stacks, at least one has to be left.")
     other = resized(model, before + options.stacks) if options.stacks else model
     mixture, enrollment = 0.05 * torch.randn(1, 16000), 0.05 * torch.randn(1, 16000)
     voiceprint = model.enroll(enrollment)
