@@ -64,7 +64,7 @@ def _mean(values: np.ndarray) -> Mean:
 
 def _trials(compressor: Compressor) -> tuple[Sequence[RenderedTrial], str]:
     if compressor.dev:
-        trials = [trial for trials in compressor.dev.values() for _, trial in trials]
+        trials = [one.audio for trials in compressor.dev.values() for one in trials]
         return trials, f"{len(trials)} trials of {', '.join(compressor.dev)}"
     assert isinstance(compressor.objective, DistilledExtraction)
     rate_hz = compressor.recipe.model.sample_rate_hz
