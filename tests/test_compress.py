@@ -32,6 +32,7 @@ from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
 from tinywase.train.student import begin_student, calibration_batches, go_on_from  # noqa: E402
+from tinywase.train.verdict import judge  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -364,3 +365,15 @@ def test_a_student_refuses_to_go_on_from_something_else(workplace: Path, tmp_pat
     save_weights(other, tmp_path / "other.safetensors", {})
     with pytest.raises(FormatError, match=r"other.safetensors: '.*' has shape .*, the student needs .*same widths"):
         Compressor(recipe(workplace, "third", init=[str(tmp_path / "other.safetensors")]), teacher())
+
+
+def test_absent_and_lone_targets_do_not_count_in_the_verdict(workplace: Path, tmp_path: Path) -> None:
+    mix = {"segment_s": 0.5, "enrollment_s": 0.8, "single": 0.4, "absent": 0.3}
+    compressor = Compressor(recipe(workplace, "verdict", strategy="ptq", quant={"method": "lsq"}, mix=mix), teacher())
+    compressor.run()
+    export(compressor.finished(), tmp_path / "student.twase", card={})
+    verdict = judge(compressor, tmp_path / "student.twase")
+    for mean in (verdict.teacher_db, verdict.student_db, verdict.difference_db):
+        assert 2 <= mean.count < 24
+        assert np.isfinite([mean.value, mean.low, mean.high]).all()
+    assert verdict.measured_on.startswith(f"{verdict.student_db.count} mixtures of the training voices")
