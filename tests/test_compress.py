@@ -183,6 +183,10 @@ def test_a_folder_of_an_older_tinywase_goes_on(workplace: Path) -> None:
     kept = json.loads(path.read_text())
     for network in ("teacher", "student"):
         del kept[network]["norm_memory_frames"]  # which it did not know
+    del kept["mix"]["overheard"]
+    kept["loss"]["forgotten"] = 1.0  # which only it knew
+    for table in ("teacher_weights", "init", "data", "distill"):
+        del kept[table]
     path.write_text(json.dumps(kept))
     assert Compressor(recipe(workplace, "older"), teacher()).run().step == 4
 
@@ -191,6 +195,43 @@ def test_a_folder_of_another_compression_is_refused(workplace: Path) -> None:
     Compressor(recipe(workplace, "same"), teacher()).run()
     with pytest.raises(ConfigError, match=r"holds a compression with other settings.*--work"):
         Compressor(recipe(workplace, "same", quant={"bits": 2}), teacher()).run()
+
+
+@pytest.mark.parametrize(
+    ("changes", "differing"),
+    [
+        ({"mix": {"segment_s": 0.5, "enrollment_s": 0.9}}, "mix"),
+        ({"loss": {"activity": 0.3}}, "loss"),
+        ({"distill": {"features": 0.1}}, "distill"),
+        ({"init": ["last.safetensors"]}, "init"),
+        ({"data": {"split": ""}}, "data"),
+    ],
+)
+def test_a_folder_of_another_recipe_is_refused(workplace: Path, changes: dict[str, Any], differing: str) -> None:
+    if not (workplace / "recipe").exists():
+        Compressor(recipe(workplace, "recipe"), teacher()).run()
+    if "init" in changes:
+        changes = {"init": [str(workplace / "recipe" / path) for path in changes["init"]]}
+    if "data" in changes:
+        changes = {"data": recipe(workplace, "recipe").data.__dict__ | changes["data"]}
+    with pytest.raises(ConfigError, match=rf"other settings \({differing}; see compression.json there\)"):
+        Compressor(recipe(workplace, "recipe", **changes), teacher()).run()
+
+
+def test_a_folder_of_another_teacher_is_refused(workplace: Path) -> None:
+    Compressor(recipe(workplace, "taught"), teacher()).run()
+    other = teacher()
+    with torch.no_grad():
+        other.separator.mask.weight += 1e-3
+    with pytest.raises(ConfigError, match=r"other settings \(teacher_weights; .*--work"):
+        Compressor(recipe(workplace, "taught"), other).run()
+
+
+def test_other_development_lists_and_more_steps_do_not_make_another_compression(workplace: Path) -> None:
+    Compressor(recipe(workplace, "longer"), teacher()).run()
+    data = {"bank": str(workplace / "bank"), "sources": [str(workplace / "speech")], "dev_trials": 3}
+    optimizer = {"steps": 5, "batch": 2, "warmup": 1, "decay": 1}
+    assert Compressor(recipe(workplace, "longer", data=data, optimizer=optimizer), teacher()).run().step == 5
 
 
 def test_a_student_that_only_gets_worse_is_stopped_with_step_and_remedy() -> None:
