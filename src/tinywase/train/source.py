@@ -49,8 +49,24 @@ def _pack(config: DataConfig, folder: Path, sample_rate_hz: int) -> SpeechBank:
         raise ConfigError(f"data.bank = '{folder}' does not exist: give data.sources to make it from.")
     if len(config.sources) == 1 and is_archive(config.sources[0]):
         return unpack_archive(config.sources[0], folder)
-    utterances: list[Utterance] = []
-    for source in config.sources:
-        splits = config.split if Path(source).is_file() else ""  # folders name no splits
-        utterances += read_utterances(source, split=splits)
+    utterances = [utterance for source in config.sources for utterance in _of_splits(source, config.split)]
     return build_bank(utterances, folder, sample_rate_hz)
+
+
+def _of_splits(source: str, split: str) -> list[Utterance]:
+    """A source's utterances of those of the splits that it names; of one that names none, all.
+
+    Raises:
+        ConfigError: it names splits, but none of these.
+    """
+    utterances = read_utterances(source)
+    there = {utterance.split for utterance in utterances} - {""}
+    wanted = {name.strip() for name in split.split(",") if name.strip()}
+    if not there or not wanted:
+        return utterances
+    if not wanted & there:
+        raise ConfigError(
+            f"{source}: none of data.split = {split!r} is in it, its splits are {', '.join(sorted(there))}. "
+            'Set data.split to one of them, or to "" for all.'
+        )
+    return [utterance for utterance in utterances if utterance.split in wanted]
