@@ -61,6 +61,7 @@ def test_one_command_trains_packs_and_judges(tinywase: Command, workplace: Path)
     assert file.tensors["separator.mask.weight"].bits == 3
     assert file.tensors["separator.mask_input.bits"].dequantize() == 8
     assert file.card["compression"] == "daq"
+    assert file.card["data"] == [f"{workplace}/speech"]
     for title in ("core as the paper counts", "whole file", "SI-SDR improvement, dB", "(95 %)"):
         assert title in result.out
 

@@ -10,10 +10,11 @@ import soundfile
 
 pytest.importorskip("torch", reason="torch is not installed")
 
-from tinywase.data.bank import SpeechBank  # noqa: E402
-from tinywase.errors import ConfigError  # noqa: E402
-from tinywase.train.recipe import DataConfig  # noqa: E402
-from tinywase.train.source import open_bank  # noqa: E402
+from tinywase.data.bank import SOURCES, SpeechBank, build_bank
+from tinywase.data.utterances import read_utterances
+from tinywase.errors import ConfigError
+from tinywase.train.recipe import DataConfig
+from tinywase.train.source import open_bank, sources_of
 
 RATE_HZ = 8000
 
@@ -55,7 +56,43 @@ def test_of_a_manifest_with_splits_those_are_taken_that_are_there(tmp_path: Path
 def test_a_manifest_with_none_of_the_splits_is_refused(tmp_path: Path) -> None:
     speech(tmp_path, "a.wav")
     (tmp_path / "list.csv").write_text("path,speaker,split\na.wav,a,dev\n")
-    with pytest.raises(
-        ConfigError, match="none of data.split = 'train,train-interference' is in it, its splits are dev"
-    ):
+    with pytest.raises(ConfigError, match="none of data.split = 'train,train-interference' .* splits are dev"):
         opened(tmp_path / "bank", tmp_path / "list.csv")
+
+
+def test_a_bank_of_other_sources_is_refused_by_what_it_holds(tmp_path: Path) -> None:
+    first, other = (speech(tmp_path / name, "x/1.wav", "x/2.wav") for name in ("first", "other"))
+    opened(tmp_path / "bank", first)
+    with pytest.raises(ConfigError) as caught:
+        opened(tmp_path / "bank", first, other)
+    for told in (f"holds {first} (split", f"asks for {first}, {other} (split", "data.bank another folder"):
+        assert told in str(caught.value)
+    again = opened(tmp_path / "bank", first, split="dev")  # folders name no splits
+    assert set(again.by_speaker) == set(opened(tmp_path / "bank").by_speaker) == {"first/x"}  # no sources: as it is
+
+
+def test_a_bank_of_other_splits_is_refused(tmp_path: Path) -> None:
+    speech(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "list.csv").write_text("path,speaker,split\na.wav,a,train\nb.wav,b,dev\n")
+    opened(tmp_path / "bank", tmp_path / "list.csv", split="train")
+    with pytest.raises(ConfigError, match=r"holds .*list\.csv \(split 'train'\); the recipe asks for .*'dev'"):
+        opened(tmp_path / "bank", tmp_path / "list.csv", split="dev")
+
+
+def test_a_bank_without_a_note_is_taken_as_it_is(tmp_path: Path) -> None:
+    first, other = (speech(tmp_path / name, "x/1.wav", "x/2.wav") for name in ("first", "other"))
+    bank, asked = tmp_path / "bank", DataConfig(bank=str(tmp_path / "bank"), sources=(str(other),))
+    opened(bank, first)
+    assert sources_of(asked) == (str(first),)  # what the bank is from, not what the recipe says
+    build_bank(read_utterances(first), bank, RATE_HZ)  # as `tinywase data pack` does: from now on without a note
+    assert not (bank / SOURCES).exists()
+    assert set(opened(bank, other).by_speaker) == {"first/x"}
+    assert sources_of(asked) == (str(other),)
+
+
+def test_a_damaged_note_is_refused(tmp_path: Path) -> None:
+    source = speech(tmp_path / "first", "x/1.wav")
+    opened(tmp_path / "bank", source)
+    (tmp_path / "bank" / SOURCES).write_text("[]")
+    with pytest.raises(ConfigError, match=r"sources\.json: cannot be read .*Remove it"):
+        opened(tmp_path / "bank", source)

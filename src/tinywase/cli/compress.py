@@ -126,13 +126,14 @@ def _train(recipe: CompressRecipe, teacher: Wase, float_kind: str, *, quiet: boo
 
 def _pack(compressor: Compressor, output: Path, *, float_kind: str, compact: bool, force: bool) -> None:
     from ..train.export import export
+    from ..train.source import sources_of
 
     recipe = compressor.recipe
     card = {
         "compression": recipe.strategy,
         "steps": compressor.progress.step,
         "audio_h": round(compressor.progress.audio_s / 3600, 3),
-        "data": list(recipe.data.sources),
+        "data": list(sources_of(recipe.data)),
     }
     export(compressor.finished(), output, card=card, float_kind=float_kind, compact=compact, force=force)
 

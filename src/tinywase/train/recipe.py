@@ -28,9 +28,7 @@ class DataConfig:
     bank: str = "runs/bank"  # made from the sources if it is not there
     sources: tuple[str, ...] = ()  # trees <speaker>/*.wav or manifests
     noise: str = ""  # a bank of noise recordings; "": noise is made
-    split: str = (
-        "train,train-interference"  # those of them that a manifest names; "", or a manifest without: everything
-    )
+    split: str = "train,train-interference"  # of sources that name splits, those that are there; "": all
     dev: tuple[str, ...] = ()  # lists to choose by
     dev_root: str = ""  # where their relative paths begin
     dev_trials: int = 40  # per list

@@ -1,14 +1,18 @@
-"""From a recipe's speech sources to a bank: packed once, opened from then on."""
+"""From a recipe's speech sources to a bank: packed once, with a note of what from, and opened from then on."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..data.archive import is_archive, unpack_archive
-from ..data.bank import SpeechBank, build_bank
+from ..data.bank import SOURCES, SpeechBank, build_bank
 from ..data.mixing import MixConfig, Mixer
 from ..data.utterances import Utterance, read_utterances
 from ..errors import ConfigError
+from ..files import write_whole
 from .recipe import DataConfig
 
 
@@ -28,11 +32,69 @@ def open_bank(config: DataConfig, sample_rate_hz: int) -> SpeechBank:
     """The recipe's bank, made from its sources if it is not there yet.
 
     Raises:
-        ConfigError: no bank and no sources, or a bank of another rate.
+        ConfigError: no bank and no sources, or a bank of another rate or of other sources.
     """
     folder = Path(config.bank)
-    bank = SpeechBank.load(folder) if (folder / "utterances.csv").exists() else _pack(config, folder, sample_rate_hz)
+    if (folder / "utterances.csv").exists():
+        _check_sources(config)
+        return _of_rate(SpeechBank.load(folder), config.bank, sample_rate_hz)
+    bank = _pack(config, folder, sample_rate_hz)
+    note = {"sources": list(config.sources), "split": config.split}
+    write_whole(folder / SOURCES, json.dumps(note, indent=2).encode(), force=True)
     return _of_rate(bank, config.bank, sample_rate_hz)
+
+
+def sources_of(config: DataConfig) -> tuple[str, ...]:
+    """What the recipe's bank was made from, as far as is known: by its note, else by the recipe."""
+    note = _note(config)
+    return tuple(note["sources"]) if note else config.sources
+
+
+def _note(config: DataConfig) -> dict[str, Any]:
+    """What a training wrote beside its bank; nothing where the bank was made otherwise.
+
+    Raises:
+        ConfigError: a damaged note.
+    """
+    path = Path(config.bank) / SOURCES
+    if not path.exists():
+        return {}
+    try:
+        note: dict[str, Any] = json.loads(path.read_text())
+        return {"sources": [str(source) for source in note["sources"]], "split": str(note["split"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error!r}). Remove it to take the bank as it is.") from error
+
+
+def _check_sources(config: DataConfig) -> None:
+    """Refuse a bank that was made from something else than the recipe says, if both say it.
+
+    Raises:
+        ConfigError: it was.
+    """
+    note = _note(config)
+    if not note or not config.sources:
+        return
+    wanted = {"sources": list(config.sources), "split": config.split}
+    if _places(note["sources"]) != _places(wanted["sources"]) or _splits(note) != _splits(wanted):
+        raise ConfigError(
+            f"bank '{config.bank}' holds {_told(note)}; the recipe asks for {_told(wanted)}. "
+            "Give data.bank another folder, remove that one, or take the bank as it is: --set 'data.sources=[]'."
+        )
+
+
+def _places(sources: Iterable[str]) -> set[Path]:
+    return {Path(source).expanduser().resolve() for source in sources}
+
+
+def _splits(note: Mapping[str, Any]) -> set[str]:
+    """Those that matter: folders name no splits."""
+    names = {name.strip() for name in note["split"].split(",")}
+    return set() if all(Path(source).is_dir() for source in note["sources"]) else names
+
+
+def _told(note: Mapping[str, Any]) -> str:
+    return f"{', '.join(note['sources'])} (split {note['split']!r})"
 
 
 def _of_rate(bank: SpeechBank, folder: str, sample_rate_hz: int) -> SpeechBank:
