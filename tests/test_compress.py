@@ -401,6 +401,20 @@ def test_a_student_may_go_on_from_another(workplace: Path) -> None:
         assert not torch.equal(begun[name], taught[name])
 
 
+def test_a_float_training_begins_with_the_float_weights_of_a_student(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    student = Compressor(recipe(workplace, "student"), teacher())
+    student.run()
+    values = recipe(workplace, "begun").__dict__ | {"init": (str(workplace / "student" / "last.safetensors"),)}
+    with caplog.at_level("INFO"):
+        begun = Trainer(Recipe(**{key: value for key, value in values.items() if key in Recipe.__dataclass_fields__}))
+    expected = float_state(student.system.model)
+    for name, value in begun.system.model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], msg=name)
+    assert "begin at random" not in caplog.text
+
+
 def test_a_student_refuses_to_go_on_from_something_else(workplace: Path, tmp_path: Path) -> None:
     other = Wase(dataclasses.replace(TINY, filters=2 * TINY.filters, bottleneck=2 * TINY.bottleneck, hidden=64))
     save_weights(other, tmp_path / "other.safetensors", {})

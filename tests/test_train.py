@@ -89,11 +89,16 @@ def test_loss_falls(workplace: Path) -> None:
     assert (curves[-1]["step"], curves[-1]["loss"]) == (40, pytest.approx(losses[-1], abs=1e-4))
 
 
-def test_voiceprint_objective_writes_a_checkpoint_that_extraction_begins_with(workplace: Path) -> None:
+def test_voiceprint_objective_writes_a_checkpoint_that_extraction_begins_with(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = trained(workplace, "voices", 'objective="voiceprint"', "optimizer.steps=3")
     init = workplace / "voices" / "last.safetensors"
     recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'begun'}", f'init=["{init}"]'])
-    begun = Trainer(recipe)
+    with caplog.at_level("INFO"):
+        begun = Trainer(recipe)
+    fresh = [name for name in begun.averaged if not name.startswith("voiceprint_encoder.")]
+    assert f"{len(fresh)} tensors begin at random, such as {min(fresh)}" in caplog.text
     for name, value in begun.system.model.state_dict().items():
         if name.startswith("voiceprint_encoder."):
             assert torch.allclose(value, first.averaged[name], atol=2e-3), name  # float16 in the file
