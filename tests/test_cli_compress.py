@@ -76,6 +76,15 @@ def test_the_verdict_as_json_has_sizes_and_the_difference(tinywase: Command, wor
     assert "mixtures of the training voices" in verdict["measured_on"]
 
 
+def test_the_folder_of_a_compression_is_not_that_of_a_training_of_the_same_name(
+    tinywase: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    words = ["teacher.safetensors", "--recipe", "toy.toml", "-o", "small.twase", "--steps", "1"]
+    assert tinywase("compress", *words).code == 0
+    assert {path.name for path in (workplace / "runs").iterdir()} == {"compress-small"}
+
+
 def test_a_largest_size_chooses_the_widths(tinywase: Command, workplace: Path) -> None:
     more = (
         "--strategy",

@@ -227,6 +227,14 @@ def test_a_folder_of_another_teacher_is_refused(workplace: Path) -> None:
         Compressor(recipe(workplace, "taught"), other).run()
 
 
+def test_a_folder_of_a_training_is_refused(workplace: Path) -> None:
+    Compressor(recipe(workplace, "training"), teacher()).run()
+    (workplace / "training" / SETTINGS).unlink()  # a training leaves no settings
+    with pytest.raises(ConfigError, match=r"holds a training, not a compression: .*another folder with --work"):
+        Compressor(recipe(workplace, "training"), teacher()).run()
+    assert not (workplace / "training" / SETTINGS).exists()
+
+
 def test_other_development_lists_and_more_steps_do_not_make_another_compression(workplace: Path) -> None:
     Compressor(recipe(workplace, "longer"), teacher()).run()
     data = {"bank": str(workplace / "bank"), "sources": [str(workplace / "speech")], "dev_trials": 3}

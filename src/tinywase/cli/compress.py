@@ -63,7 +63,7 @@ def compress(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
     ] = None,
-    work: Annotated[Path | None, typer.Option(metavar="DIR", help="Checkpoints; runs/<name of FILE>.")] = None,
+    work: Annotated[Path | None, typer.Option(metavar="DIR", help="Checkpoints; runs/compress-<name of FILE>.")] = None,
     float_kind: Annotated[FloatKind, typer.Option(help="Store norms and biases as.")] = FloatKind.FLOAT16,
     plain: Annotated[bool, typer.Option("--plain", help="No entropy coding: larger, loads faster.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
@@ -80,11 +80,12 @@ def compress(
 
     refuse_output(output, force=force)
     network = load_checkpoint(teacher)
+    name = f"compress-{output.stem}"
     recipe = compress_recipe(
         network.config,
         path=recipe_path,
         changes=changes or (),
-        name=output.stem,
+        name=name,
         out=str(work) if work else None,
         strategy=strategy,
         max_size_bytes=_bytes(max_size),
@@ -92,7 +93,7 @@ def compress(
         model={"share_stacks": True} if share else {},
         quant=_given(bits=bits, method=method, voiceprint_bits=voiceprint_bits, codec_bits=codec_bits),
         optimizer=_given(steps=steps),
-        data=_given(sources=data, bank=f"runs/{output.stem}/bank" if data else None),
+        data=_given(sources=data, bank=f"runs/{name}/bank" if data else None),
     )
     compressor = _train(recipe, network, float_kind, quiet=quiet)
     if compressor is None:
@@ -113,7 +114,7 @@ def _train(recipe: CompressRecipe, teacher: Wase, float_kind: str, *, quiet: boo
     with progress_bar("measuring sensitivity", quiet=quiet) as bar:
         recipe = meet_budget(recipe, teacher, float_kind=float_kind, progress=bar)
     steps = recipe.optimizer.steps
-    with progress_bar(f"compressing to {recipe.name}", quiet=quiet) as bar:
+    with progress_bar("compressing", quiet=quiet) as bar:
         compressor = Compressor(recipe, teacher, on_step=reporter(steps, bar, quiet=quiet))
         progress = compressor.run()
     if not compressor.hardware.leads:

@@ -132,7 +132,7 @@ class Compressor(Trainer):
         """Write down what is compressed how, and refuse to go on with something else.
 
         Raises:
-            ConfigError: the folder holds another compression.
+            ConfigError: the folder holds another compression, or a training.
         """
         recipe, path = self.recipe, self.recipe.folder / SETTINGS
         data = to_dict(recipe.data)
@@ -149,7 +149,13 @@ class Compressor(Trainer):
             **{name: to_dict(getattr(recipe, name)) for name in TABLES},
         }
         text = json.dumps(settings, indent=2)
-        if path.exists() and (recipe.folder / "state.pt").exists():
+        begun = (recipe.folder / "state.pt").exists()
+        if begun and not path.exists():
+            raise ConfigError(
+                f"{recipe.folder} holds a training, not a compression: its state.pt has no {SETTINGS} beside it. "
+                "Give this compression another folder with --work."
+            )
+        if begun:
             now = json.loads(text)
             kept = _kept_settings(path.read_text(), now)
             differing = [name for name in now if kept[name] != now[name]]
