@@ -85,6 +85,15 @@ def test_the_folder_of_a_compression_is_not_that_of_a_training_of_the_same_name(
     assert {path.name for path in (workplace / "runs").iterdir()} == {"compress-small"}
 
 
+def test_steps_take_the_place_of_the_minutes_of_a_recipe(tinywase: Command, workplace: Path) -> None:
+    (workplace / "minutes.toml").write_text("minutes = 0.05\n" + (workplace / "toy.toml").read_text())
+    recipe = ["--recipe", str(workplace / "minutes.toml")]
+    assert tinywase(*words(workplace, "steps", *recipe, "--steps", "2")).code == 0
+    assert read_model(workplace / "steps.twase").card["steps"] == 2
+    assert tinywase(*words(workplace, "both", *recipe, "--steps", "2", "--set", "minutes=0.02")).code == 0
+    assert read_model(workplace / "both.twase").card["steps"] > 2  # asked for: two steps' schedule over so long
+
+
 def test_a_largest_size_chooses_the_widths(tinywase: Command, workplace: Path) -> None:
     more = (
         "--strategy",

@@ -59,7 +59,7 @@ def compress(
     max_drop: Annotated[str | None, typer.Option(metavar="DB", help="Mixed widths: largest loss, 0.3dB.")] = None,
     recipe_path: Annotated[Path | None, typer.Option("--recipe", help="Everything else; see recipes/.")] = None,
     data: Annotated[list[str] | None, typer.Option(metavar="SOURCE", help="Speech: a tree or a manifest.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the recipe's minutes.")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
     ] = None,
@@ -93,6 +93,7 @@ def compress(
         model={"share_stacks": True} if share else {},
         quant=_given(bits=bits, method=method, voiceprint_bits=voiceprint_bits, codec_bits=codec_bits),
         optimizer=_given(steps=steps),
+        minutes=0.0 if steps and not any(change.startswith("minutes=") for change in changes or ()) else None,
         data=_given(sources=data, bank=f"runs/{name}/bank" if data else None),
     )
     compressor = _train(recipe, network, float_kind, quiet=quiet)
