@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 from tinywase.data.bank import SOURCES, SpeechBank, build_bank
 from tinywase.data.utterances import read_utterances
-from tinywase.errors import ConfigError
+from tinywase.errors import ConfigError, DataError
 from tinywase.train.recipe import DataConfig
 from tinywase.train.source import open_bank, sources_of
 
@@ -96,3 +96,17 @@ def test_a_damaged_note_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bank" / SOURCES).write_text("[]")
     with pytest.raises(ConfigError, match=r"sources\.json: cannot be read .*Remove it"):
         opened(tmp_path / "bank", source)
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
+    first, other = (speech(tmp_path / name / "wav", "x/1.wav", "x/2.wav") for name in ("first", "other"))
+    with pytest.raises(DataError, match=f"'{first}' and '{other}': both sources are called 'wav'.*Rename one"):
+        opened(tmp_path / "bank", first, other)
+    assert not (tmp_path / "bank" / "utterances.csv").exists()
+
+
+def test_manifests_of_one_corpus_may_share_its_name(tmp_path: Path) -> None:
+    speech(tmp_path, "a.wav", "b.wav")
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text(f"path,speaker,source\n{name}.wav,x,corpus\n")
+    assert set(opened(tmp_path / "bank", tmp_path / "a.csv", tmp_path / "b.csv").by_speaker) == {"corpus/x"}

@@ -10,7 +10,7 @@ from typing import Any
 from ..data.archive import is_archive, unpack_archive
 from ..data.bank import SOURCES, SpeechBank, build_bank
 from ..data.mixing import MixConfig, Mixer
-from ..data.utterances import Utterance, read_utterances
+from ..data.utterances import Utterance, check_names, read_utterances
 from ..errors import ConfigError
 from ..files import write_whole
 from .recipe import DataConfig
@@ -111,8 +111,9 @@ def _pack(config: DataConfig, folder: Path, sample_rate_hz: int) -> SpeechBank:
         raise ConfigError(f"data.bank = '{folder}' does not exist: give data.sources to make it from.")
     if len(config.sources) == 1 and is_archive(config.sources[0]):
         return unpack_archive(config.sources[0], folder)
-    utterances = [utterance for source in config.sources for utterance in _of_splits(source, config.split)]
-    return build_bank(utterances, folder, sample_rate_hz)
+    read = [(source, _of_splits(source, config.split)) for source in config.sources]
+    check_names(read)
+    return build_bank([utterance for _, utterances in read for utterance in utterances], folder, sample_rate_hz)
 
 
 def _of_splits(source: str, split: str) -> list[Utterance]:
