@@ -15,6 +15,7 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tensorboard")
 
 from tinywase.config import TINY, named_config  # noqa: E402
+from tinywase.data.activity import LONGEST_PAUSE_S  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
 from tinywase.errors import ConfigError, FormatError, TinyWaseError  # noqa: E402
 from tinywase.metrics import si_sdr  # noqa: E402
@@ -361,6 +362,25 @@ def test_feature_distance_is_zero_for_equals_and_works_across_widths() -> None:
 def test_every_shipped_compression_loads() -> None:
     found = {path.stem: compress_recipe(TINY, path=path) for path in RECIPES.glob("compress-*.toml")}
     assert {r.strategy for r in found.values()} >= set(STRATEGIES)
+
+
+def test_what_is_said_of_the_papers_recipe_is_in_it() -> None:
+    daq = compress_recipe(TINY, path=RECIPES / "compress-daq.toml")
+    said = (RECIPES.parent / "docs" / "quantization.md").read_text()
+    loss, mix, optimizer = daq.loss, daq.mix, daq.optimizer
+    assert (loss.signal, mix.from_start, mix.near, len(mix.speeds), optimizer.weight_decay) == ("snr", 0.5, 0.5, 11, 0)
+    for row in (
+        f"-SNR, no more than {loss.ceiling_db:g} dB rewarded",
+        f"| weight of the activity loss | 1 | {loss.activity:g} |",
+        f"| segments a step | 24 | {optimizer.batch} |",
+        f"| {mix.segment_s:g} s, half of them from anywhere |",
+        f"{mix.single:.0%} lone, {mix.absent:.0%} absent targets; weight {loss.lone:g} |".replace("%", " %"),
+        f"gains within {mix.gain_db:g} dB |",
+        f"pauses longer than {LONGEST_PAUSE_S:g} s cut out",
+        f"linearly to zero over the last {optimizer.decay:,} of {optimizer.steps:,} steps",
+        f"frozen after {daq.freeze_from:g} of the steps",
+    ):
+        assert row in said
 
 
 def test_calibration_batches_are_the_same_at_every_call(workplace: Path) -> None:
