@@ -61,6 +61,7 @@ def test_one_command_trains_packs_and_judges(tinywase: Command, workplace: Path)
     assert file.tensors["separator.mask.weight"].bits == 3
     assert file.tensors["separator.mask_input.bits"].dequantize() == 8
     assert file.card["compression"] == "daq"
+    assert file.card["data"] == [f"{workplace}/speech"]
     for title in ("core as the paper counts", "whole file", "SI-SDR improvement, dB", "(95 %)"):
         assert title in result.out
 
@@ -73,6 +74,24 @@ def test_the_verdict_as_json_has_sizes_and_the_difference(tinywase: Command, wor
     difference = verdict["student_improvement_db"]["value"] - verdict["teacher_improvement_db"]["value"]
     assert verdict["difference_db"]["value"] == pytest.approx(difference)
     assert "mixtures of the training voices" in verdict["measured_on"]
+
+
+def test_the_folder_of_a_compression_is_not_that_of_a_training_of_the_same_name(
+    tinywase: Command, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    words = ["teacher.safetensors", "--recipe", "toy.toml", "-o", "small.twase", "--steps", "1"]
+    assert tinywase("compress", *words).code == 0
+    assert {path.name for path in (workplace / "runs").iterdir()} == {"compress-small"}
+
+
+def test_steps_take_the_place_of_the_minutes_of_a_recipe(tinywase: Command, workplace: Path) -> None:
+    (workplace / "minutes.toml").write_text("minutes = 0.05\n" + (workplace / "toy.toml").read_text())
+    recipe = ["--recipe", str(workplace / "minutes.toml")]
+    assert tinywase(*words(workplace, "steps", *recipe, "--steps", "2")).code == 0
+    assert read_model(workplace / "steps.twase").card["steps"] == 2
+    assert tinywase(*words(workplace, "both", *recipe, "--steps", "2", "--set", "minutes=0.02")).code == 0
+    assert read_model(workplace / "both.twase").card["steps"] > 2  # asked for: two steps' schedule over so long
 
 
 def test_a_largest_size_chooses_the_widths(tinywase: Command, workplace: Path) -> None:

@@ -174,6 +174,14 @@ def test_synth_says_what_is_wrong_with_its_options(tmp_path: Path, capsys: pytes
     assert "engine 'robot' is unknown" in capsys.readouterr().err
 
 
+def test_pack_refuses_two_sources_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in ("first", "other"):
+        (tmp_path / place / "wav" / "x").mkdir(parents=True)
+        soundfile.write(tmp_path / place / "wav" / "x" / "1.wav", [0.1] * 8000, 8000)
+    assert run("data", "pack", tmp_path / "first" / "wav", tmp_path / "other" / "wav", "-o", tmp_path / "bank") == 1
+    assert "both sources are called 'wav'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_pack_takes_splits_of_manifests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(3):
         write_noise(tmp_path / f"{seed}.wav", seed, rate_hz=RATE_HZ)

@@ -15,6 +15,7 @@ pytest.importorskip("safetensors")
 pytest.importorskip("tensorboard")
 
 from tinywase.config import TINY, named_config  # noqa: E402
+from tinywase.data.activity import LONGEST_PAUSE_S  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
 from tinywase.errors import ConfigError, FormatError, TinyWaseError  # noqa: E402
 from tinywase.metrics import si_sdr  # noqa: E402
@@ -31,7 +32,8 @@ from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
-from tinywase.train.student import begin_student, calibration_batches  # noqa: E402
+from tinywase.train.student import begin_student, calibration_batches, go_on_from  # noqa: E402
+from tinywase.train.verdict import judge  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 
@@ -182,6 +184,10 @@ def test_a_folder_of_an_older_tinywase_goes_on(workplace: Path) -> None:
     kept = json.loads(path.read_text())
     for network in ("teacher", "student"):
         del kept[network]["norm_memory_frames"]  # which it did not know
+    del kept["mix"]["overheard"]
+    kept["loss"]["forgotten"] = 1.0  # which only it knew
+    for table in ("teacher_weights", "init", "data", "distill"):
+        del kept[table]
     path.write_text(json.dumps(kept))
     assert Compressor(recipe(workplace, "older"), teacher()).run().step == 4
 
@@ -190,6 +196,51 @@ def test_a_folder_of_another_compression_is_refused(workplace: Path) -> None:
     Compressor(recipe(workplace, "same"), teacher()).run()
     with pytest.raises(ConfigError, match=r"holds a compression with other settings.*--work"):
         Compressor(recipe(workplace, "same", quant={"bits": 2}), teacher()).run()
+
+
+@pytest.mark.parametrize(
+    ("changes", "differing"),
+    [
+        ({"mix": {"segment_s": 0.5, "enrollment_s": 0.9}}, "mix"),
+        ({"loss": {"activity": 0.3}}, "loss"),
+        ({"distill": {"features": 0.1}}, "distill"),
+        ({"init": ["last.safetensors"]}, "init"),
+        ({"data": {"split": ""}}, "data"),
+    ],
+)
+def test_a_folder_of_another_recipe_is_refused(workplace: Path, changes: dict[str, Any], differing: str) -> None:
+    if not (workplace / "recipe").exists():
+        Compressor(recipe(workplace, "recipe"), teacher()).run()
+    if "init" in changes:
+        changes = {"init": [str(workplace / "recipe" / path) for path in changes["init"]]}
+    if "data" in changes:
+        changes = {"data": recipe(workplace, "recipe").data.__dict__ | changes["data"]}
+    with pytest.raises(ConfigError, match=rf"other settings \({differing}; see compression.json there\)"):
+        Compressor(recipe(workplace, "recipe", **changes), teacher()).run()
+
+
+def test_a_folder_of_another_teacher_is_refused(workplace: Path) -> None:
+    Compressor(recipe(workplace, "taught"), teacher()).run()
+    other = teacher()
+    with torch.no_grad():
+        other.separator.mask.weight += 1e-3
+    with pytest.raises(ConfigError, match=r"other settings \(teacher_weights; .*--work"):
+        Compressor(recipe(workplace, "taught"), other).run()
+
+
+def test_a_folder_of_a_training_is_refused(workplace: Path) -> None:
+    Compressor(recipe(workplace, "training"), teacher()).run()
+    (workplace / "training" / SETTINGS).unlink()  # a training leaves no settings
+    with pytest.raises(ConfigError, match=r"holds a training, not a compression: .*another folder with --work"):
+        Compressor(recipe(workplace, "training"), teacher()).run()
+    assert not (workplace / "training" / SETTINGS).exists()
+
+
+def test_other_development_lists_and_more_steps_do_not_make_another_compression(workplace: Path) -> None:
+    Compressor(recipe(workplace, "longer"), teacher()).run()
+    data = {"bank": str(workplace / "bank"), "sources": [str(workplace / "speech")], "dev_trials": 3}
+    optimizer = {"steps": 5, "batch": 2, "warmup": 1, "decay": 1}
+    assert Compressor(recipe(workplace, "longer", data=data, optimizer=optimizer), teacher()).run().step == 5
 
 
 def test_a_student_that_only_gets_worse_is_stopped_with_step_and_remedy() -> None:
@@ -262,6 +313,36 @@ def test_a_shared_student_begins_as_the_teachers_first_stack() -> None:
     assert torch.equal(wider.encoder.weight, theirs.encoder.weight)
 
 
+@pytest.mark.parametrize("cues", ["both", "voiceprint", "activity"])
+def test_a_student_of_fewer_stacks_takes_the_cue_on_the_summed_skips_along(cues: str, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    large = Wase(dataclasses.replace(TINY, stacks=4, cues=cues)).eval()
+    with torch.no_grad():
+        for block in large.separator.blocks[2 * TINY.blocks :]:
+            for part in (block.residual, block.skip):
+                for weight in part.parameters():  # type: ignore[union-attr]
+                    weight.zero_()
+    small = dataclasses.replace(TINY, cues=cues)
+    student, fresh = begin_student(small, large)
+    save_weights(large, tmp_path / "large.safetensors", dtype=torch.float32)
+    begun = Wase(small)
+    go_on_from(begun, tmp_path / "large.safetensors")
+    mixture, voiceprint = 0.1 * torch.randn(1, 4000), torch.randn(1, TINY.voiceprint.dimensions)
+    with torch.inference_mode():
+        expected = large(mixture, voiceprint).estimate
+        for network in (student, begun):
+            torch.testing.assert_close(network.eval()(mixture, voiceprint).estimate, expected)
+    assert not fresh
+
+
+def test_a_student_of_more_stacks_takes_the_cue_on_the_summed_skips_along() -> None:
+    theirs = teacher()
+    student, fresh = begin_student(dataclasses.replace(TINY, stacks=3), theirs)
+    ours, name = student.state_dict(), "separator.cue_projections.{}.weight"
+    assert torch.equal(ours[name.format(3)], theirs.state_dict()[name.format(2)])
+    assert name.format(2) in fresh and name.format(1) not in fresh
+
+
 @pytest.mark.parametrize("share", [False, True])
 def test_features_are_the_ends_of_the_stacks(share: bool) -> None:
     model = Wase(dataclasses.replace(TINY, share_stacks=share))
@@ -281,6 +362,25 @@ def test_feature_distance_is_zero_for_equals_and_works_across_widths() -> None:
 def test_every_shipped_compression_loads() -> None:
     found = {path.stem: compress_recipe(TINY, path=path) for path in RECIPES.glob("compress-*.toml")}
     assert {r.strategy for r in found.values()} >= set(STRATEGIES)
+
+
+def test_what_is_said_of_the_papers_recipe_is_in_it() -> None:
+    daq = compress_recipe(TINY, path=RECIPES / "compress-daq.toml")
+    said = (RECIPES.parent / "docs" / "quantization.md").read_text()
+    loss, mix, optimizer = daq.loss, daq.mix, daq.optimizer
+    assert (loss.signal, mix.from_start, mix.near, len(mix.speeds), optimizer.weight_decay) == ("snr", 0.5, 0.5, 11, 0)
+    for row in (
+        f"-SNR, no more than {loss.ceiling_db:g} dB rewarded",
+        f"| weight of the activity loss | 1 | {loss.activity:g} |",
+        f"| segments a step | 24 | {optimizer.batch} |",
+        f"| {mix.segment_s:g} s, half of them from anywhere |",
+        f"{mix.single:.0%} lone, {mix.absent:.0%} absent targets; weight {loss.lone:g} |".replace("%", " %"),
+        f"gains within {mix.gain_db:g} dB |",
+        f"pauses longer than {LONGEST_PAUSE_S:g} s cut out",
+        f"linearly to zero over the last {optimizer.decay:,} of {optimizer.steps:,} steps",
+        f"frozen after {daq.freeze_from:g} of the steps",
+    ):
+        assert row in said
 
 
 def test_calibration_batches_are_the_same_at_every_call(workplace: Path) -> None:
@@ -329,8 +429,34 @@ def test_a_student_may_go_on_from_another(workplace: Path) -> None:
         assert not torch.equal(begun[name], taught[name])
 
 
+def test_a_float_training_begins_with_the_float_weights_of_a_student(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    student = Compressor(recipe(workplace, "student"), teacher())
+    student.run()
+    values = recipe(workplace, "begun").__dict__ | {"init": (str(workplace / "student" / "last.safetensors"),)}
+    with caplog.at_level("INFO"):
+        begun = Trainer(Recipe(**{key: value for key, value in values.items() if key in Recipe.__dataclass_fields__}))
+    expected = float_state(student.system.model)
+    for name, value in begun.system.model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], msg=name)
+    assert "begin at random" not in caplog.text
+
+
 def test_a_student_refuses_to_go_on_from_something_else(workplace: Path, tmp_path: Path) -> None:
     other = Wase(dataclasses.replace(TINY, filters=2 * TINY.filters, bottleneck=2 * TINY.bottleneck, hidden=64))
     save_weights(other, tmp_path / "other.safetensors", {})
     with pytest.raises(FormatError, match=r"other.safetensors: '.*' has shape .*, the student needs .*same widths"):
         Compressor(recipe(workplace, "third", init=[str(tmp_path / "other.safetensors")]), teacher())
+
+
+def test_absent_and_lone_targets_do_not_count_in_the_verdict(workplace: Path, tmp_path: Path) -> None:
+    mix = {"segment_s": 0.5, "enrollment_s": 0.8, "single": 0.4, "absent": 0.3}
+    compressor = Compressor(recipe(workplace, "verdict", strategy="ptq", quant={"method": "lsq"}, mix=mix), teacher())
+    compressor.run()
+    export(compressor.finished(), tmp_path / "student.twase", card={})
+    verdict = judge(compressor, tmp_path / "student.twase")
+    for mean in (verdict.teacher_db, verdict.student_db, verdict.difference_db):
+        assert 2 <= mean.count < 24
+        assert np.isfinite([mean.value, mean.low, mean.high]).all()
+    assert verdict.measured_on.startswith(f"{verdict.student_db.count} mixtures of the training voices")

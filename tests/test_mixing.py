@@ -72,6 +72,22 @@ def test_an_absent_target_has_one_or_two_others_beside_it() -> None:
     assert {len(source.draw(rng).voices) for _ in range(50)} == {2, 3}
 
 
+@pytest.mark.parametrize("near", [0.0, 1.0])
+def test_two_speakers_are_mixed_with_each_other_where_more_are_asked_for(near: float) -> None:
+    config = MixConfig(segment_s=1.0, enrollment_s=1.0, third=0.5, absent=0.5, near=near)
+    source, rng = Mixer(toy_bank(speakers=2), config), np.random.default_rng(4)
+    recipes = [source.draw(rng) for _ in range(200)]
+    assert all(sorted(voice.speaker for voice in recipe.voices) == ["s0", "s1"] for recipe in recipes)
+    assert 50 < sum(recipe.absent for recipe in recipes) < 150
+
+
+def test_shares_that_leave_one_speaker_are_refused() -> None:
+    bank = toy_bank(speakers=3)
+    alone = [replace(row, source="alone") if row.speaker == "s0" else row for row in bank.utterances]
+    with pytest.raises(ConfigError, match="only s0 would be drawn, expected two speakers or more.*another source"):
+        Mixer(replace(bank, utterances=tuple(alone)), MixConfig(shares={"alone": 1.0}))
+
+
 def test_pairs_share_their_mixture_and_swap_target_with_interference() -> None:
     batch = mixer().batch(4, np.random.default_rng(0))
     assert np.array_equal(batch.mixture[0], batch.mixture[1])

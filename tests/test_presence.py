@@ -25,6 +25,7 @@ from tinywase.evaluate.presence import (
     find_rule,
     gather_consistencies,
     gather_evidence,
+    split_by_speaker,
 )
 from tinywase.format import read_model, to_bytes
 from tinywase.runtime.presence import Evidence, Presence, PresenceRule
@@ -118,6 +119,29 @@ def test_the_rates_of_a_calibration_hold_for_unseen_trials() -> None:
     assert calibration.heard["clean"] > 0.8
     assert calibration.denied["clean"] < 0.04
     assert calibration.denied["absent"] > 0.8
+
+
+def test_the_halves_of_a_calibration_share_no_speaker() -> None:
+    speakers = [f"s{number}" for number in np.random.default_rng(0).integers(12, size=100)]
+    in_first = split_by_speaker(speakers)
+    sides = [{name for name, first in zip(speakers, in_first, strict=True) if first is side} for side in (True, False)]
+    assert not sides[0] & sides[1] and 40 <= sum(in_first) <= 60
+    assert split_by_speaker(["a"] * 4) == split_by_speaker(["a", "", "b", "c"]) == [True, True, False, False]
+
+
+def test_a_speaker_on_both_sides_does_not_flatter_the_rates() -> None:
+    rng = np.random.default_rng(2)
+    liking = {f"s{number}": level for number, level in enumerate(rng.normal(0.4, 0.3, 8))}  # all depends on who it is
+    speakers = [f"s{number}" for number in range(8)] * 20
+
+    def evidence(shift: float) -> list[Evidence]:
+        return [Evidence(2.0, -3.0, 0.5, liking[speaker] + shift + rng.normal(0, 0.01)) for speaker in speakers]
+
+    found = {name: evidence(0.0) for name in ABSENT} | {name: evidence(0.1) for name in PRESENT}
+    found["absent"] = [one for one in found["absent"] for _ in range(2)]  # two strangers each
+    apart, mixed = (calibrate(found, alike(160), speakers=names) for names in (speakers, []))
+    assert apart.rule == mixed.rule
+    assert mixed.heard["absent"] < 0.05 < apart.heard["absent"]
 
 
 def test_cosines_that_lie_close_together_are_told_apart_as_well() -> None:

@@ -72,6 +72,21 @@ def test_measuring_leaves_the_network_alone_and_finds_that_one_bit_is_worse_than
     assert sum(at[1] for at in drops.values()) > 10 * abs(sum(at[8] for at in drops.values()))
 
 
+def test_absent_and_lone_targets_do_not_count_in_the_sensitivity() -> None:
+    torch.manual_seed(0)
+    model = Wase(TINY).eval()
+    target, other, enrollment = 0.05 * torch.randn(3, 2, 1200)
+    among = {"mixture": target + other, "target": target, "enrollment": enrollment}
+    lone = among | {"mixture": target, "target": target * torch.tensor([[1.0], [0.0]])}  # one alone, one absent
+    both = {key: torch.cat([among[key], lone[key]]) for key in among}
+    drops, with_lone = (measure(model, [batch], QuantConfig(), widths=(2,)) for batch in (among, both))
+    assert {name: at[2] for name, at in with_lone.items()} == pytest.approx(
+        {name: at[2] for name, at in drops.items()}, abs=1e-3
+    )
+    with pytest.raises(ConfigError, match=r"all targets drawn are alone or absent.*Lower mix\.single"):
+        measure(model, [lone], QuantConfig(), widths=(2,))
+
+
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_the_file_is_not_larger_than_was_promised(per_channel: bool) -> None:
     torch.manual_seed(0)

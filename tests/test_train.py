@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,8 +26,9 @@ from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.losses import SpeakerClassifier, is_lone, si_snr, snr_loss  # noqa: E402
+from tinywase.train.objectives import ExtractionObjective  # noqa: E402
 from tinywase.train.recipe import load_recipe  # noqa: E402
-from tinywase.train.schedule import learning_rate_factor, ordered_share  # noqa: E402
+from tinywase.train.schedule import learning_rate_factor  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 RECIPE = """
@@ -89,11 +91,16 @@ def test_loss_falls(workplace: Path) -> None:
     assert (curves[-1]["step"], curves[-1]["loss"]) == (40, pytest.approx(losses[-1], abs=1e-4))
 
 
-def test_voiceprint_objective_writes_a_checkpoint_that_extraction_begins_with(workplace: Path) -> None:
+def test_voiceprint_objective_writes_a_checkpoint_that_extraction_begins_with(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = trained(workplace, "voices", 'objective="voiceprint"', "optimizer.steps=3")
     init = workplace / "voices" / "last.safetensors"
     recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'begun'}", f'init=["{init}"]'])
-    begun = Trainer(recipe)
+    with caplog.at_level("INFO"):
+        begun = Trainer(recipe)
+    fresh = [name for name in begun.averaged if not name.startswith("voiceprint_encoder.")]
+    assert f"{len(fresh)} tensors begin at random, such as {min(fresh)}" in caplog.text
     for name, value in begun.system.model.state_dict().items():
         if name.startswith("voiceprint_encoder."):
             assert torch.allclose(value, first.averaged[name], atol=2e-3), name  # float16 in the file
@@ -288,7 +295,25 @@ def test_schedules_begin_hold_and_end() -> None:
     assert learning_rate_factor(0, config) == pytest.approx(1 / config.warmup)
     assert learning_rate_factor(config.warmup, config) == 1.0
     assert learning_rate_factor(config.steps, config) == 0.0
-    from dataclasses import replace
 
-    loss = replace(recipe.loss, ordered_from=100, ordered_until=200, ordered_least=0.25)
-    assert [ordered_share(step, loss) for step in (0, 100, 150, 200, 300)] == [0.25, 0.25, 0.625, 1.0, 1.0]
+
+def test_the_signal_loss_is_of_the_target_and_of_everything_else_in_their_shares(workplace: Path) -> None:
+    trainer = Trainer(load_recipe(workplace / "toy.toml", ["loss.residual=0.25", "loss.lone=0.5", "loss.activity=0"]))
+    objective = trainer.objective
+    assert isinstance(objective, ExtractionObjective)
+    target, interference = 0.1 * torch.randn(2, 2, 800)
+    interference[1] = 0.0  # a lone target
+    batch = {"mixture": target + interference, "target": target, "interference": interference}
+    estimate, residual = 0.9 * target, 0.8 * interference
+    result = {"extraction": SimpleNamespace(estimate=estimate, residual=residual, activity=None)}
+    loss, logs = objective.losses(result, batch)
+    first = snr_loss(estimate, target, batch["mixture"])
+    second = snr_loss(residual, interference, batch["mixture"])
+    expected = torch.tensor([1.0, 0.5]) * (0.75 * first + 0.25 * second)
+    assert float(loss) == pytest.approx(float(expected.mean())) == pytest.approx(float(logs["signal"]))
+    assert set(logs) == {"signal"}
+
+
+def test_options_that_are_no_more_are_refused_by_name(workplace: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'loss\.ordered_from'"):
+        load_recipe(workplace / "toy.toml", ["loss.ordered_from=100"])

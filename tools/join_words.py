@@ -3,13 +3,14 @@
     python tools/join_words.py speech_commands joined/speech_commands --seconds 5
 
 Every word is cut to where somebody speaks, all words of a speaker come to one level and are joined in a random order
-(the same for the same seed) with short pauses. Recordings of `--seconds` and longer are kept as they are. Speakers of
-whom there is too little for two utterances are left out.
+(the same for the same seed and speaker) with short pauses. Recordings of `--seconds` and longer are kept as they are.
+Speakers of whom there is too little for two utterances are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     rate_hz, kept, seconds = options.rate, 0, 0.0
     for speaker, utterances in by_speaker(read_utterances(options.source)).items():
-        rng = np.random.default_rng(options.seed)
+        rng = np.random.default_rng((options.seed, zlib.crc32(speaker.encode())))
         words: list[np.ndarray] = []
         whole: list[np.ndarray] = []
         for utterance in utterances:

@@ -32,7 +32,7 @@ def calibrate(
 
     Every trial is tried with its own speaker enrolled and with strangers, in the mixture and alone; and recordings of
     one speaker and of two are enrolled together, to tell where an enrollment sounds like more than one voice. The rates
-    are those of rules found on the other half of the trials.
+    are those of rules found on the other half of the trials, of other speakers where the list names them.
 
     Example: tinywase calibrate small.twase --list dev.csv -o calibrated.twase
     """
@@ -51,7 +51,8 @@ def calibrate(
         evidence = gather_evidence(extractor, trials, progress=progress)
     with progress_bar("two at once", quiet=as_json) as progress:
         alike = gather_consistencies(extractor, trials, progress=progress)
-    presence = card_fields(find_rule(evidence, alike, false_alarm_rate=false_alarm_rate))
+    speakers = [trial.target_speaker for trial in trials]
+    presence = card_fields(find_rule(evidence, alike, speakers=speakers, false_alarm_rate=false_alarm_rate))
     if output is not None:
         _write(extractor.model.path, output, presence, force=force)
         note(f"{output}: the model, with its rule.")

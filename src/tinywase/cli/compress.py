@@ -59,11 +59,11 @@ def compress(
     max_drop: Annotated[str | None, typer.Option(metavar="DB", help="Mixed widths: largest loss, 0.3dB.")] = None,
     recipe_path: Annotated[Path | None, typer.Option("--recipe", help="Everything else; see recipes/.")] = None,
     data: Annotated[list[str] | None, typer.Option(metavar="SOURCE", help="Speech: a tree or a manifest.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the recipe's minutes.")] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
     ] = None,
-    work: Annotated[Path | None, typer.Option(metavar="DIR", help="Checkpoints; runs/<name of FILE>.")] = None,
+    work: Annotated[Path | None, typer.Option(metavar="DIR", help="Checkpoints; runs/compress-<name of FILE>.")] = None,
     float_kind: Annotated[FloatKind, typer.Option(help="Store norms and biases as.")] = FloatKind.FLOAT16,
     plain: Annotated[bool, typer.Option("--plain", help="No entropy coding: larger, loads faster.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
@@ -80,11 +80,12 @@ def compress(
 
     refuse_output(output, force=force)
     network = load_checkpoint(teacher)
+    name = f"compress-{output.stem}"
     recipe = compress_recipe(
         network.config,
         path=recipe_path,
         changes=changes or (),
-        name=output.stem,
+        name=name,
         out=str(work) if work else None,
         strategy=strategy,
         max_size_bytes=_bytes(max_size),
@@ -92,7 +93,8 @@ def compress(
         model={"share_stacks": True} if share else {},
         quant=_given(bits=bits, method=method, voiceprint_bits=voiceprint_bits, codec_bits=codec_bits),
         optimizer=_given(steps=steps),
-        data=_given(sources=data, bank=f"runs/{output.stem}/bank" if data else None),
+        minutes=0.0 if steps and not any(change.startswith("minutes=") for change in changes or ()) else None,
+        data=_given(sources=data, bank=f"runs/{name}/bank" if data else None),
     )
     compressor = _train(recipe, network, float_kind, quiet=quiet)
     if compressor is None:
@@ -113,7 +115,7 @@ def _train(recipe: CompressRecipe, teacher: Wase, float_kind: str, *, quiet: boo
     with progress_bar("measuring sensitivity", quiet=quiet) as bar:
         recipe = meet_budget(recipe, teacher, float_kind=float_kind, progress=bar)
     steps = recipe.optimizer.steps
-    with progress_bar(f"compressing to {recipe.name}", quiet=quiet) as bar:
+    with progress_bar("compressing", quiet=quiet) as bar:
         compressor = Compressor(recipe, teacher, on_step=reporter(steps, bar, quiet=quiet))
         progress = compressor.run()
     if not compressor.hardware.leads:
@@ -126,13 +128,14 @@ def _train(recipe: CompressRecipe, teacher: Wase, float_kind: str, *, quiet: boo
 
 def _pack(compressor: Compressor, output: Path, *, float_kind: str, compact: bool, force: bool) -> None:
     from ..train.export import export
+    from ..train.source import sources_of
 
     recipe = compressor.recipe
     card = {
         "compression": recipe.strategy,
         "steps": compressor.progress.step,
         "audio_h": round(compressor.progress.audio_s / 3600, 3),
-        "data": list(recipe.data.sources),
+        "data": list(sources_of(recipe.data)),
     }
     export(compressor.finished(), output, card=card, float_kind=float_kind, compact=compact, force=force)
 

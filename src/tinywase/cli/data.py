@@ -202,7 +202,7 @@ def pack_command(
     """
     from ..data.archive import is_archive, unpack_archive
     from ..data.bank import build_bank
-    from ..data.utterances import read_utterances
+    from ..data.utterances import check_names, read_utterances
     from ..errors import OutputError
 
     if (out / "utterances.csv").exists() and not force:
@@ -214,11 +214,12 @@ def pack_command(
         if len(sources) == 1 and is_archive(sources[0]):
             bank = unpack_archive(sources[0], out, progress=progress)
         else:
-            rows = [
-                row
+            read = [
+                (path, read_utterances(path, root=root, remap=rules, split=split if path.is_file() else ""))
                 for path in sources
-                for row in read_utterances(path, root=root, remap=rules, split=split if path.is_file() else "")
             ]
+            check_names(read)
+            rows = [row for _, utterances in read for row in utterances]
             bank = build_bank(rows, out, rate, progress=lambda done: progress(done / len(rows)))
     note(
         f"{out}: {len(bank.utterances)} utterances, {bank.seconds / 3600:.2f} h at {bank.sample_rate_hz} Hz, "

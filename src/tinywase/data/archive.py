@@ -20,7 +20,7 @@ import soundfile
 
 from ..errors import DataError
 from ..files import make_folder, whole_file, write_whole, writing
-from .bank import PCM, SpeechBank
+from .bank import PCM, SOURCES, SpeechBank
 
 PIECE_S = 300
 RATES_HZ = (8000, 12_000, 16_000, 24_000, 48_000)  # Opus knows no others
@@ -83,6 +83,7 @@ def unpack_archive(
         message = f"{path}: not a whole speech archive ({error}). Make it again with 'tinywase data archive'."
         raise DataError(message) from error
     write_whole(folder / TABLE, table, force=True)
+    (folder / SOURCES).unlink(missing_ok=True)
     return SpeechBank.load(folder)
 
 

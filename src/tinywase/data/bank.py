@@ -1,6 +1,7 @@
 """A speech bank: a corpus at the model's rate in one memory-mapped file, so that training never decodes.
 
-A bank is a folder with `samples.npy` (int16 [total samples]) and `utterances.csv` (speaker, source, start, length).
+A bank is a folder with `samples.npy` (int16 [total samples]) and `utterances.csv` (speaker, source, start, length); one
+that a training made also has `sources.json`, what it was made from.
 Ten hours at 8 kHz take 580 MB on disk and almost no memory. Letters: T samples.
 """
 
@@ -22,6 +23,7 @@ from ..files import make_folder, whole_file, write_whole, writing
 from .utterances import Utterance
 
 PCM = 32767.0
+SOURCES = "sources.json"
 SILENT_RMS = 1e-4
 
 
@@ -123,6 +125,7 @@ def build_bank(
         out.seek(0)
         _write_header(out, start)
         table.unlink(missing_ok=True)  # no table without its samples
+        (folder / SOURCES).unlink(missing_ok=True)
     csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])
     write_whole(table, text.getvalue().encode(), force=True)
     return SpeechBank.load(folder)

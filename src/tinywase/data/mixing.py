@@ -135,8 +135,22 @@ class Mixer:
         check_sources(self.config.shares, self.bank)
         self._targets = SpeakerDraw.build(self.bank, self.bank.target_speakers, self.config.shares)
         self._others = SpeakerDraw.build(self.bank, tuple(self.bank.by_speaker), self.config.shares)
+        self._drawable = set(self._others.drawable)
+        self._check_company()
         self._pitch_hz = self._measured_pitch() if self.config.near else {}
         self._class_of = {speaker: index for index, speaker in enumerate(self.bank.target_speakers)}
+
+    def _check_company(self) -> None:
+        """Refuse shares by which there is nobody to mix some target with.
+
+        Raises:
+            ConfigError: only one speaker is ever drawn.
+        """
+        if len(self._drawable) < 2:
+            raise ConfigError(
+                f"mix.shares = {self.config.shares}: by them only {', '.join(self._drawable)} would be drawn, expected "
+                "two speakers or more. Give another source a share too."
+            )
 
     def _measured_pitch(self) -> dict[str, float]:
         """How high every speaker is, by some of their recordings."""
@@ -169,6 +183,7 @@ class Mixer:
         nobody = bool(absent and config.nobody and rng.random() < config.nobody)
         if nobody:
             count = 1
+        count = min(count, len(self._drawable | {target}))
         voices = [self._draw_voice(rng, target, self._draw_speed(rng), gain_db, enroll=True)]
         while len(voices) < count:
             speaker, speed = self._draw_other(rng, voices[0])

@@ -40,6 +40,14 @@ class SpeakerDraw:
         cumulative[-1] = 1.0
         return cls(tuple(speakers), cumulative)
 
+    @property
+    def drawable(self) -> tuple[str, ...]:
+        """Those with any chance."""
+        if self.cumulative is None:
+            return self.speakers
+        chances = np.diff(self.cumulative, prepend=0.0)
+        return tuple(speaker for speaker, chance in zip(self.speakers, chances, strict=True) if chance > 1e-12)
+
     def draw(self, rng: np.random.Generator) -> str:
         """One speaker."""
         if self.cumulative is None:

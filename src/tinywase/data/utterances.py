@@ -250,6 +250,26 @@ def read_utterances(
     return listing.utterances
 
 
+def check_names(sources: Iterable[tuple[str | Path, Sequence[Utterance]]]) -> None:
+    """Refuse sources that are called alike after their folder or file, because their speakers could not be told apart.
+
+    Manifests whose column `source` names the corpus may share it.
+
+    Raises:
+        DataError: two of one name.
+    """
+    seen: dict[str, str | Path] = {}
+    for path, utterances in sources:
+        place = Path(path).expanduser().resolve()
+        for name in {place.name, place.stem} & {utterance.source for utterance in utterances}:
+            if name in seen:
+                raise DataError(
+                    f"'{seen[name]}' and '{path}': both sources are called '{name}', so that speakers of one name "
+                    "would be taken for one person. Rename one of the two, or give manifests with a column 'source'."
+                )
+            seen[name] = path
+
+
 def by_speaker(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
     """Speaker -> their utterances, in order."""
     table: dict[str, list[Utterance]] = defaultdict(list)

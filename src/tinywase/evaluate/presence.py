@@ -3,7 +3,8 @@
 Evidence (runtime/presence.py) is gathered from trials whose target speaks and from the same ones with somebody enrolled
 who does not, each among others and alone. A logistic regression weighs it; the bias is set so that of every kind of
 absent target at most the allowed share is reported present, the doubt so that few of any kind of present target are
-reported absent. The rates told are those of a rule found on the other half of the trials, twice.
+reported absent. The rates told are those of a rule found on the other half of the trials, twice; the halves share no
+target speaker where the list names them.
 
 The same trials say when an enrollment sounds like two people: recordings of one speaker, and of two, are enrolled
 together.
@@ -12,6 +13,7 @@ together.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -89,9 +91,15 @@ def calibrate(
     evidence: Mapping[str, Sequence[Evidence]],
     consistencies: Mapping[str, Sequence[float]],
     *,
+    speakers: Sequence[str] = (),
     false_alarm_rate: float = FALSE_ALARM_RATE,
 ) -> Calibration:
     """The rule for `evidence` by condition, and its rates on the half of the trials that it was not found on.
+
+    Args:
+        evidence: of `gather_evidence`.
+        consistencies: of `gather_consistencies`.
+        speakers: the target of every trial; halves share none. Without them the first half is told from the second.
 
     Raises:
         DataError: fewer than four trials.
@@ -100,7 +108,9 @@ def calibrate(
     if trials < 4:
         raise DataError(f"{trials} trials: expected 4 at the very least, better 100. Give a longer list.")
     verdicts: dict[str, list[Presence]] = {name: [] for name in evidence}
-    halves = [{name: half(of) for name, of in evidence.items()} for half in (_first_half, _second_half)]
+    in_first = split_by_speaker(speakers if len(speakers) == trials else [""] * trials)
+    sides = (True, False)
+    halves = [{name: _of_side(of, in_first, side) for name, of in evidence.items()} for side in sides]
     for seen, unseen in (halves, halves[::-1]):
         rule = find_rule(seen, false_alarm_rate=false_alarm_rate)
         for name, of in unseen.items():
@@ -114,9 +124,9 @@ def calibrate(
         one_voice=_least_alike(consistencies[ONE_VOICE], false_alarm_rate),
     )
     noted = [
-        value < _least_alike(seen(consistencies[ONE_VOICE]), false_alarm_rate)
-        for seen, unseen in ((_first_half, _second_half), (_second_half, _first_half))
-        for value in unseen(consistencies[TWO_VOICES])
+        value < _least_alike(_of_side(consistencies[ONE_VOICE], in_first, side), false_alarm_rate)
+        for side in sides
+        for value in _of_side(consistencies[TWO_VOICES], in_first, not side)
     ]
     return Calibration(
         rule,
@@ -157,12 +167,30 @@ def card_fields(calibration: Calibration) -> dict[str, Any]:
     return {**rule, "trials": calibration.trials, **heard, **denied, **noted}
 
 
-def _first_half(of: Sequence[T]) -> Sequence[T]:
-    return of[: len(of) // 2]
+def split_by_speaker(speakers: Sequence[str]) -> list[bool]:
+    """Which trials are in the first of two halves of about equal size that share no speaker; by their order where a
+    speaker has no name or all are of one.
+
+    >>> split_by_speaker(["a", "b", "a", "c"]), split_by_speaker(["", "", "", ""])
+    ([True, False, True, False], [True, True, False, False])
+    """
+    count = Counter(speakers)
+    if len(count) < 2 or "" in count:
+        return [position < len(speakers) // 2 for position in range(len(speakers))]
+    first: set[str] = set()
+    sizes = [0, 0]
+    for speaker, trials in sorted(count.items(), key=lambda item: -item[1]):  # largest first, so that it comes out even
+        side = sizes.index(min(sizes))
+        sizes[side] += trials
+        if side == 0:
+            first.add(speaker)
+    return [speaker in first for speaker in speakers]
 
 
-def _second_half(of: Sequence[T]) -> Sequence[T]:
-    return of[len(of) // 2 :]
+def _of_side(of: Sequence[T], in_first: Sequence[bool], side: bool) -> Sequence[T]:
+    """What one half of the trials gave, each the same number of values, one after another."""
+    values = len(of) // len(in_first)
+    return [one for position, one in enumerate(of) if in_first[min(position // values, len(in_first) - 1)] is side]
 
 
 def _least_alike(of_one: Sequence[float], false_alarm_rate: float) -> float:

@@ -43,15 +43,15 @@ def voices_of(state: dict[str, Any], system: TrainedSystem) -> tuple[str, ...]:
     return tuple(state.get("voices", system.voices))
 
 
-def begin_with(system: TrainedSystem, path: str) -> None:
-    """Weights of a checkpoint, or of another training's state with its speaker classifier.
+def begin_with(system: TrainedSystem, path: str) -> list[str]:
+    """Weights of a checkpoint, or of another training's state with its speaker classifier; returns the names of the
+    network's tensors that it has nothing for.
 
     Raises:
         ConfigError: a state without weights for this network.
     """
     if not is_state(path):
-        load_weights(system.model, path)
-        return
+        return load_weights(system.model, path)
     state = read_state(path)
     own = system.model.state_dict()
     known = {key: value for key, value in state["averaged"].items() if key in own and own[key].shape == value.shape}
@@ -59,6 +59,7 @@ def begin_with(system: TrainedSystem, path: str) -> None:
         raise ConfigError(f"{path}: no weights for this network. Give init the state.pt of 'tinywase train'.")
     system.model.load_state_dict(known, strict=False)
     know_voices(system, state)
+    return sorted(set(own) - set(known))
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from ..files import write_whole
 from ..format import read_model
 from ..layout import expected_tensors
 from ..models import Wase
-from ..quant.attach import attach, load_quantized
+from ..quant.attach import attach, float_state, load_quantized
 from ..quant.rules import QuantConfig
 
 
@@ -93,12 +93,15 @@ def load_checkpoint(path: Path | str) -> Wase:
 
 
 def load_weights(model: Wase, path: Path | str) -> list[str]:
-    """Begin `model` with what a checkpoint has of it; returns the names that it keeps at random.
+    """Begin `model` with what a checkpoint has of it, a student's with its float weights; returns the names that it
+    keeps at random.
 
     Raises:
         FormatError: a tensor of the same name has another shape.
     """
-    _, tensors, _ = read_weights(path)
+    _, tensors, metadata = read_weights(path)
+    if "quant" in metadata:
+        tensors = float_state(load_checkpoint(path))
     return put_weights(model, tensors, path, whose="this network", like="a checkpoint of the same configuration")
 
 

@@ -8,10 +8,11 @@ command.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,24 +20,26 @@ import torch
 from torch import Tensor
 
 from ..config import model_config, to_dict
-from ..data.mixing import Mixer
+from ..data.mixing import MixConfig, Mixer
 from ..errors import ConfigError, TinyWaseError
 from ..files import write_whole
 from ..models import Wase
 from ..quant.activation import FrozenRange
-from ..quant.attach import activation_quantizers, attach, freeze, learn_ranges, set_temperature
+from ..quant.attach import activation_quantizers, attach, float_state, freeze, learn_ranges, set_temperature
 from ..quant.rules import FLOAT_BITS
 from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
 from .beginning import is_state, know_voices, read_state
 from .checkpoint import save_weights
 from .compress_recipe import CompressRecipe
-from .distill import DistilledExtraction, Student
+from .distill import DistillConfig, DistilledExtraction, Student
 from .loop import Progress, Trainer
 from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
+from .recipe import LossConfig
 from .student import begin_student, calibrate, calibration_batches, go_on_from
 
 log = logging.getLogger(__name__)
 SETTINGS = "compression.json"
+TABLES = {"mix": MixConfig, "loss": LossConfig, "distill": DistillConfig}  # of the recipe, kept in the settings too
 NOBODY = ("nobody",)  # a student that is not asked who speaks
 
 
@@ -129,32 +132,61 @@ class Compressor(Trainer):
         """Write down what is compressed how, and refuse to go on with something else.
 
         Raises:
-            ConfigError: the folder holds another compression.
+            ConfigError: the folder holds another compression, or a training.
         """
         recipe, path = self.recipe, self.recipe.folder / SETTINGS
+        data = to_dict(recipe.data)
         settings = {
             "strategy": recipe.strategy,
             "ranges": recipe.ranges,
             "budget": [recipe.max_size_bytes, recipe.max_drop_db],
             "quant": to_dict(recipe.quant),
             "teacher": to_dict(self.teacher.config),
+            "teacher_weights": checksum(self.teacher),
             "student": to_dict(recipe.model),
+            "init": list(recipe.init),
+            "data": {key: value for key, value in data.items() if not key.startswith("dev")},  # they only judge
+            **{name: to_dict(getattr(recipe, name)) for name in TABLES},
         }
         text = json.dumps(settings, indent=2)
-        if path.exists() and (recipe.folder / "state.pt").exists() and _settings(path.read_text()) != _settings(text):
+        begun = (recipe.folder / "state.pt").exists()
+        if begun and not path.exists():
             raise ConfigError(
-                f"{recipe.folder} holds a compression with other settings (see {SETTINGS} there). Give this one "
-                "another folder with --work, or remove that one."
+                f"{recipe.folder} holds a training, not a compression: its state.pt has no {SETTINGS} beside it. "
+                "Give this compression another folder with --work."
             )
+        if begun:
+            now = json.loads(text)
+            kept = _kept_settings(path.read_text(), now)
+            differing = [name for name in now if kept[name] != now[name]]
+            if differing:
+                raise ConfigError(
+                    f"{recipe.folder} holds a compression with other settings ({', '.join(differing)}; see {SETTINGS} "
+                    "there). Give this one another folder with --work, or remove that one."
+                )
         recipe.folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode(), force=True)
 
 
-def _settings(text: str) -> dict[str, Any]:
-    """What was written down; fields that an older tinywase did not know have their defaults."""
-    kept: dict[str, Any] = json.loads(text)
-    networks = {name: to_dict(model_config(kept[name])) for name in ("teacher", "student")}
-    return {**kept, **networks}
+def checksum(model: Wase) -> str:
+    """Of a network's float weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(float_state(model).items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _kept_settings(text: str, now: Mapping[str, Any]) -> dict[str, Any]:
+    """What was written down. What an older tinywase did not write is as it is now, fields that it did not know have
+    their defaults, and fields that are no longer known are left out."""
+    kept: dict[str, Any] = {**now, **json.loads(text)}
+    for name in ("teacher", "student"):
+        kept[name] = to_dict(model_config(kept[name]))
+    for name, kind in TABLES.items():
+        defaults = json.loads(json.dumps(to_dict(kind())))
+        kept[name] = {key: kept[name].get(key, default) for key, default in defaults.items()}
+    return kept
 
 
 class DivergenceGuard:

@@ -5,73 +5,117 @@ Letters: T samples, D voiceprint dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..data.activity import prepare_enrollment
-from ..data.lists import RenderedTrial, read_trials, render_trial
-from ..metrics import si_sdr
+from ..data.lists import RenderedTrial, Trial, read_trials, render_trial
+from ..errors import AudioError
+from ..metrics import LIMIT_DB, limited, si_sdr
 from ..models import Wase
 from .recipe import DataConfig
 
 
-def render_dev(config: DataConfig, sample_rate_hz: int) -> dict[str, list[tuple[str, RenderedTrial]]]:
-    """(speaker, trial) of every dev list, by the name of the list; the first `dev_trials` of each."""
+@dataclass(frozen=True)
+class DevTrial:
+    """A trial of a dev list and its samples."""
+
+    trial: Trial
+    audio: RenderedTrial
+
+
+def render_dev(config: DataConfig, sample_rate_hz: int) -> dict[str, list[DevTrial]]:
+    """Every dev list by its name; the first `dev_trials` of each."""
     rendered = {}
     for path in config.dev:
         trials = read_trials(path, root=config.dev_root or None)[: config.dev_trials]
-        rendered[Path(path).stem] = [(t.target_speaker, render_trial(t, sample_rate_hz)) for t in trials]
+        rendered[Path(path).stem] = [DevTrial(trial, render_trial(trial, sample_rate_hz)) for trial in trials]
     return rendered
 
 
 @torch.no_grad()
-def dev_scores(
-    model: Wase, lists: dict[str, list[tuple[str, RenderedTrial]]], *, extraction: bool = True
-) -> dict[str, float]:
-    """`<list>/improvement_db`, `<list>/below_1db_rate`, `<list>/equal_error_rate`, and their means over the lists."""
+def dev_scores(model: Wase, lists: Mapping[str, Sequence[DevTrial]], *, extraction: bool = True) -> dict[str, float]:
+    """`<list>/improvement_db`, `<list>/below_1db_rate`, `<list>/equal_error_rate`, and their means over the lists.
+
+    Trials that cannot tell (improvement_db) are left out; a score that no trial tells is nan.
+    """
     was_training = model.training
     model.eval()
-    rate_hz = model.config.sample_rate_hz
     scores: dict[str, float] = {}
     for name, trials in lists.items():
-        voiceprints = [_voiceprint(model, trial.enrollment, rate_hz) for _, trial in trials]
-        spoken = [_voiceprint(model, trial.target, rate_hz) for _, trial in trials]
-        speakers = [speaker for speaker, _ in trials]
-        scores[f"{name}/equal_error_rate"] = equal_error_rate(np.stack(voiceprints), np.stack(spoken), speakers)
+        voiceprints = [_voiceprint(model, one.audio.enrollment) for one in trials]
+        scores[f"{name}/equal_error_rate"] = _equal_error_rate(model, trials, voiceprints)
         if extraction:
-            gains = [_improvement_db(model, t, v) for (_, t), v in zip(trials, voiceprints, strict=True)]
-            scores[f"{name}/improvement_db"] = float(np.mean(gains))
-            scores[f"{name}/below_1db_rate"] = float(np.mean(np.array(gains) < 1.0))
+            gains = np.array([_gain_db(model, t.audio, v) for t, v in zip(trials, voiceprints, strict=True)])
+            scores[f"{name}/improvement_db"] = _mean(gains)
+            scores[f"{name}/below_1db_rate"] = _mean(np.where(np.isnan(gains), np.nan, gains < 1.0))
     model.train(was_training)
     for key in {key.split("/")[1] for key in scores}:
-        scores[key] = float(np.mean([value for label, value in scores.items() if label.endswith(f"/{key}")]))
+        scores[key] = _mean(np.array([value for label, value in scores.items() if label.endswith(f"/{key}")]))
     return scores
 
 
-def _voiceprint(model: Wase, audio: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Shape: [T] -> [D]."""
-    device = model.encoder.weight.device
+def improvement_db(trial: RenderedTrial, estimate: np.ndarray) -> float:
+    """SI-SDR improvement; nan where the target is absent or alone, so that there is nothing to improve."""
+    before, after = (limited(si_sdr(reference=trial.target, estimate=one)) for one in (trial.mixture, estimate))
+    return math.nan if before >= LIMIT_DB else after - before
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of those that are numbers; nan where none is. Shape: [n] -> scalar."""
+    told = values[~np.isnan(values)]
+    return float(told.mean()) if len(told) else math.nan
+
+
+def _voiceprint(model: Wase, audio: np.ndarray) -> np.ndarray:
+    """Shape: [T] -> [D].
+
+    Raises:
+        AudioError: too little speech.
+    """
+    device, rate_hz = model.encoder.weight.device, model.config.sample_rate_hz
     return model.enroll(torch.from_numpy(prepare_enrollment(audio, rate_hz))[None].to(device))[0].float().cpu().numpy()
 
 
-def _improvement_db(model: Wase, trial: RenderedTrial, voiceprint: np.ndarray) -> float:
+def _gain_db(model: Wase, trial: RenderedTrial, voiceprint: np.ndarray) -> float:
     device = model.encoder.weight.device
     mixture = torch.from_numpy(trial.mixture)[None].to(device)
     estimate = model(mixture, torch.from_numpy(voiceprint)[None].to(device)).estimate[0].cpu().numpy()
-    before = si_sdr(reference=trial.target, estimate=trial.mixture)
-    return float(si_sdr(reference=trial.target, estimate=estimate) - before)
+    return improvement_db(trial, estimate)
 
 
-def equal_error_rate(enrolled: np.ndarray, spoken: np.ndarray, speakers: Sequence[str]) -> float:
-    """Error where as many strangers pass as owners fail, by cosine similarity. Shape: [n, D], [n, D] -> scalar."""
+def _equal_error_rate(model: Wase, trials: Sequence[DevTrial], enrolled: Sequence[np.ndarray]) -> float:
+    """Of all enrollments against all targets, as a target were an enrollment; those with too little speech are left
+    out, and so are pairs that are one recording."""
+    spoken: list[np.ndarray] = []
+    heard: list[Trial] = []
+    for one in trials:
+        try:
+            spoken.append(_voiceprint(model, one.audio.target))
+        except AudioError:
+            continue
+        heard.append(one.trial)
+    if not spoken:
+        return math.nan
+    pairs = [[(one.trial, other) for other in heard] for one in trials]
+    same = np.array([[a.target_speaker == b.target_speaker for a, b in row] for row in pairs])
+    counted = np.array([[a.enrollment.resolve() != b.target.resolve() for a, b in row] for row in pairs])
+    return equal_error_rate(np.stack(enrolled), np.stack(spoken), same, counted)
+
+
+def equal_error_rate(enrolled: np.ndarray, spoken: np.ndarray, same: np.ndarray, counted: np.ndarray) -> float:
+    """Error where as many strangers pass as owners fail, by cosine similarity.
+
+    Shape: enrolled [n, D], spoken [m, D], bool [n, m] whether a pair is of one speaker, and whether it counts -> scalar
+    """
     unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (enrolled, spoken)]
     similarity = unit[0] @ unit[1].T
-    names = np.array(speakers)
-    same = names[:, None] == names[None, :]
-    own, others = np.sort(similarity[same]), np.sort(similarity[~same])
+    own, others = np.sort(similarity[same & counted]), np.sort(similarity[~same & counted])
     if not len(own) or not len(others):
         return float("nan")
     thresholds = np.concatenate([own, others])

@@ -106,7 +106,7 @@ class DistilledExtraction:
     def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
         """Total and parts of the loss of a step."""
         result = system(batch)
-        total, logs = self.base.losses(result, batch, step)
+        total, logs = self.base.losses(result, batch)
         total = self.config.task * total
         if self.config.begin < 1 and step >= self.begin_step:
             for name, weight, value in self._distances(result, batch):

@@ -71,8 +71,11 @@ class Trainer:
         """What is trained and how its loss comes about; a compression trains a student (compress.py)."""
         recipe = self.recipe
         system = TrainedSystem(Wase(recipe.model), mixer.voices, margin=recipe.loss.speaker_margin)
+        fresh = set(system.model.state_dict())
         for path in recipe.init:
-            begin_with(system, path)
+            fresh &= set(begin_with(system, path))
+        if recipe.init and fresh:
+            log.info("%d tensors begin at random, such as %s: no init has them", len(fresh), min(fresh))
         return system, build_objective(recipe, mixer)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:

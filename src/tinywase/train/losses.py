@@ -1,4 +1,4 @@
-"""Training losses: signal, permutation-free, activity, speaker ([Hao21] and what docs/experiments.md added).
+"""Training losses: signal, activity, speaker ([Hao21] and what docs/experiments.md added).
 
 Letters: B batch, T samples, F frames, R stacks, D voiceprint dimensions, K voices the classifier knows.
 """

@@ -18,7 +18,6 @@ from ..data.mixing import Mixer
 from ..models import Wase
 from .losses import SpeakerClassifier, activity_loss, is_lone, signal_loss
 from .recipe import Recipe
-from .schedule import ordered_share
 
 Arrays = dict[str, np.ndarray]
 Tensors = dict[str, Tensor]
@@ -99,23 +98,16 @@ class ExtractionObjective:
         return arrays
 
     def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
-        return self.losses(system(batch), batch, step)
+        return self.losses(system(batch), batch)
 
-    def losses(self, result: dict[str, Any], batch: Tensors, step: float) -> tuple[Tensor, Logs]:
+    def losses(self, result: dict[str, Any], batch: Tensors) -> tuple[Tensor, Logs]:
         """Total and parts of the loss of one pass."""
         config = self.recipe.loss
         extraction = result["extraction"]
-        ordered, permuted = self._signal_losses(extraction, batch)
-        share = ordered_share(step, config)
-        chosen = ordered if share >= 1 else share * ordered + (1 - share) * torch.minimum(ordered, permuted)
         lone = is_lone(batch["target"], batch["interference"])
-        signal = (torch.where(lone, config.lone, 1.0) * chosen).mean()
+        signal = (torch.where(lone, config.lone, 1.0) * self._signal_loss(extraction, batch)).mean()
         total = signal
-        logs = {
-            "signal": signal.detach(),
-            "ordered": ordered.mean().detach(),
-            "swapped": (permuted < ordered).float().mean(),
-        }
+        logs = {"signal": signal.detach()}
         if extraction.activity is not None and config.activity:
             frames = batch["activity"].shape[-1]
             activity = activity_loss(extraction.activity[..., :frames], batch["activity"])
@@ -126,20 +118,14 @@ class ExtractionObjective:
             logs["speaker"] = result["speaker_loss"].detach()
         return total, logs
 
-    def _signal_losses(self, extraction: Any, batch: Tensors) -> tuple[Tensor, Tensor]:
-        """Loss of every segment with the outputs as they are, and with the two exchanged. Shape: -> [S], [S]."""
+    def _signal_loss(self, extraction: Any, batch: Tensors) -> Tensor:
+        """Of every segment, target and everything else together. Shape: -> [S]."""
         config, mixture = self.recipe.loss, batch["mixture"]
-        estimate, residual = extraction.estimate.float(), extraction.residual.float()
-
-        def both(first: Tensor, second: Tensor) -> Tensor:
-            kept = signal_loss(config.signal, first, batch["target"], mixture, ceiling_db=config.ceiling_db)
-            rest = signal_loss(config.signal, second, batch["interference"], mixture, ceiling_db=config.ceiling_db)
-            return (1 - config.residual) * kept + config.residual * rest
-
-        ordered = both(estimate, residual)
-        with torch.set_grad_enabled(config.ordered_least < 1 and torch.is_grad_enabled()):
-            permuted = both(residual, estimate)
-        return ordered, permuted
+        target, rest = (
+            signal_loss(config.signal, output.float(), batch[name], mixture, ceiling_db=config.ceiling_db)
+            for output, name in ((extraction.estimate, "target"), (extraction.residual, "interference"))
+        )
+        return (1 - config.residual) * target + config.residual * rest
 
 
 def build_objective(recipe: Recipe, mixer: Mixer) -> Objective:

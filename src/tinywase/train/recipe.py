@@ -28,7 +28,7 @@ class DataConfig:
     bank: str = "runs/bank"  # made from the sources if it is not there
     sources: tuple[str, ...] = ()  # trees <speaker>/*.wav or manifests
     noise: str = ""  # a bank of noise recordings; "": noise is made
-    split: str = "train,train-interference"  # of manifests that name splits; "" takes everything
+    split: str = "train,train-interference"  # of sources that name splits, those that are there; "": all
     dev: tuple[str, ...] = ()  # lists to choose by
     dev_root: str = ""  # where their relative paths begin
     dev_trials: int = 40  # per list
@@ -46,15 +46,10 @@ class LossConfig:
     speaker: float = 0.5  # classification of the enrolled voices; 0 switches it off
     speaker_margin: float = 0.2
     speaker_extra: int = 16  # enrollments a step beside those of the mixtures (voiceprint objective: all of them)
-    ordered_from: int = 0  # step at which the ordered loss begins to replace the permutation-free one
-    ordered_until: int = 0  # step from which it stands alone
-    ordered_least: float = 1.0  # its share before `ordered_from`
 
     def __post_init__(self) -> None:
         if self.signal not in ("snr", "si_snr"):
             raise ConfigError(f"loss.signal = {self.signal!r}: expected 'snr' or 'si_snr'.")
-        if self.ordered_until < self.ordered_from:
-            raise ConfigError(f"loss.ordered_until = {self.ordered_until}: expected at least ordered_from.")
 
 
 @dataclass(frozen=True)

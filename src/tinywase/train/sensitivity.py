@@ -69,7 +69,16 @@ def measure(
     widths: Sequence[int] = WIDTHS,
     progress: Callable[[float], None] = lambda done: None,
 ) -> Drops:
-    """The loss of SI-SDR of every tensor that `config` quantizes, at every width, alone."""
+    """The loss of SI-SDR of every tensor that `config` quantizes, at every width, alone.
+
+    Raises:
+        ConfigError: no target of the batches is among others.
+    """
+    if not any(bool(_among_others(batch).any()) for batch in batches):
+        raise ConfigError(
+            "no mixture to measure the sensitivity on: all targets drawn are alone or absent, expected some among "
+            "others. Lower mix.single and mix.absent, or raise calibration_batches."
+        )
     model = copy.deepcopy(model).eval()
     names = list(plan_weights({n: tuple(p.shape) for n, p in model.named_parameters()}, config))
     before = _si_snr_db(model, batches)
@@ -86,9 +95,17 @@ def measure(
 
 
 def _si_snr_db(model: Wase, batches: Sequence[Mapping[str, Tensor]]) -> float:
-    """Mean SI-SNR of the estimates."""
-    values = [si_snr(model(b["mixture"], model.enroll(b["enrollment"])).estimate, b["target"]) for b in batches]
+    """Mean SI-SNR of the estimates of targets that are among others: absent and lone ones measure something else."""
+    values = []
+    for batch in batches:
+        estimate, target = model(batch["mixture"], model.enroll(batch["enrollment"])).estimate, batch["target"]
+        values.append(si_snr(estimate, target)[_among_others(batch)])
     return float(torch.cat(values).mean())
+
+
+def _among_others(batch: Mapping[str, Tensor]) -> Tensor:
+    """Whether a target speaks, and something else sounds. Shape: -> bool [S]."""
+    return batch["target"].any(-1) & (batch["mixture"] != batch["target"]).any(-1)
 
 
 def choose_widths(

@@ -5,7 +5,8 @@ Letters: S segments, T samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,36 @@ from .compress_recipe import CompressRecipe
 from .objectives import Objective
 
 CALIBRATION_SEED = 0xCA11B
+CUE = re.compile(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)\.(.*)")
 
 
 def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
     """A network of `config` with all weights of the teacher that fit; returns the names that begin at random.
 
-    A shared stack begins as the teacher's first one.
+    A shared stack begins as the teacher's first one, the cue on the summed skips as the teacher's.
     """
     student = Wase(config)
-    own, theirs = student.state_dict(), float_state(teacher)
+    own, theirs = student.state_dict(), with_cues_moved(float_state(teacher), teacher.config.stacks, config.stacks)
     known = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
     student.load_state_dict(known, strict=False)
     return student, sorted(set(own) - set(known))
+
+
+def with_cues_moved(state: Mapping[str, Tensor], before: int, after: int) -> dict[str, Tensor]:
+    """The state of a network of `before` stacks under the names of one of `after`: the last cue is on the summed skips.
+
+    Cues of stacks that are no longer there are left out, those of stacks that are new are missing.
+    """
+    moved: dict[str, Tensor] = {}
+    for name, value in state.items():
+        cue = CUE.fullmatch(name)
+        place = int(cue[2]) if cue else 0
+        if cue and place == before:
+            name = f"{cue[1]}.{after}.{cue[3]}"
+        elif cue and place >= after:
+            continue
+        moved[name] = value
+    return moved
 
 
 def go_on_from(student: Wase, path: Path | str) -> None:
@@ -40,7 +59,8 @@ def go_on_from(student: Wase, path: Path | str) -> None:
     Raises:
         FormatError: no checkpoint, or a tensor of the same name has another shape.
     """
-    weights = float_state(load_checkpoint(path))
+    other = load_checkpoint(path)
+    weights = with_cues_moved(float_state(other), other.config.stacks, student.config.stacks)
     put_weights(student, weights, path, whose="the student", like="a student of the same widths")
 
 

@@ -16,10 +16,10 @@ from ..data.activity import prepare_enrollment
 from ..data.trials import RenderedTrial
 from ..evaluate.statistics import SEED, Mean, bootstrap_mean
 from ..format import Report, inspect
-from ..metrics import si_sdr
 from ..models import Wase
 from ..runtime.model import PackedModel
 from .compress import Compressor
+from .dev import improvement_db
 from .distill import DistilledExtraction
 
 DRAWN_TRIALS, DRAWN_SEED = 24, 0xE7A1
@@ -39,14 +39,13 @@ class Verdict:
 
 def judge(compressor: Compressor, path: Path, *, progress: Callable[[float], None] = lambda done: None) -> Verdict:
     """Evaluate the packed student at `path` and its teacher on the dev lists, or on mixtures drawn where there are
-    none."""
+    none. Targets that are absent or alone have no improvement and do not count."""
     teacher, student = compressor.teacher.cpu().eval(), PackedModel.load(path)
     trials, measured_on = _trials(compressor)
     gains = np.zeros((len(trials), 2))
     for done, trial in enumerate(trials, 1):
-        before = si_sdr(reference=trial.target, estimate=trial.mixture)
         for column, extract in enumerate((_float_estimate(teacher, trial), _packed_estimate(student, trial))):
-            gains[done - 1, column] = si_sdr(reference=trial.target, estimate=extract) - before
+            gains[done - 1, column] = improvement_db(trial, extract)
         progress(done / len(trials))
     return Verdict(
         report=inspect(path),
@@ -54,7 +53,7 @@ def judge(compressor: Compressor, path: Path, *, progress: Callable[[float], Non
         teacher_db=_mean(gains[:, 0]),
         student_db=_mean(gains[:, 1]),
         difference_db=_mean(gains[:, 1] - gains[:, 0]),
-        measured_on=measured_on,
+        measured_on=f"{np.isfinite(gains[:, 0]).sum()} {measured_on}",
     )
 
 
@@ -64,14 +63,14 @@ def _mean(values: np.ndarray) -> Mean:
 
 def _trials(compressor: Compressor) -> tuple[Sequence[RenderedTrial], str]:
     if compressor.dev:
-        trials = [trial for trials in compressor.dev.values() for _, trial in trials]
-        return trials, f"{len(trials)} trials of {', '.join(compressor.dev)}"
+        trials = [one.audio for trials in compressor.dev.values() for one in trials]
+        return trials, f"trials of {', '.join(compressor.dev)}"
     assert isinstance(compressor.objective, DistilledExtraction)
     rate_hz = compressor.recipe.model.sample_rate_hz
     batch = compressor.objective.base.mixer.batch(DRAWN_TRIALS, np.random.default_rng(DRAWN_SEED))
     parts = zip(batch.mixture, batch.target, batch.interference, batch.enrollment, strict=True)
-    drawn = [RenderedTrial(*sounds, rate_hz) for sounds in parts if sounds[1].any()]
-    return drawn, f"{len(drawn)} mixtures of the training voices (no dev lists given)"
+    drawn = [RenderedTrial(*sounds, rate_hz) for sounds in parts]
+    return drawn, "mixtures of the training voices (no dev lists given)"
 
 
 @torch.inference_mode()
