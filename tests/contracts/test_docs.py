@@ -104,3 +104,16 @@ def test_links_between_documents_lead_somewhere() -> None:
 def test_versions_agree() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     assert f"\nversion: {version}\n" in (REPOSITORY / "CITATION.cff").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "trials", "speakers"),
+    [("dev", 120, 24), ("dev_ocean", 120, 20), ("test", 300, 10), ("test_ocean", 200, 20), ("test_children", 100, 16)],
+)
+def test_the_lists_of_the_tables_are_as_the_page_says(name: str, trials: int, speakers: int) -> None:
+    from tinywase.data.lists import read_trials
+
+    rows = list(read_trials(DOCS / "lists" / f"{name}.csv", root=Path("speech")))
+    assert len(rows) == trials
+    assert len({person for row in rows for person in row.speakers}) == speakers
+    assert all(row.enrollment not in (row.target, *row.interference) for row in rows)
