@@ -1,6 +1,6 @@
 """How well `tinywase voices` finds who speaks: conversations of one to four of a list's speakers, made at random.
 
-    python bench/find_voices.py small --list ../shared/speech/lists/test.csv --list ...
+    python bench/find_voices.py small --list docs/lists/test.csv --list docs/lists/test_ocean.csv --root SPEECH
 
 Levels of the speakers differ by up to 8 dB, a quarter of the turns cut in, and there is a little noise. A found voice
 counts for the speaker who is loudest for most of the time that it is said to speak. Improvement of SI-SDR: of the whole
@@ -93,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="+")
     parser.add_argument("--list", action="append", type=Path, required=True, dest="lists")
+    parser.add_argument("--root", type=Path, help="where the recordings are")
     parser.add_argument("--conversations", type=int, default=10, help="of every number of speakers")
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--alike", type=float, nargs="+", default=[ALIKE])
@@ -106,7 +107,7 @@ def main() -> None:
     for model in options.models:
         extractor = Extractor.from_pretrained(model, views=1)
         for path in options.lists:
-            people = recordings_by_speaker(read_trials(path))
+            people = recordings_by_speaker(read_trials(path, root=options.root))
             for alike in options.alike:
                 for count in SPEAKERS:
                     outcomes = []

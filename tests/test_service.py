@@ -147,7 +147,7 @@ def test_the_voices_in_a_recording_are_the_librarys(client: TestClient) -> None:
     assert found[0]["voice"] == json.loads(expected[0].voiceprint.to_bytes())
     assert found[0]["sample_s"][1] > found[0]["sample_s"][0]
     wrong = client.post("/api/voices", files=files(mixture=ENROLLMENT), data={"alike": "7"})
-    assert (wrong.status_code, error(wrong)) == (400, "alike = 7: expected a cosine, -1 to 1, for example 0.6.")
+    assert (wrong.status_code, error(wrong)) == (400, "alike = 7: expected a cosine, -1 to 1, for example 0.57.")
 
 
 def test_names_from_elsewhere_stay_names(client: TestClient) -> None:

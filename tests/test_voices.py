@@ -105,6 +105,13 @@ def test_a_click_does_not_make_speech_silent() -> None:
     assert len(found(0.05 * speech)) == 1
 
 
+def test_a_voice_of_clicks_alone_is_none() -> None:
+    """Where beside a click the rest is silence there is too little speech to enroll; that is no reason to fail."""
+    clicks = 0.001 * tone(300, 12)
+    clicks[::4000] = 0.9
+    assert len(found(clicks, silence(1), tone(3000, 8))) >= 1
+
+
 def test_a_long_recording_is_clustered_in_chunks_and_stays_one_voice() -> None:
     parts = [tone(300, 40), silence(1), tone(3000, 40), silence(1)] * 9
     low, high = found(*parts)

@@ -26,7 +26,7 @@ def voices(
     alike: Annotated[
         float | None,
         typer.Option(
-            metavar="COSINE", min=-1, max=1, help="From when on two stretches are one voice's (0.6); more finds more."
+            metavar="COSINE", min=-1, max=1, help="From when on two stretches are one voice's (0.57); more finds more."
         ),
     ] = None,
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",

@@ -60,7 +60,8 @@ def enroll_heard(model: PackedModel, samples: np.ndarray) -> Voiceprint:
     Raises:
         AudioError: less than half a second of speech.
     """
-    return _voiceprint(model, [_sample(model, samples, float(np.mean(np.abs(samples) >= CLIPPED_LEVEL)))])
+    clipped = float(np.mean(np.abs(samples) >= CLIPPED_LEVEL)) if len(samples) else 0.0
+    return _voiceprint(model, [_sample(model, samples.astype(np.float32), clipped)])
 
 
 def _voiceprint(model: PackedModel, samples: Sequence[_Sample]) -> Voiceprint:

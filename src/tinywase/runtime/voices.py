@@ -31,7 +31,7 @@ SPOKEN_S = 1.0  # of speech in a window, or nobody speaks there
 SPOKEN_SHARE = 0.2  # of a cell
 SPOKEN_DB = 25.0  # below the loudest three seconds of a chunk; a click alone says nothing about speech
 LOUDEST_S = 3.0
-ALIKE = 0.6  # mean cosine from which on windows, and voiceprints, are one voice's
+ALIKE = 0.57  # mean cosine from which on windows, and voiceprints, are one voice's
 LEAST_S = 4.0  # a voice that is heard for less is not reported
 ENROLLED_S = 20.0
 SAMPLE_S = 6.0
@@ -137,16 +137,21 @@ def _joined(
 ) -> tuple[list[list[int]], list[Voiceprint]]:
     """Groups whose voiceprints are alike as one, and the voiceprint of each."""
 
-    def enrolled(number: int) -> Voiceprint:
+    def enrolled(number: int) -> Voiceprint | None:
         cells = windows.covered(_best_windows(windows, groups, number))
         own = cells[_owners(windows, groups)[cells] == number]  # a window reaches into its neighbours' turns
-        cells = own if len(own) * CELL_S >= SPOKEN_S else cells
-        return enroll_heard(
-            model, np.concatenate([heard.read(at * cell, (at + 1) * cell) for at in cells]).mean(axis=1)
-        )
+        for some in (own, cells):
+            parts = [heard.read(at * cell, (at + 1) * cell) for at in some]
+            try:
+                return enroll_heard(model, np.concatenate([np.zeros((0, heard.mixture.channels)), *parts]).mean(axis=1))
+            except AudioError:  # a click among them, beside which the rest is silence
+                continue
+        return None
 
     groups = list(groups)
-    voiceprints = [enrolled(number) for number in range(len(groups))]
+    found = [enrolled(number) for number in range(len(groups))]
+    groups = [group for group, voiceprint in zip(groups, found, strict=True) if voiceprint is not None]
+    voiceprints = [voiceprint for voiceprint in found if voiceprint is not None]
     while len(groups) > 1:
         vectors = np.stack([voiceprint.vector / np.linalg.norm(voiceprint.vector) for voiceprint in voiceprints])
         cosines = np.triu(vectors @ vectors.T, 1)
@@ -155,7 +160,7 @@ def _joined(
             break
         groups[into] = sorted(groups[into] + groups.pop(gone))
         voiceprints.pop(gone)
-        voiceprints[into] = enrolled(into)
+        voiceprints[into] = enrolled(into) or voiceprints[into]
     return groups, voiceprints
 
 
