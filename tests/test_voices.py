@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,24 @@ def test_a_click_does_not_make_speech_silent() -> None:
     speech = tone(300, 12)
     speech[3000:3004] = 20.0
     assert len(found(0.05 * speech)) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_heard_voices_lie_within_the_recording_and_nothing_fails(seed: int) -> None:
+    """Bursts of noise, tones and clicks at any level, between silences of any length."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for _ in range(int(rng.integers(1, 12))):
+        length = int(rng.integers(0, 7 * RATE_HZ))
+        sound = [rng.standard_normal(length), np.sin(np.arange(length) * rng.uniform(0.1, 3)), np.zeros(length)]
+        sound.append((rng.random(length) > 0.9995) * 1.0)
+        parts.append(sound[int(rng.integers(4))].astype(np.float32) * np.float32(10 ** rng.uniform(-5, 0)))
+    recording = np.concatenate([*parts, np.zeros(1, np.float32)])
+    for voice in found(recording, alike=float(rng.uniform(0.3, 0.99))):
+        ends = [edge for segment in (*voice.segments, voice.sample) for edge in (segment.start_s, segment.stop_s)]
+        assert all(0 <= edge <= len(recording) / RATE_HZ for edge in ends)
+        assert voice.spoken_s >= 4
+        assert all(a.stop_s < b.start_s for a, b in pairwise(voice.segments))
 
 
 def test_a_voice_of_clicks_alone_is_none() -> None:

@@ -72,9 +72,9 @@ def find_voices(model: PackedModel, heard: Heard, *, alike: float, progress: Pro
     groups, voiceprints = _joined(model, heard, windows, groups, cell, alike)
     if not groups:
         return []
-    owner = _owners(windows, groups)
+    owner, length_s = _owners(windows, groups), heard.mixture.frames / rate_hz
     voices = [
-        FoundVoice(voiceprint, len(cells) * CELL_S, _segments(cells), _sample(windows, groups, number))
+        FoundVoice(voiceprint, len(cells) * CELL_S, _segments(cells, length_s), _sample(windows, groups, number))
         for number, voiceprint in enumerate(voiceprints)
         if len(cells := np.flatnonzero(owner == number)) * CELL_S >= LEAST_S
     ]
@@ -196,10 +196,10 @@ def _owners(windows: _Windows, groups: Sequence[Sequence[int]]) -> np.ndarray:
     return np.where(windows.spoken & votes.any(axis=1), votes.argmax(axis=1), -1)
 
 
-def _segments(cells: np.ndarray) -> list[Segment]:
-    """Runs of cells as times. Shape: ascending int [any]."""
+def _segments(cells: np.ndarray, length_s: float) -> list[Segment]:
+    """Runs of cells as times within the recording. Shape: ascending int [any]."""
     runs = np.split(cells, np.flatnonzero(np.diff(cells) > 1) + 1)
-    return [Segment(float(run[0]) * CELL_S, float(run[-1] + 1) * CELL_S) for run in runs]
+    return [Segment(float(run[0]) * CELL_S, min(float(run[-1] + 1) * CELL_S, length_s)) for run in runs]
 
 
 def _sample(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> Segment:
