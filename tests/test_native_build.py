@@ -30,7 +30,7 @@ FORGETTING = str(GOLDEN / "forgetting.twase")
 FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
 CROSS = "aarch64-linux-gnu-"
 # The build's own cmake lies beside the interpreter, which need not be activated.
-OWN_NAMESPACE = r"tinywase::(training|avx2|avxvnni|avx512|neon|scalar)::"
+OWN_NAMESPACE = r"tinywase::(training|avx2|avxvnni|avx512|neon|scalar)::|DW\.ref\."  # the latter: data for exceptions
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 pytestmark = pytest.mark.slow
