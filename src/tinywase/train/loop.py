@@ -119,6 +119,7 @@ class Trainer:
                     curves(self._evaluate())
                 self._save()
         if hardware.world > 1:
+            distributed.barrier()  # whoever leaves while others still use the connections ends them too
             distributed.destroy_process_group()
         return self.progress
 
