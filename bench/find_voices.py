@@ -4,7 +4,7 @@
 
 Levels of the speakers differ by up to 8 dB, a quarter of the turns cut in, and there is a little noise. A found voice
 counts for the speaker who is loudest for most of the time that it is said to speak. Improvement of SI-SDR: of the whole
-conversation by the voices found, and by voiceprints of the speakers' clean recordings (docs/experiments.md 27).
+conversation by the voices found, and by voiceprints of the speakers' clean recordings (docs/experiments.md 29).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from tinywase.data.activity import scale_to_rms
 from tinywase.errors import AudioError, ConfigError
 from tinywase.metrics import si_sdr
 from tinywase.runtime.clustering import agglomerate
+from tinywase.runtime.voices import ALIKE
 
 RATE_HZ = 8000
 DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
@@ -212,3 +213,7 @@ def test_a_recording_without_voices_says_so(tmp_path: Path, tinywase: Command) -
         0,
         f"{tmp_path / 'quiet.wav'}: no voice that speaks for four seconds or more\n",
     )
+
+
+def test_the_help_names_the_threshold_that_is_used(tinywase: Command) -> None:
+    assert f"({ALIKE:g})" in tinywase("voices", "--help").out

@@ -18,29 +18,25 @@ from pathlib import Path
 
 from tinywase.config import ModelConfig, model_config
 from tinywase.format import ModelFile, read_model, to_bytes, write_model
+from tinywase.train.student import with_cues_moved
 
 
 def names_left(names: Iterable[str], config: ModelConfig, stacks: int) -> dict[str, str]:
-    """Old name -> new name of every tensor that stays."""
-    left = {}
-    for name in names:
-        block = re.match(r"separator\.blocks\.(\d+)\.", name)
-        place = re.match(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)\.(.*)", name)
-        if block and int(block[1]) >= stacks * config.blocks:
-            continue
-        if place and int(place[2]) >= stacks:
-            if int(place[2]) == config.stacks:  # of the summed skips
-                left[name] = f"{place[1]}.{stacks}.{place[3]}"
-            continue
-        left[name] = name
-    return left
+    """New name -> old name of every tensor that stays."""
+    moved = with_cues_moved({name: name for name in names}, config.stacks, stacks)
+    return {new: old for new, old in moved.items() if not _in_block_from(stacks * config.blocks, old)}
+
+
+def _in_block_from(first: int, name: str) -> bool:
+    block = re.match(r"separator\.blocks\.(\d+)\.", name)
+    return block is not None and int(block[1]) >= first
 
 
 def cut_model(source: Path, target: Path, stacks: int) -> None:
     """A `.twase` file to another."""
     model = read_model(source)
     left = names_left(model.tensors, model.config, stacks)
-    tensors = {new: dataclasses.replace(model.tensors[old], name=new) for old, new in left.items()}
+    tensors = {new: dataclasses.replace(model.tensors[old], name=new) for new, old in left.items()}
     compact = source.read_bytes() != to_bytes(model)
     config = dataclasses.replace(model.config, stacks=stacks)
     write_model(target, ModelFile(config, tensors, model.card), compact=compact)
@@ -55,7 +51,7 @@ def cut_checkpoint(source: Path, target: Path, stacks: int) -> None:
         metadata = dict(file.metadata())
         config = model_config(json.loads(metadata["config"]))
         left = names_left(file.keys(), config, stacks)
-        tensors = {new: file.get_tensor(old) for old, new in left.items()}
+        tensors = {new: file.get_tensor(old) for new, old in left.items()}
     metadata["config"] = json.dumps(json.loads(metadata["config"]) | {"stacks": stacks})
     save_file(tensors, target, metadata)
 

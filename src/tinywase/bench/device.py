@@ -108,10 +108,8 @@ def _bundled(rounds: int, step: Callable[[], None]) -> Iterator[Bundled]:
             rtf = take_turns({"clip": _extraction(model, mixture, voiceprint)}, rounds)["clip"].median_s / CLIP_S
             yield Bundled(name, rtf, None, None)
         else:
-            hop_s, times = (
-                config.hop / config.sample_rate_hz,
-                time_chunks(model.stream(voiceprint), config.hop, mixture, warm_up=10),
-            )
+            hop_s = config.hop / config.sample_rate_hz
+            times = time_chunks(model.stream(voiceprint), config.hop, mixture, warm_up=10)
             latency_ms = 1e3 * config.latency_samples / config.sample_rate_hz
             yield Bundled(name, times.median_s / hop_s, latency_ms, times.percentile_s(99) < MOST_OF_A_CHUNK * hop_s)
         step()

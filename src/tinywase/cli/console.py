@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 
 class Runtime(StrEnum):
@@ -16,6 +18,13 @@ class Runtime(StrEnum):
     AUTO = "auto"
     NATIVE = "native"
     REFERENCE = "reference"
+
+
+Computed = Annotated[Runtime, typer.Option(help="auto: native where it is installed.")]  # the type of a `runtime`
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=64, help="Processors to use; 2 where there are as many.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")]
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Runtime, say, say_json
+from .console import Computed, Runtime, say, say_json
 from .inputs import expanded
 
 
@@ -20,7 +20,7 @@ def enroll(
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the voiceprint if it exists.")] = False,
-    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
+    runtime: Computed = Runtime.AUTO,
 ) -> None:
     """Make a voiceprint: a small file that stands for a voice, for the model that made it.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import TinyWaseError
-from .console import Runtime, note, progress_bar, say_json
+from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
 from .voice_options import Enroll, check_one_voice, model_of, voiceprint_from
@@ -96,11 +96,9 @@ def extract(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON (several: a list).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
-    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=64, help="Processors to use; 2 where there are as many.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+    runtime: Computed = Runtime.AUTO,
+    threads: Threads = None,
+    quiet: Quiet = False,
 ) -> None:
     """Extract one voice from recordings, by a sample of that voice.
 
@@ -197,7 +195,8 @@ def _extract_one(
 ) -> dict[str, Any]:
     """Extract, write labels, and say in plain values what was done."""
     from ..files import refuse_output
-    from ..runtime.labels import segments, write_labels
+    from ..runtime.labels import write_labels
+    from ..runtime.summary import spans, spoken
 
     if job.labels is not None:
         refuse_output(job.labels, force=choices.force)
@@ -213,13 +212,11 @@ def _extract_one(
         progress=progress,
     )
     took_s = time.perf_counter() - began_s
-    activity = 0 * report.activity if report.muted else report.activity  # of what was written
-    speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
+    speech = spoken(extractor, report)
     if job.labels is not None:
         name = Path(job.mixture).stem if job.mixture != PIPE else "stdin"
         write_labels(job.labels, speech, recording=name, speaker=choices.speaker, force=choices.force)
-    spans = [[round(segment.start_s, 3), round(segment.stop_s, 3)] for segment in speech]
-    return described(extractor, job, voiceprint, report, took_s) | {"segments_s": spans}
+    return described(extractor, job, voiceprint, report, took_s) | {"segments_s": spans(speech)}
 
 
 def _extract_many(

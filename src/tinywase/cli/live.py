@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 import typer
 
 from ..errors import TinyWaseError
-from .console import Runtime, note, say
+from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
 from .voice_options import Enroll, check_one_voice, voiceprint_from
 
@@ -59,8 +59,8 @@ def live(
     chunk_ms: Annotated[float, typer.Option(metavar="MS", min=1, max=1000, help="Sound taken at once.")] = 16.0,
     seconds: Annotated[float | None, typer.Option(metavar="S", help="Stop after this long.")] = None,
     devices: Annotated[bool, typer.Option("--devices", help="List microphones and headphones, and stop.")] = False,
-    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+    runtime: Computed = Runtime.AUTO,
+    quiet: Quiet = False,
 ) -> None:
     """Extract one voice while it is speaking: microphone in, that voice out, a fixed fraction of a second later.
 

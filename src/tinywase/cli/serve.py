@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import TinyWaseError
-from .console import Runtime, note, say
+from .console import Computed, Runtime, note, say
 
 MODELS = ["default", "nano", "live"]
 LARGEST_MESSAGE = 1 << 20  # bytes, over the WebSocket
@@ -31,7 +31,7 @@ def serve(
     ] = None,
     max_mb: Annotated[float, typer.Option(metavar="MB", min=0.1, help="Most that a request may hold.")] = 1000.0,
     streams: Annotated[int, typer.Option(metavar="N", min=0, help="Live conversations at once.")] = 8,
-    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
+    runtime: Computed = Runtime.AUTO,
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=64, help="Processors for a recording; 2 where there are.")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Runtime, progress_bar, say, say_json
+from .console import Computed, Quiet, Runtime, Threads, progress_bar, say, say_json
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -32,11 +32,9 @@ def voices(
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
-    runtime: Annotated[Runtime, typer.Option(help="auto: native where it is installed.")] = Runtime.AUTO,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=64, help="Processors to use; 2 where there are as many.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")] = False,
+    runtime: Computed = Runtime.AUTO,
+    threads: Threads = None,
+    quiet: Quiet = False,
 ) -> None:
     """Find the voices in a recording: a voiceprint of each, and a sample to know it by.
 
@@ -82,7 +80,7 @@ def _written(
     from ..audio import open_audio
     from ..audio_writer import output_format, write_recording
     from ..blocks import part_blocks
-    from ..runtime.enrollment import quality_notes
+    from ..runtime.summary import voice_summary
 
     kept, heard, alone = (stem.with_name(stem.name + suffix) for suffix in (VOICE, SAMPLE, ALONE))
     voice.voiceprint.save(kept, force=force)
@@ -99,11 +97,8 @@ def _written(
     result = {
         "voice": str(kept),
         "sample": str(heard),
-        "sample_s": [voice.sample.start_s, voice.sample.stop_s],
-        "spoken_s": voice.spoken_s,
-        "segments_s": [[segment.start_s, segment.stop_s] for segment in voice.segments],
         "estimate": str(alone) if extract else None,
-        "notes": quality_notes(voice.voiceprint, extractor.rule),
+        **voice_summary(extractor, voice),
     }
     if extract:
         with progress_bar(f"extracting {stem.name}", quiet=quiet) as progress:

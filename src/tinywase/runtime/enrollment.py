@@ -61,7 +61,7 @@ def enroll_heard(model: PackedModel, samples: np.ndarray) -> Voiceprint:
         AudioError: less than half a second of speech.
     """
     clipped = float(np.mean(np.abs(samples) >= CLIPPED_LEVEL)) if len(samples) else 0.0
-    return _voiceprint(model, [_sample(model, samples.astype(np.float32), clipped)])
+    return _voiceprint(model, [_sample(model, samples, clipped)])
 
 
 def _voiceprint(model: PackedModel, samples: Sequence[_Sample]) -> Voiceprint:

@@ -1,4 +1,4 @@
-"""What an extraction did, in plain values: for the command line's JSON and for clients of the service."""
+"""What an extraction did and who was found, in plain values: JSON of the command line and of the service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 from .enrollment import quality_notes
 from .extractor import ExtractionReport, Extractor
+from .labels import Segment, segments
 from .voiceprint import Voiceprint
+from .voices import FoundVoice
 
 
 def summary(extractor: Extractor, voiceprint: Voiceprint, report: ExtractionReport, took_s: float) -> dict[str, Any]:
@@ -28,4 +30,25 @@ def summary(extractor: Extractor, voiceprint: Voiceprint, report: ExtractionRepo
         "rtf": round(took_s / report.duration_s, 4),
         "enrollment_s": round(voiceprint.active_s, 2),
         "enrollment_notes": quality_notes(voiceprint, extractor.rule),
+    }
+
+
+def spoken(extractor: Extractor, report: ExtractionReport) -> list[Segment]:
+    """When the voice speaks in what was written; never where that is silence."""
+    activity = 0 * report.activity if report.muted else report.activity
+    return segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
+
+
+def spans(speech: list[Segment]) -> list[list[float]]:
+    """Segments as pairs of seconds."""
+    return [[round(segment.start_s, 3), round(segment.stop_s, 3)] for segment in speech]
+
+
+def voice_summary(extractor: Extractor, voice: FoundVoice) -> dict[str, Any]:
+    """One of the voices in a recording, all but its voiceprint."""
+    return {
+        "sample_s": [voice.sample.start_s, voice.sample.stop_s],
+        "spoken_s": voice.spoken_s,
+        "segments_s": [[segment.start_s, segment.stop_s] for segment in voice.segments],
+        "notes": quality_notes(voice.voiceprint, extractor.rule),
     }

@@ -143,7 +143,9 @@ def _joined(
         for some in (own, cells):
             parts = [heard.read(at * cell, (at + 1) * cell) for at in some]
             try:
-                return enroll_heard(model, np.concatenate([np.zeros((0, heard.mixture.channels)), *parts]).mean(axis=1))
+                return enroll_heard(
+                    model, np.concatenate([np.zeros((0, heard.mixture.channels), np.float32), *parts]).mean(axis=1)
+                )
             except AudioError:  # a click among them, beside which the rest is silence
                 continue
         return None

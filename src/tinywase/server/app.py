@@ -30,9 +30,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import ConfigError, OutputError, TinyWaseError
-from ..runtime.enrollment import quality_notes
-from ..runtime.labels import segments
-from ..runtime.summary import summary
+from ..runtime.summary import spans, spoken, summary, voice_summary
 from ..runtime.voiceprint import Voiceprint
 from ..runtime.voices import ALIKE
 from .answers import SEVERAL, Part, one_file, several
@@ -122,14 +120,7 @@ def build_app(
             recording = folder.keep("mixture", mixture)
             found = extractor.find_voices(recording, alike=alike, progress=progress)
             return [
-                {
-                    "voice": json.loads(voice.voiceprint.to_bytes()),
-                    "spoken_s": voice.spoken_s,
-                    "segments_s": [[s.start_s, s.stop_s] for s in voice.segments],
-                    "sample_s": [voice.sample.start_s, voice.sample.stop_s],
-                    "notes": quality_notes(voice.voiceprint, extractor.rule),
-                }
-                for voice in found
+                {"voice": json.loads(voice.voiceprint.to_bytes()), **voice_summary(extractor, voice)} for voice in found
             ]
 
         return await workers.run(request, work)
@@ -184,9 +175,7 @@ def build_app(
             told = summary(extractor, voiceprint, report, time.perf_counter() - began_s)
             if not wants_several:
                 return one_file(estimate, told)
-            activity = 0 * report.activity if report.muted else report.activity
-            speech = segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
-            told["segments_s"] = [[round(s.start_s, 3), round(s.stop_s, 3)] for s in speech]
+            told["segments_s"] = spans(spoken(extractor, report))
             named = enroll[0].filename if enroll else voice.filename if voice is not None else recording.name
             made = folder.path / f"{Path(plain_name(named or 'voice')).stem}.voice"
             voiceprint.save(made)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from .compress_recipe import CompressRecipe
 from .objectives import Objective
 
 CALIBRATION_SEED = 0xCA11B
+T = TypeVar("T")
 CUE = re.compile(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)\.(.*)")
 
 
@@ -36,12 +38,12 @@ def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
     return student, sorted(set(own) - set(known))
 
 
-def with_cues_moved(state: Mapping[str, Tensor], before: int, after: int) -> dict[str, Tensor]:
+def with_cues_moved(state: Mapping[str, T], before: int, after: int) -> dict[str, T]:
     """The state of a network of `before` stacks under the names of one of `after`: the last cue is on the summed skips.
 
     Cues of stacks that are no longer there are left out, those of stacks that are new are missing.
     """
-    moved: dict[str, Tensor] = {}
+    moved: dict[str, T] = {}
     for name, value in state.items():
         cue = CUE.fullmatch(name)
         place = int(cue[2]) if cue else 0

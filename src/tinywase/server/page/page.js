@@ -83,9 +83,8 @@ function whose(form, recording) {
   else if (way() === "voice" && chosen.voice) form.append("voice", chosen.voice);
   else if (way() === "part" && mixtureWave.marked && chosen.mixture) part(form, mixtureWave.marked);
   else if (way() === "found" && chosen.found) {
-    const kept = new File([JSON.stringify(chosen.found.voice)], "found.voice");
     if (recording === "audio") part(form, chosen.found.sample_s); // another model enrolls it anew
-    else form.append("voice", kept);
+    else form.append("voice", new File([JSON.stringify(chosen.found.voice)], "found.voice"));
   } else return null;
   return form;
 }
