@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -15,13 +15,19 @@ from tinywase.models import Wase, fused  # noqa: E402
 from tinywase.models.layers import ConvBlock  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 
-pytestmark = pytest.mark.skipif(
-    fused._kernels() is None, reason="the training kernels want AVX-512 with bfloat16 dot products"
-)
+KERNELS: list[Any] = list(fused.all_kernels()) or [
+    pytest.param("none", marks=pytest.mark.skip(reason="the training kernels want AVX-512"))
+]
 # bfloat16 keeps 8 bits and a stack rounds at every layer, so nothing is nearer to float32 than a few percent of a norm:
 # the kernels may be no farther from it than torch's own bfloat16, with room for chance: little where PReLUs are
 # straight lines, more where rounding decides on which side of their kink a value falls.
 ROOM = {"straight": (1.5, 0.01), "bent": (2.0, 0.1)}
+
+
+@pytest.fixture(params=KERNELS, autouse=True)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("TINYWASE_TRAINING_KERNELS", request.param)
+    return str(request.param)
 
 
 def stack(
@@ -128,6 +134,23 @@ def test_a_segment_does_not_depend_on_its_neighbours() -> None:
         alone = run(blocks, x[1:2])
     for many, one in zip(together, alone, strict=True):
         assert torch.equal(many[1:2], one)
+
+
+def test_stacks_alone_may_be_lowered() -> None:
+    blocks = stack(32, 64, (1, 2), causal=False)
+    x = torch.randn(2, 32, 20)
+    with fused.stacks_in_bfloat16():
+        assert fused.can_fuse(list(blocks), x)
+        alone = run(blocks, x)
+    assert not fused.can_fuse(list(blocks), x)
+    with torch.autocast("cpu", torch.bfloat16):
+        usual = run(blocks, x)
+    assert all(torch.equal(a, b) for a, b in zip(alone, usual, strict=True))
+
+
+def test_kernels_that_are_not_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYWASE_TRAINING_KERNELS", "of another processor")
+    assert fused.kernels() is None
 
 
 @pytest.mark.parametrize("what", ["float32", "quantized", "watched", "channels"])

@@ -2,18 +2,26 @@
 #include "training.h"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <stdexcept>
 #include <string>
 
 #ifdef TINYWASE_TRAINING
-#include "../src/training/conv_stack.h"
+#include "../src/training/stack.h"
 
 namespace nb = nanobind;
 using namespace tinywase::training;
 
 namespace {
+
+// By name; every call names the kernels, so that a test can run all that a processor has.
+const StackKernels &kernels_named(const std::string &name) {
+  for (const StackKernels *kernels : stack_kernels())
+    if (kernels->name == name) return *kernels;
+  throw std::invalid_argument("training kernels '" + name + "': not on this processor.");
+}
 
 constexpr int kLongestDilation = 1 << 16;
 
@@ -58,7 +66,7 @@ std::vector<BlockInput> inputs_of(const StackShape &shape, const std::vector<Arr
   std::vector<BlockInput> inputs(blocks.size());
   for (size_t i = 0; i < blocks.size(); i++) {
     const float *r = ranges.data() + 9 * i;
-    inputs[i] = {blocks[i], {{r[0], r[1], r[2]}, {r[3], r[4], r[5]}, {r[6], r[7], r[8]}}};
+    inputs[i] = {blocks[i], {r[0], r[1], r[2]}, {r[3], r[4], r[5]}, {r[6], r[7], r[8]}};
   }
   return inputs;
 }
@@ -70,39 +78,45 @@ void same_size(const Array &array, const Array &x) {
 }  // namespace
 
 void bind_training(nb::module_ &module) {
-  module.def("training_supported", &supported);
-  module.def("stack_saved_bytes", [](const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations) {
-    return saved_bytes(shape_of(x, hidden, causal, norm_keeps, dilations));
+  module.def("training_kernels", [] {
+    std::vector<std::string> names;
+    for (const StackKernels *kernels : stack_kernels()) names.emplace_back(kernels->name);
+    return names;
   });
-  module.def("stack_forward", [](const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations,
+  module.def("stack_saved_bytes", [](const std::string &kernels, const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations) {
+    return kernels_named(kernels).saved_bytes(shape_of(x, hidden, causal, norm_keeps, dilations));
+  });
+  module.def("stack_forward", [](const std::string &name, const Array &x, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations,
                                  const std::vector<Array> &tensors, const Array &ranges, const Array &x_out, const Array &skip, const Bytes &saved) {
+    const StackKernels &kernels = kernels_named(name);
     const StackShape shape = shape_of(x, hidden, causal, norm_keeps, dilations);
     const auto blocks = inputs_of(shape, tensors, ranges);
     same_size(x_out, x);
     same_size(skip, x);
-    if (saved.size() < saved_bytes(shape)) throw std::invalid_argument("too little room for what the backward pass needs.");
+    if (saved.size() < kernels.saved_bytes(shape)) throw std::invalid_argument("too little room for what the backward pass needs.");
     nb::gil_scoped_release release;
-    stack_forward(shape, blocks, x.data(), x_out.data(), skip.data(), reinterpret_cast<char *>(saved.data()));
+    kernels.forward(shape, blocks, x.data(), x_out.data(), skip.data(), reinterpret_cast<char *>(saved.data()));
   });
-  module.def("stack_backward", [](const Array &grad_out, const Array &grad_skip, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations,
+  module.def("stack_backward", [](const std::string &name, const Array &grad_out, const Array &grad_skip, int hidden, bool causal, double norm_keeps, const std::vector<int> &dilations,
                                   const std::vector<Array> &tensors, const Array &ranges, const Bytes &saved, const Array &grad_x,
                                   const std::vector<Array> &gradients, const Array &to_scales) {
+    const StackKernels &kernels = kernels_named(name);
     const StackShape shape = shape_of(grad_out, hidden, causal, norm_keeps, dilations);
     const auto blocks = inputs_of(shape, tensors, ranges);
     if (to_scales.size() != 3 * blocks.size()) throw std::invalid_argument("to_scales: expected [blocks, 3] values.");
     const auto to = blocks_of<float>(shape, gradients);
     same_size(grad_skip, grad_out);
     same_size(grad_x, grad_out);
-    if (saved.size() < saved_bytes(shape)) throw std::invalid_argument("what the forward pass saved is missing.");
+    if (saved.size() < kernels.saved_bytes(shape)) throw std::invalid_argument("what the forward pass saved is missing.");
     nb::gil_scoped_release release;
-    stack_backward(shape, blocks, reinterpret_cast<const char *>(saved.data()), grad_out.data(), grad_skip.data(), grad_x.data(), to, to_scales.data());
+    kernels.backward(shape, blocks, reinterpret_cast<const char *>(saved.data()), grad_out.data(), grad_skip.data(), grad_x.data(), to, to_scales.data());
   });
 }
 
 #else
 
 void bind_training(nanobind::module_ &module) {
-  module.def("training_supported", [] { return false; });
+  module.def("training_kernels", [] { return std::vector<std::string>(); });
 }
 
 #endif

@@ -6,6 +6,7 @@
 
 namespace tinywase {
 namespace training {
+namespace TINYWASE_TRAINING_ISA {
 namespace {
 
 size_t at(int frame) { return static_cast<size_t>(frame) * kGroup; }
@@ -36,20 +37,20 @@ void PackedBlock::pack(const BlockTensors<const float> &from, int channels, int 
   const size_t size = static_cast<size_t>(channels) * hidden;
   expand.resize(size);
   output.resize(2 * size);
-  training::pack(from.expand_weight, hidden, channels, expand.data());
-  training::pack(from.residual_weight, channels, hidden, output.data());
-  training::pack(from.skip_weight, channels, hidden, output.data() + size);
+  TINYWASE_TRAINING_ISA::pack(from.expand_weight, hidden, channels, expand.data());
+  TINYWASE_TRAINING_ISA::pack(from.residual_weight, channels, hidden, output.data());
+  TINYWASE_TRAINING_ISA::pack(from.skip_weight, channels, hidden, output.data() + size);
   taps.resize(3 * static_cast<size_t>(hidden));
   for (int c = 0; c < hidden; c++)
     for (int k = 0; k < 3; k++) taps[static_cast<size_t>(k) * hidden + c] = from.depthwise_weight[3 * c + k];
   if (!backward) return;
   expand_transposed.resize(size);
-  training::pack_transposed(from.expand_weight, channels, hidden, expand_transposed.data());
+  TINYWASE_TRAINING_ISA::pack_transposed(from.expand_weight, channels, hidden, expand_transposed.data());
   Vector<float> both(2 * size);
   std::copy_n(from.residual_weight, size, both.begin());
   std::copy_n(from.skip_weight, size, both.begin() + size);
   output_transposed.resize(2 * size);
-  training::pack_transposed(both.data(), hidden, 2 * channels, output_transposed.data());
+  TINYWASE_TRAINING_ISA::pack_transposed(both.data(), hidden, 2 * channels, output_transposed.data());
 }
 
 size_t Saved::bytes(const BlockShape &shape) {
@@ -77,8 +78,10 @@ void Scratch::fit(const BlockShape &shape) {
   wide_pairs.resize(static_cast<size_t>(shape.pairs()) * 2 * kGroup);
 }
 
-void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
-             const PackedBlock &packed, float *x, float *skip, Saved saved, Scratch &scratch) {
+void forward(const BlockShape &shape, const BlockInput &block, const PackedBlock &packed, float *x, float *skip, Saved saved,
+             Scratch &scratch) {
+  const BlockTensors<const float> &tensors = block.tensors;
+  const BlockRanges ranges(block);
   const int frames = shape.frames, narrow_groups = shape.channels / kGroup, wide_groups = shape.hidden / kGroup;
   const size_t group = at(frames);
   float *columns = scratch.columns.data();
@@ -330,14 +333,16 @@ void expand_backward(const BlockShape &shape, const BlockTensors<const float> &t
 
 }  // namespace
 
-void backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
-              const PackedBlock &packed, Saved saved, OutputGradient output, float *grad, const BlockTensors<float> &gradients,
-              float *to_scales, Scratch &scratch) {
+void backward(const BlockShape &shape, const BlockInput &block, const PackedBlock &packed, Saved saved, OutputGradient output,
+              float *grad, const BlockTensors<float> &gradients, float *to_scales, Scratch &scratch) {
+  const BlockTensors<const float> &tensors = block.tensors;
+  const BlockRanges ranges(block);
   round_gradient(grad, shape.frames, shape.channels / kGroup, output.rows, output.pairs, gradients.residual_bias);
   output_backward(shape, tensors, ranges.output, packed, saved, output, gradients, to_scales + 2, scratch);
   depthwise_backward(shape, tensors, ranges.depthwise, packed, saved, gradients, to_scales + 1, scratch);
   expand_backward(shape, tensors, ranges.expand, packed, saved, grad, gradients, to_scales, scratch);
 }
 
+}  // namespace TINYWASE_TRAINING_ISA
 }  // namespace training
 }  // namespace tinywase

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <vector>
 
+#include "bfloat16.h"
+#include "stack.h"
 #include "statistics.h"
-#include "vectors.h"
 
 namespace tinywase {
 namespace training {
+namespace TINYWASE_TRAINING_ISA {
 
 struct BlockShape {
   int frames, channels, hidden, dilation;
@@ -23,24 +25,9 @@ struct BlockShape {
   size_t wide() const { return static_cast<size_t>(frames) * hidden; }      // values within
 };
 
-// Pointers to the parameters of a block, or to their gradients.
-template <typename Float>
-struct BlockTensors {
-  Float *expand_weight, *expand_bias;        // [hidden][channels], [hidden]
-  Float *expand_slope;                       // [1]
-  Float *expand_gain, *expand_offset;        // [hidden], norm
-  Float *depthwise_weight, *depthwise_bias;  // [hidden][3], [hidden]
-  Float *depthwise_slope;                    // [1]
-  Float *depthwise_gain, *depthwise_offset;  // [hidden], norm
-  Float *residual_weight, *residual_bias;    // [channels][hidden], [channels]
-  Float *skip_weight, *skip_bias;            // [channels][hidden], [channels]
-};
-constexpr int kBlockTensors = 14;
-
 // An activation on 2^bits steps around an integer zero point, straight-through (docs/quantization.md); scale 0: left alone.
-struct Range {
-  float scale = 0, zero_point = 0, top = 0;
-
+struct Range : RangeValues {
+  Range(const RangeValues &values) : RangeValues(values) {}
   bool on() const { return scale > 0; }
   Pair operator()(Pair x) const { return on() ? steps(clipped(ratio(x))) : x; }
   // The gradient before the quantizer; what the scale gets, but for a constant, is added to `to_scale`.
@@ -57,9 +44,10 @@ struct Range {
   Pair steps(Pair whole) const { return whole * set(scale); }
 };
 
-// The three activation points of a block: input of expand, of the depthwise convolution, of residual and skip.
+// The three activation points of a block.
 struct BlockRanges {
   Range expand, depthwise, output;
+  explicit BlockRanges(const BlockInput &block) : expand(block.expand), depthwise(block.depthwise), output(block.output) {}
 };
 
 // Weights in bfloat16, as the products want them.
@@ -97,18 +85,18 @@ struct OutputGradient {
 };
 
 // x += residual, skip += skip path.
-void forward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
-             const PackedBlock &packed, float *x, float *skip, Saved saved, Scratch &scratch);
+void forward(const BlockShape &shape, const BlockInput &block, const PackedBlock &packed, float *x, float *skip, Saved saved,
+             Scratch &scratch);
 
 // `grad` comes as the gradient of x after the block and leaves as that before it; gradients of the parameters are added to.
 // `to_scales` [3] are of the ranges, but for a constant.
 // The caller filled the upper half of `output` and adds the skip bias's gradient itself: both are the same for all blocks.
-void backward(const BlockShape &shape, const BlockTensors<const float> &tensors, const BlockRanges &ranges,
-              const PackedBlock &packed, Saved saved, OutputGradient output, float *grad, const BlockTensors<float> &gradients,
-              float *to_scales, Scratch &scratch);
+void backward(const BlockShape &shape, const BlockInput &block, const PackedBlock &packed, Saved saved, OutputGradient output,
+              float *grad, const BlockTensors<float> &gradients, float *to_scales, Scratch &scratch);
 
 // Rounds [groups][frames][32] floats into pairs of rows and, unless `rows` is null, into rows; adds the sums over frames.
 void round_gradient(const float *values, int frames, int groups, bf16 *rows, bf16 *pairs, float *sums);
 
+}  // namespace TINYWASE_TRAINING_ISA
 }  // namespace training
 }  // namespace tinywase

@@ -4,17 +4,11 @@
 
 #include <cstring>
 
-#include "vectors.h"
+#include "bfloat16.h"
 
 namespace tinywase {
 namespace training {
-
-inline __m512bh pairs_at(const bf16 *p) { return reinterpret_cast<__m512bh>(_mm512_loadu_si512(p)); }
-inline __m512bh pair_everywhere(const bf16 *p) {
-  int32_t both;
-  std::memcpy(&both, p, sizeof both);
-  return reinterpret_cast<__m512bh>(_mm512_set1_epi32(both));
-}
+namespace TINYWASE_TRAINING_ISA {
 
 // `Rows` frames of one panel: accumulators stay in registers (12 rows fill 24 of 32).
 template <int Rows>
@@ -22,16 +16,7 @@ inline void product_tile(const bf16 *in, size_t group_stride, int groups, const 
   __m512 acc[Rows][2];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
-  for (int g = 0; g < groups; g++, in += group_stride)
-    for (int k = 0; k < kGroup; k += 2, panel += 2 * kGroup) {
-      const __m512bh w0 = pairs_at(panel), w1 = pairs_at(panel + kGroup);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; r++) {
-        const __m512bh x = pair_everywhere(in + r * kGroup + k);
-        acc[r][0] = _mm512_dpbf16_ps(acc[r][0], w0, x);
-        acc[r][1] = _mm512_dpbf16_ps(acc[r][1], w1, x);
-      }
-    }
+  for (int g = 0; g < groups; g++, in += group_stride, panel += kGroup * kGroup) multiply_group<Rows>(in, panel, acc);
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; r++) store(out + r * kGroup, {acc[r][0], acc[r][1]});
 }
@@ -62,16 +47,7 @@ inline void add_outer_products(const bf16 *left, const bf16 *right, int pairs, f
     __m512 acc[rows][2];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
-    for (int p = 0; p < pairs; p++) {
-      const bf16 *a = left + static_cast<size_t>(p) * 2 * kGroup, *b = right + static_cast<size_t>(p) * 2 * kGroup;
-      const __m512bh b0 = pairs_at(b), b1 = pairs_at(b + kGroup);
-#pragma GCC unroll 8
-      for (int r = 0; r < rows; r++) {
-        const __m512bh x = pair_everywhere(a + 2 * r);
-        acc[r][0] = _mm512_dpbf16_ps(acc[r][0], b0, x);
-        acc[r][1] = _mm512_dpbf16_ps(acc[r][1], b1, x);
-      }
-    }
+    multiply_pairs<rows>(left, right, pairs, acc);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
       float *row = out + (first + r) * stride;
@@ -99,5 +75,6 @@ inline void pack_transposed(const float *weight, int columns, int depth, bf16 *p
                   load(weight + static_cast<size_t>(k + 1) * columns + c));
 }
 
+}  // namespace TINYWASE_TRAINING_ISA
 }  // namespace training
 }  // namespace tinywase

@@ -9,6 +9,7 @@
 
 namespace tinywase {
 namespace training {
+namespace TINYWASE_TRAINING_ISA {
 
 constexpr double kEpsilon = 1e-8;  // of the network (docs/model.md)
 
@@ -75,5 +76,6 @@ inline void finish_backward(const FrameSums &sums, int frames, int channels, boo
   std::fill_n(linear, frames, linear[0]);
 }
 
+}  // namespace TINYWASE_TRAINING_ISA
 }  // namespace training
 }  // namespace tinywase

@@ -7,8 +7,11 @@
 #include <memory>
 #include <vector>
 
+#include "stack.h"
+
 namespace tinywase {
 namespace training {
+namespace TINYWASE_TRAINING_ISA {
 
 using bf16 = uint16_t;
 
@@ -26,8 +29,6 @@ struct Allocator : std::allocator<T> {
 };
 template <class T>
 using Vector = std::vector<T, Allocator<T>>;
-
-constexpr int kGroup = 32;  // channels that lie side by side: tensors are [channels / 32][frames][32]
 
 struct Pair {
   __m512 low, high;
@@ -48,8 +49,6 @@ inline Pair load(const bf16 *p) {
   return {widened(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p))),
           widened(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(p + 16)))};
 }
-inline __m512i rounded(Pair a) { return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(a.high, a.low)); }
-inline void store(bf16 *p, Pair a) { _mm512_storeu_si512(p, rounded(a)); }
 
 inline Pair operator+(Pair a, Pair b) { return {_mm512_add_ps(a.low, b.low), _mm512_add_ps(a.high, b.high)}; }
 inline Pair operator-(Pair a, Pair b) { return {_mm512_sub_ps(a.low, b.low), _mm512_sub_ps(a.high, b.high)}; }
@@ -88,16 +87,6 @@ inline float sum(Pair a) { return _mm512_reduce_add_ps(_mm512_add_ps(a.low, a.hi
 // max(x, 0) + slope min(x, 0)
 inline Pair prelu(Pair x, Pair slope) { return fma(slope, negative(x), positive(x)); }
 
-// Two rows of 32 channels -> 32 pairs (first, second), what a dot product over frames wants.
-inline void store_pairs(bf16 *out, Pair first, Pair second) {
-  const __m512i a = rounded(first), b = rounded(second);
-  const __m512i low = _mm512_or_si512(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(a)),
-                                      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(b)), 16));
-  const __m512i high = _mm512_or_si512(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(a, 1)),
-                                       _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(b, 1)), 16));
-  _mm512_storeu_si512(out, low);
-  _mm512_storeu_si512(out + kGroup, high);
-}
-
+}  // namespace TINYWASE_TRAINING_ISA
 }  // namespace training
 }  // namespace tinywase

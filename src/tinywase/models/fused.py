@@ -1,15 +1,18 @@
 """A stack of convolution blocks as one operation of the native training kernels (native/src/training).
 
 They hold a segment's activations in cache, multiply in bfloat16 and sum in float32: several times the speed of the same
-operations one by one (docs/speed-log.md). Used on a processor that has the instructions, under bfloat16 autocast, where
-nothing is attached to the blocks; everywhere else the blocks run by themselves. Letters: B batch, C channels, F frames.
+operations one by one (docs/speed-log.md). Used on a processor with AVX-512, under bfloat16 autocast or
+`stacks_in_bfloat16`, where nothing is attached to the blocks; everywhere else the blocks run by themselves. Letters: B
+batch, C channels, F frames.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -21,13 +24,41 @@ from ..compiled import find_compiled
 from .layers import BlockState, ConvBlock
 
 GROUP = 32  # channels that a kernel handles together
+_stacks_lowered = ContextVar("_stacks_lowered", default=False)
+
+
+class Kernels:
+    """The native kernels of one instruction set."""
+
+    def __init__(self, module: Any, name: str) -> None:
+        self.name = name
+        self.saved_bytes = functools.partial(module.stack_saved_bytes, name)
+        self.forward = functools.partial(module.stack_forward, name)
+        self.backward = functools.partial(module.stack_backward, name)
 
 
 @functools.cache
-def _kernels() -> Any:
-    """The native module, if it is there and this processor can run its training kernels."""
+def all_kernels() -> dict[str, Kernels]:
+    """What this processor can run, by name, the fastest first."""
     module, _ = find_compiled()
-    return module if module is not None and module.training_supported() else None
+    return {} if module is None else {name: Kernels(module, name) for name in module.training_kernels()}
+
+
+def kernels() -> Kernels | None:
+    """The fastest, those that TINYWASE_TRAINING_KERNELS names, or none of them if it says 0."""
+    wanted = os.environ.get("TINYWASE_TRAINING_KERNELS")
+    found = all_kernels()
+    return found.get(wanted) if wanted else next(iter(found.values()), None)
+
+
+@contextmanager
+def stacks_in_bfloat16() -> Iterator[None]:
+    """Stacks run by the kernels, everything else in float32: faster than autocast where bfloat16 is emulated."""
+    token = _stacks_lowered.set(True)
+    try:
+        yield
+    finally:
+        _stacks_lowered.reset(token)
 
 
 def run_blocks(
@@ -48,17 +79,19 @@ def run_blocks(
 
 
 def can_fuse(blocks: Sequence[nn.Module], x: Tensor) -> bool:
-    """Whether `run_stack` does what the blocks would, up to bfloat16: known blocks, this processor, autocast on."""
+    """Whether `run_stack` does what the blocks would, up to bfloat16, and somebody asked for bfloat16."""
     return (
         x.device.type == "cpu"
         and not torch.compiler.is_compiling()
-        and torch.is_autocast_enabled("cpu")
-        and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        and os.environ.get("TINYWASE_TRAINING_KERNELS") != "0"
+        and (_stacks_lowered.get() or _autocast_to_bfloat16())
         and x.shape[1] % GROUP == 0
         and all(_is_plain(block) for block in blocks)
-        and _kernels() is not None
+        and kernels() is not None
     )
+
+
+def _autocast_to_bfloat16() -> bool:
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
 def _is_plain(block: nn.Module) -> bool:
@@ -128,9 +161,11 @@ class FusedStack(Function):
         ctx.options = shape = hidden, causal, norm_keeps, list(dilations)
         ranges = torch.cat([scales.detach()[..., None], constants], -1).contiguous()
         out, skip = torch.empty_like(x), torch.empty_like(x)
-        saved = torch.empty(_kernels().stack_saved_bytes(x.numpy(), *shape), dtype=torch.uint8)
+        ctx.kernels = native = kernels()
+        assert native is not None
+        saved = torch.empty(native.saved_bytes(x.numpy(), *shape), dtype=torch.uint8)
         arrays = _arrays(tensors), ranges.numpy(), out.numpy(), skip.numpy(), saved.numpy()
-        _kernels().stack_forward(x.numpy(), *shape, *arrays)
+        native.forward(x.numpy(), *shape, *arrays)
         ctx.save_for_backward(saved, ranges, *tensors)
         return out, skip
 
@@ -142,7 +177,7 @@ class FusedStack(Function):
         sizes = [tensor.numel() for tensor in tensors]
         pieces = torch.zeros(sum(sizes)).split(sizes)
         gradients = [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
-        _kernels().stack_backward(
+        ctx.kernels.backward(
             grad_out.float().contiguous().numpy(),
             grad_skip.float().contiguous().numpy(),
             *ctx.options,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import distributed
 
 from ..errors import ConfigError
+from ..models.fused import kernels, stacks_in_bfloat16
 from .recipe import Recipe
 
 
@@ -19,7 +22,7 @@ class Hardware:
     """Device, number format, and this process's place among those that torchrun started."""
 
     device: torch.device
-    bfloat16: bool
+    precision: Literal["float32", "stacks", "bfloat16"]  # stacks: native kernels alone round to bfloat16
     rank: int
     world: int
 
@@ -27,6 +30,12 @@ class Hardware:
     def cuda(self) -> bool:
         """Whether it is a GPU, which works on while Python goes ahead."""
         return self.device.type == "cuda"
+
+    def arithmetic(self) -> AbstractContextManager[Any]:
+        """Around a forward pass: computes it in `precision`."""
+        if self.precision == "stacks":
+            return stacks_in_bfloat16()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     @property
     def leads(self) -> bool:
@@ -51,8 +60,16 @@ def prepare_hardware(recipe: Recipe) -> Hardware:
         _keep_freed_memory()
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if cuda else "gloo")
-    native = cuda or torch.cpu._is_avx512_bf16_supported()
-    return Hardware(device, recipe.precision == "bfloat16" or (recipe.precision == "auto" and native), rank, world)
+    return Hardware(device, _precision(recipe, cuda), rank, world)
+
+
+def _precision(recipe: Recipe, cuda: bool) -> Literal["float32", "stacks", "bfloat16"]:
+    """`auto`: bfloat16 where it is computed in and not emulated."""
+    if recipe.precision != "auto":
+        return "bfloat16" if recipe.precision == "bfloat16" else "float32"
+    if cuda or torch.cpu._is_avx512_bf16_supported():
+        return "bfloat16"
+    return "stacks" if kernels() is not None else "float32"
 
 
 def _keep_freed_memory() -> None:

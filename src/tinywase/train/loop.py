@@ -178,7 +178,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         batch = {key: value.to(hardware.device, non_blocking=True) for key, value in batch.items()}
-        with torch.autocast(hardware.device.type, torch.bfloat16, enabled=hardware.bfloat16):
+        with hardware.arithmetic():
             loss, logs = self.objective.loss(wrapped, batch, progress.position)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
