@@ -129,7 +129,13 @@ def test_an_existing_file_is_kept_unless_forced(model: Wase, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"share_stacks": True}, {"causal": True, "lookahead_frames": 2}, {"cues": "activity"}]
+    "changes",
+    [
+        {"share_stacks": True},
+        {"causal": True, "lookahead_frames": 2},
+        {"cues": "activity"},
+        {"transform": "fourier", "overlap": 4},
+    ],
 )
 def test_the_configuration_survives(changes: dict[str, Any], tmp_path: Path) -> None:
     config = named_config("tiny", **changes)

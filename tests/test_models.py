@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from torch.nn import functional  # noqa: E402
 
 from tinywase.config import ModelConfig, VoiceprintConfig, named_config  # noqa: E402
 from tinywase.errors import StreamError  # noqa: E402
@@ -44,6 +45,8 @@ def test_paper_has_exactly_the_papers_parameters(share: bool, core: int) -> None
         {"causal": True, "norm_memory_frames": 5, "lookahead_frames": 3},
         {"cues": "voiceprint"},
         {"features": "log_power"},
+        {"transform": "fourier", "overlap": 4},
+        {"causal": True, "overlap": 8, "lookahead_frames": 2},
     ],
 )
 def test_estimate_and_residual_are_as_long_as_the_mixture(length: int, changes: dict[str, Any]) -> None:
@@ -69,6 +72,28 @@ def test_estimate_and_residual_add_up_to_what_the_decoder_makes_of_the_whole_lat
     assert torch.allclose(result.estimate + result.residual, whole, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("overlap", [2, 4, 8])
+@pytest.mark.parametrize("length", [1, 17, 4001])
+def test_a_fourier_codec_gives_back_what_it_takes(overlap: int, length: int) -> None:
+    model = build(transform="fourier", overlap=overlap)
+    mixture = torch.randn(1, length)
+    result = model(mixture, torch.randn(1, 16))
+    assert torch.allclose(result.estimate + result.residual, mixture, atol=TOLERANCE)
+    assert not any("coder.weight" in name for name in model.state_dict() if "voiceprint" not in name)
+
+
+@pytest.mark.parametrize("overlap", [2, 4, 8])
+def test_frames_of_the_activity_are_centred_on_their_samples(overlap: int) -> None:
+    model = build(transform="fourier", overlap=overlap)
+    hop, early = model.config.hop, model.config.early_frames
+    click = torch.zeros(1, 40 * hop)
+    click[:, 11 * hop] = 1.0
+    padded = functional.pad(click, (model.config.edge, model.config.window))
+    heard = model._encode(padded).square().sum(1)[0]
+    assert int(heard.argmax()) == 11 + early
+    assert model(click, torch.randn(1, 16)).activity.shape[-1] >= 40
+
+
 def test_level_of_the_mixture_is_the_level_of_the_estimate() -> None:
     model = build()
     mixture, voiceprint = torch.randn(1, 4000), torch.randn(1, 16)
@@ -76,12 +101,21 @@ def test_level_of_the_mixture_is_the_level_of_the_estimate() -> None:
     assert torch.allclose(loud * 0.1, soft, atol=1e-4)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize(("lookahead", "memory"), [(0, 0), (1, 0), (4, 0), (1, 9)])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"lookahead_frames": ahead, "share_stacks": shared} for ahead in (0, 1, 4) for shared in (False, True)),
+        {"lookahead_frames": 1, "norm_memory_frames": 9},
+        {"lookahead_frames": 1, "transform": "fourier"},
+        {"overlap": 4},
+        {"lookahead_frames": 3, "transform": "fourier", "overlap": 8},
+    ],
+    ids=str,
+)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_stream_of_any_chunks_equals_one_pass(shared: bool, lookahead: int, memory: int, data: st.DataObject) -> None:
-    model = build(causal=True, lookahead_frames=lookahead, norm_memory_frames=memory, share_stacks=shared)
+def test_stream_of_any_chunks_equals_one_pass(changes: dict[str, Any], data: st.DataObject) -> None:
+    model = build(causal=True, **changes)
     chunks = data.draw(st.lists(st.integers(0, 150), min_size=1, max_size=12))
     mixture, voiceprint = torch.randn(2, max(1, sum(chunks))), torch.randn(2, 16)
     with torch.no_grad():
@@ -98,9 +132,9 @@ def test_stream_of_any_chunks_equals_one_pass(shared: bool, lookahead: int, memo
     assert (streamed - whole).abs().max() < TOLERANCE
 
 
-@pytest.mark.parametrize("lookahead", [0, 2, 5])
-def test_the_future_beyond_the_latency_changes_nothing(lookahead: int) -> None:
-    model = build(causal=True, lookahead_frames=lookahead)
+@pytest.mark.parametrize(("lookahead", "overlap"), [(0, 2), (2, 2), (5, 2), (0, 4), (3, 8)])
+def test_the_future_beyond_the_latency_changes_nothing(lookahead: int, overlap: int) -> None:
+    model = build(causal=True, lookahead_frames=lookahead, overlap=overlap)
     mixture, voiceprint = torch.randn(1, 2000), torch.randn(1, 16)
     changed = mixture.clone()
     changed[:, 1000:] += torch.randn(1, 1000)

@@ -197,15 +197,16 @@ tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count
   if (!model || !enrollment || !voiceprint) return null_argument("tw_enroll");
   if (!count) return fail(TW_ERROR_ARGUMENT, "tw_enroll: the enrollment has 0 samples, expected at least 1.");
   return guarded([&] {
-    const VoiceprintConfig &config = model->model.config.voiceprint;
-    check_length(count, config.window, config.hop);
+    check_length(count, Framing(model->model.config.voiceprint));
     model->model.voiceprint_encoder->run(model->model.kernels, enrollment, count, voiceprint);
     return TW_OK;
   });
 }
 
 size_t tw_frame_count(const tw_model *model, size_t count) {
-  return model ? frame_count(count, model->model.config.window, model->model.config.hop()) : 0;
+  if (!model) return 0;
+  const Config &config = model->model.config;
+  return Framing(config).frames(count) - config.early_frames();
 }
 
 tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint, float *estimate,
@@ -220,7 +221,7 @@ tw_status tw_extract_threads(const tw_model *model, const float *mixture, size_t
     return fail(TW_ERROR_ARGUMENT, "tw_extract_threads: %d threads, expected 1 to %d.", threads, kMostThreads);
   const Config &config = model->model.config;
   const tw_status counted = guarded([&] {
-    check_length(count, config.window, config.hop());
+    check_length(count, Framing(config));
     return TW_OK;
   });
   if (counted != TW_OK) return counted;

@@ -15,9 +15,8 @@ constexpr int kTilesPerThread = 8;  // fewer, and starting a thread takes longer
 class Clip {
  public:
   Clip(const Model &model, const float *mixture, size_t count, Team &team)
-      : model_(model), config_(model.config), count_(count),
-        frames_(static_cast<int>(frame_count(count, config_.window, config_.hop()))), tiles_(tile_count(frames_)),
-        team_(team), workers_(team.size()), signal_(framed(mixture, count, config_.window, config_.hop())) {
+      : model_(model), config_(model.config), framing_(config_), count_(count), frames_(static_cast<int>(framing_.frames(count))),
+        tiles_(tile_count(frames_)), team_(team), workers_(team.size()), signal_(framed(mixture, count, framing_)) {
     Arena measure;
     place(measure);
     block_ = model.clip_memory.take(measure.used());
@@ -56,7 +55,7 @@ class Clip {
     });
     join_tiles(estimate);
     if (activity)
-      for (int frame = 0; frame < frames_; frame++) activity[frame] = separator.activity(logit_sums_[frame]);
+      for (int frame = config_.early_frames(); frame < frames_; frame++) *activity++ = separator.activity(logit_sums_[frame]);
   }
 
  private:
@@ -77,13 +76,13 @@ class Clip {
     voiceprint_ = arena.take<float>(padded(config_.voiceprint.dimensions));
     cues_ = arena.take<float>(static_cast<size_t>(config_.stacks + 1) * padded(config_.bottleneck));
     lines_ = arena.take<float>(4 * static_cast<size_t>(padded(config_.hidden)));
-    overlaps_ = arena.take<float>(static_cast<size_t>(tiles_) * config_.hop());
+    overlaps_ = arena.take<float>(tiles_ * framing_.edge);
     sums_ = arena.take<NormSums>(std::max(tiles_, separator.block(0).parts()));
     for (Worker &worker : workers_) {
       worker.latent = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
       worker.masked = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));
       worker.wave = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.window));
-      worker.out = arena.take<float>(static_cast<size_t>(kTileFrames) * config_.hop());
+      worker.out = arena.take<float>(kTileFrames * framing_.hop);
       worker.work.hidden = hidden;
       worker.work.row_bytes = row_bytes;
       worker.work.row_sums = arena.take<float>(2 * kTileFrames);
@@ -113,7 +112,7 @@ class Clip {
     return result;
   }
 
-  const float *samples_at(int frame) const { return signal_.data() + static_cast<size_t>(frame) * config_.hop(); }
+  const float *samples_at(int frame) const { return signal_.data() + frame * framing_.hop; }
 
   float *x_at(float *x, int frame) const { return x + static_cast<size_t>(frame) * padded(config_.bottleneck); }
 
@@ -141,31 +140,31 @@ class Clip {
 
   // Mask, decoder, and the samples without their padding. What reaches beyond the tile's last frame is kept.
   void leave(Tile tile, Worker &worker, float *estimate) const {
-    const size_t hop = config_.hop();
     model_.encode(samples_at(tile.first), tile.rows, worker.latent);
     model_.separator.mask(model_.kernels, x_at(skips_, tile.first), worker.latent, tile.rows, worker.masked, worker.work.scratch);
-    model_.decode(worker.masked, tile.rows, worker.wave, overlaps_ + tile.first / kTileFrames * hop, worker.out);
-    const auto [begin, end] = samples_of(tile.first, tile.rows);
-    if (begin < end) std::copy_n(worker.out + (begin + hop - tile.first * hop), end - begin, estimate + begin);
+    model_.decode(worker.masked, tile.rows, worker.wave, overlaps_ + tile.first / kTileFrames * framing_.edge, worker.out);
+    const size_t first = tile.first * framing_.hop;
+    const auto [begin, end] = of_recording(first, tile.rows * framing_.hop);
+    if (begin < end) std::copy_n(worker.out + (begin + framing_.edge - first), end - begin, estimate + begin);
   }
 
   // Adds to every tile's first samples what the tile before it kept.
   void join_tiles(float *estimate) const {
-    const size_t hop = config_.hop();
     for (int tile = 1; tile < tiles_; tile++) {
-      const auto [begin, end] = samples_of(tile * kTileFrames, 1);
-      for (size_t i = begin; i < end; i++) estimate[i] += overlaps_[(tile - 1) * hop + (i - begin)];
+      const auto [begin, end] = of_recording(tile * kTileFrames * framing_.hop, framing_.edge);
+      for (size_t i = begin; i < end; i++) estimate[i] += overlaps_[(tile - 1) * framing_.edge + (i - begin)];
     }
   }
 
-  // Of the recording, [begin, end), where frames begin: the first one a hop before it.
-  std::pair<size_t, size_t> samples_of(int frame, int rows) const {
-    const size_t hop = config_.hop(), begin = frame * hop, end = begin + rows * hop;
-    return {std::max(begin, hop) - hop, std::min(end, hop + count_) - hop};
+  // Of `length` samples from `first` of the padded signal those of the recording, [begin, end).
+  std::pair<size_t, size_t> of_recording(size_t first, size_t length) const {
+    const size_t edge = framing_.edge;
+    return {std::max(first, edge) - edge, std::min(std::max(first + length, edge), edge + count_) - edge};
   }
 
   const Model &model_;
   const Config &config_;
+  const Framing framing_;
   const size_t count_;
   const int frames_, tiles_;
   size_t overwritten_ = 0;
@@ -185,7 +184,7 @@ void extract_clip(const Model &model, const float *mixture, size_t count, const 
 }
 
 int useful_threads(const Model &model, size_t count, int most) {
-  const size_t tiles = frame_count(count, model.config.window, model.config.hop()) / kTileFrames;
+  const size_t tiles = Framing(model.config).frames(count) / kTileFrames;
   return static_cast<int>(std::clamp<size_t>(tiles / kTilesPerThread, 1, most));
 }
 

@@ -13,20 +13,25 @@
 
 namespace tinywase {
 
-// Zeros after a signal of `count` samples, so that hop + count + tail + hop samples are whole windows (docs/model.md 1).
-inline size_t tail_samples(size_t count, size_t window, size_t hop) { return window - (hop + count % window) % window; }
+// How a signal is cut (docs/model.md 1): windows that begin a hop after each other, with `edge` zeros before the signal and
+// behind it, besides those that complete its last window.
+struct Framing {
+  size_t window, hop, edge;
 
-inline size_t frame_count(size_t count, size_t window, size_t hop) {
-  return (count + tail_samples(count, window, hop) + 2 * hop - window) / hop + 1;
-}
+  explicit Framing(const Config &c) : window(c.window), hop(c.hop()), edge(window - hop) {}
+  explicit Framing(const VoiceprintConfig &c) : window(c.window), hop(c.hop), edge(hop) {}
+
+  size_t tail(size_t count) const { return window - (hop + count % window) % window; }
+  size_t padded(size_t count) const { return count + tail(count) + 2 * edge; }
+  size_t frames(size_t count) const { return (padded(count) - window) / hop + 1; }
+};
 
 // Frames are counted in int: what a recording may have, with room for a tile.
 constexpr size_t kMostFrames = INT_MAX - 2 * kTileFrames;
 
 // Raise if a recording has more frames than that. The samples themselves may be too many to count with their padding.
-inline void check_length(size_t count, size_t window, size_t hop) {
-  if (count > SIZE_MAX - 4 * window || frame_count(count, window, hop) > kMostFrames)
-    throw std::bad_alloc();
+inline void check_length(size_t count, const Framing &framing) {
+  if (count > SIZE_MAX - 4 * framing.window || framing.frames(count) > kMostFrames) throw std::bad_alloc();
 }
 
 // A sample as the network may see it: a NaN would stay in a stream's running sums for ever, an infinity likewise.
@@ -36,9 +41,9 @@ inline float safe_sample(float sample) {
 }
 
 // The signal with its padding in front and behind.
-inline Buffer<float> framed(const float *samples, size_t count, size_t window, size_t hop) {
-  Buffer<float> result(count + tail_samples(count, window, hop) + 2 * hop);
-  for (size_t i = 0; i < count; i++) result[hop + i] = safe_sample(samples[i]);
+inline Buffer<float> framed(const float *samples, size_t count, const Framing &framing) {
+  Buffer<float> result(framing.padded(count));
+  for (size_t i = 0; i < count; i++) result[framing.edge + i] = safe_sample(samples[i]);
   return result;
 }
 
@@ -48,18 +53,16 @@ inline void log_power(const float *real, const float *imaginary, int pairs, floa
   for (int i = 0; i < pairs; i++) out[i] = std::log(1 + (real[i] * real[i] + imaginary[i] * imaginary[i]) / floor);
 }
 
-// A convolution over samples as a product: one row of `window` samples per frame, weight [filters, window] as in the file.
+// A convolution over samples as a product: one row of `window` samples per frame, weight [filters, window].
 // The filters are split into `parts` of equal size, each padded on its own.
-inline Pointwise load_filterbank(const ModelFile &file, const Kernels &kernels, const std::string &name, int filters, int window,
-                                 int parts = 1) {
-  const auto weight = file.tensor(name).values();
+inline Pointwise filterbank(const Kernels &kernels, const std::vector<float> &weight, int window, int parts = 1) {
   std::vector<Columns> columns(parts);
+  const size_t values = weight.size() / parts;
   for (int part = 0; part < parts; part++) {
-    const int count = filters / parts;
-    const auto first = weight.begin() + static_cast<std::ptrdiff_t>(part) * count * window;
-    columns[part].outputs = count;
-    columns[part].weight.assign(first, first + static_cast<std::ptrdiff_t>(count) * window);
-    columns[part].bias.assign(count, 0.0f);
+    const auto first = weight.begin() + static_cast<std::ptrdiff_t>(part * values);
+    columns[part].outputs = static_cast<int>(values / window);
+    columns[part].weight.assign(first, first + static_cast<std::ptrdiff_t>(values));
+    columns[part].bias.assign(values / window, 0.0f);
   }
   return Pointwise(kernels, std::move(columns), window);
 }

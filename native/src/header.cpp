@@ -72,12 +72,20 @@ Config Config::read(const uint8_t *h) {
   c.cues = static_cast<Cues>(checked("cues", h[67], 0, 2));
   c.lookahead_frames = number("lookahead_frames", 68, 0, c.causal ? kWide : 0);
   c.norm_memory_frames = number("norm_memory_frames", 180, 0, c.causal ? kLongest : 0);
-  if (read_u32(h + 4) != (c.norm_memory_frames ? 2u : 1u))
-    throw FileError("norm_memory_frames = " + text(c.norm_memory_frames) + " in a file of version " + text(read_u32(h + 4)) + ": expected version " +
-                    (c.norm_memory_frames ? "2." : "1."));
+  c.fourier = checked("transform", h[177], 0, 1);
+  if (h[178] == 2) throw FileError("overlap = 2: a file says 0 for the usual one.");
+  c.overlap = h[178] ? checked("overlap", h[178], 4, 8) : 2;
+  const uint32_t version = c.fourier || c.overlap != 2 ? 3 : c.norm_memory_frames ? 2 : 1;
+  if (read_u32(h + 4) != version)
+    throw FileError("norm_memory_frames = " + text(c.norm_memory_frames) + ", transform = " + text(h[177]) + " and overlap = " + text(c.overlap) +
+                    " in a file of version " + text(read_u32(h + 4)) + ": expected version " + text(version) + ".");
   c.log_power = checked("features", h[176], 0, 1);
   c.voiceprint = read_voiceprint(h);
-  if (c.window % 2) throw FileError("window = " + text(c.window) + " samples: expected an even number.");
+  if (c.overlap % 2) throw FileError("overlap = " + text(c.overlap) + ": expected an even number of windows.");
+  if (c.window % c.overlap)
+    throw FileError("window = " + text(c.window) + " samples: expected a multiple of " + text(c.overlap) + ", because the hop is that part of it.");
+  if (c.fourier && c.filters != c.window)
+    throw FileError("filters = " + text(c.filters) + ", window = " + text(c.window) + ": a Fourier transform has as many filters as samples.");
   if (c.log_power && c.filters % 2) throw FileError("filters = " + text(c.filters) + ": log_power pairs them, expected an even number.");
   if (c.kernel % 2 == 0) throw FileError("kernel = " + text(c.kernel) + ": expected an odd number of frames.");
   if (const uint64_t reach = static_cast<uint64_t>(c.kernel - 1) << (c.blocks - 1); reach > kFarthest)
@@ -86,7 +94,7 @@ Config Config::read(const uint8_t *h) {
   if (const uint64_t ahead = static_cast<uint64_t>(c.lookahead_frames) * c.hop(); ahead > kLongest)
     throw FileError("lookahead_frames = " + text(c.lookahead_frames) + " are " + text(ahead) + " samples: expected at most " + text(kLongest) + ".");
   const double dropout = read_f64(h + 104);
-  if (!(dropout >= 0 && dropout <= 1) || !all_zero(h + 177, h + 180) || !all_zero(h + 184, h + kHeaderBytes))
+  if (!(dropout >= 0 && dropout <= 1) || h[179] || !all_zero(h + 184, h + kHeaderBytes))
     throw FileError("a dropout outside 0 to 1, or a reserved byte of the header that is not 0.");
   c.name = read_name(h + 112);
   return c;

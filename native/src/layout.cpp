@@ -71,7 +71,7 @@ void add_tcn(Shapes &shapes, const VoiceprintConfig &v) {
 
 Shapes expected_tensors(const Config &config) {
   Shapes shapes;
-  shapes["encoder.weight"] = shapes["decoder.weight"] = {u32(config.filters), 1, u32(config.window)};
+  if (!config.fourier) shapes["encoder.weight"] = shapes["decoder.weight"] = {u32(config.filters), 1, u32(config.window)};
   add_separator(shapes, config);
   shapes["voiceprint_encoder.filterbank.weight"] = {u32(config.voiceprint.filters), 1, u32(config.voiceprint.window)};
   if (config.voiceprint.kind == VoiceprintKind::lstm)

@@ -1,16 +1,40 @@
 #include "model.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "frames.h"
 
 namespace tinywase {
 namespace {
 
-// Weight [filters, 1, window] of the transposed convolution: its rows are the decoder's inputs.
-Pointwise load_decoder(const ModelFile &file, const Kernels &kernels) {
-  const int filters = file.config().filters, window = file.config().window;
-  const auto weight = file.tensor("decoder.weight").values();
+// The odd-frequency Fourier transform of transform.py: cosines, then sines, under a square-root Hann window.
+std::vector<float> fourier_filters(int window, double gain) {
+  const double pi = std::acos(-1.0);
+  const int pairs = window / 2;
+  std::vector<float> weight(static_cast<size_t>(window) * window);
+  std::vector<double> wave(4 * static_cast<size_t>(window));  // one period: phases are multiples of pi / window
+  for (size_t i = 0; i < wave.size(); i++) wave[i] = std::cos(2 * pi * static_cast<double>(i) / static_cast<double>(wave.size()));
+  for (int k = 0; k < pairs; k++)
+    for (int i = 0; i < window; i++) {
+      const size_t phase = static_cast<size_t>(2 * k + 1) * i * 2 % wave.size();
+      const double root_hann = gain * std::sin(pi * i / window) / std::sqrt(pairs);
+      weight[static_cast<size_t>(k) * window + i] = static_cast<float>(wave[phase] * root_hann);
+      weight[static_cast<size_t>(k + pairs) * window + i] = static_cast<float>(wave[(phase + 3 * static_cast<size_t>(window)) % wave.size()] * root_hann);
+    }
+  return weight;
+}
+
+std::vector<float> encoder_weight(const ModelFile &file) {
+  return file.config().fourier ? fourier_filters(file.config().window, 1) : file.tensor("encoder.weight").values();
+}
+
+std::vector<float> decoder_weight(const ModelFile &file) {
+  return file.config().fourier ? fourier_filters(file.config().window, 2.0 / file.config().overlap) : file.tensor("decoder.weight").values();
+}
+
+// Weight [filters, 1, window] of a transposed convolution: its rows are the decoder's inputs.
+Pointwise transposed(const Kernels &kernels, const std::vector<float> &weight, int filters, int window) {
   Columns columns;
   columns.outputs = window;
   columns.bias.assign(window, 0.0f);
@@ -23,9 +47,9 @@ Pointwise load_decoder(const ModelFile &file, const Kernels &kernels) {
 }  // namespace
 
 Model::Model(const ModelFile &file, const Kernels &kernels_in)
-    : config(file.config()), kernels(kernels_in),
-      encoder(load_filterbank(file, kernels, "encoder.weight", config.filters, config.window)), separator(file, kernels),
-      decoder(load_decoder(file, kernels)), voiceprint_encoder(VoiceprintEncoder::load(file, kernels)) {}
+    : config(file.config()), kernels(kernels_in), encoder(filterbank(kernels, encoder_weight(file), config.window)),
+      separator(file, kernels), decoder(transposed(kernels, decoder_weight(file), config.filters, config.window)),
+      voiceprint_encoder(VoiceprintEncoder::load(file, kernels)) {}
 
 void Model::encode(const float *samples, int rows, float *latent, float *row_sums) const {
   GemmOutput output;
@@ -54,16 +78,15 @@ void Model::hear(const float *samples, int rows, float *features, float *row_sum
 }
 
 void Model::decode(const float *masked, int rows, float *wave, float *overlap, float *out) const {
-  const int stride = padded(config.window), hop = config.hop();
+  const int stride = padded(config.window), hop = config.hop(), edge = config.window - hop;
   GemmOutput output;
   output.out = wave;
   output.out_stride = stride;
   decoder.run(kernels, {masked, static_cast<size_t>(padded(config.filters))}, rows, output, nullptr);
-  for (int row = 0; row < rows; row++, wave += stride, out += hop)
-    for (int i = 0; i < hop; i++) {
-      out[i] = overlap[i] + wave[i];
-      overlap[i] = wave[hop + i];
-    }
+  for (int row = 0; row < rows; row++, wave += stride, out += hop) {
+    for (int i = 0; i < hop; i++) out[i] = overlap[i] + wave[i];
+    for (int i = 0; i < edge; i++) overlap[i] = (i + hop < edge ? overlap[i + hop] : 0.0f) + wave[hop + i];
+  }
 }
 
 WeightCount Model::weights() const {

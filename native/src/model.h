@@ -24,7 +24,7 @@ struct Model {
   void encode(const float *samples, int rows, float *latent, float *row_sums = nullptr) const;
   // The same as the separator hears it, in place: the latent, or its log power in the first half of each row.
   void hear(const float *samples, int rows, float *features, float *row_sums = nullptr) const;
-  // Masked latent -> rows * hop samples; `overlap` [hop] carries the second half of the last frame on.
+  // Masked latent -> rows * hop samples; `overlap` [window - hop] carries on what later frames complete.
   void decode(const float *masked, int rows, float *wave, float *overlap, float *out) const;
   WeightCount weights() const;
   mutable Spare clip_memory;

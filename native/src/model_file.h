@@ -21,16 +21,18 @@ struct VoiceprintConfig {
 
 // Fields as in src/tinywase/config.py.
 struct Config {
-  int sample_rate_hz, filters, window, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames, norm_memory_frames;
+  int sample_rate_hz, filters, window, overlap, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames, norm_memory_frames;
   bool share_stacks, causal, mean_skip;
   Cues cues;
+  bool fourier;    // encoder and decoder are the transform of transform.h, not tensors
   bool log_power;  // what the separator hears: the log power of the latent's filter pairs, else the latent
   VoiceprintConfig voiceprint;
   std::string name;
 
   // From the header's 256 bytes. Throws FileError for what makes no network.
   static Config read(const uint8_t *header);
-  int hop() const { return window / 2; }
+  int hop() const { return window / overlap; }
+  int early_frames() const { return overlap / 2 - 1; }  // centred before a signal begins
   int feature_channels() const { return log_power ? filters / 2 : filters; }
   int block_count() const { return blocks * (share_stacks ? 1 : stacks); }
   // What is left of a causal norm's sums from one frame to the next.

@@ -7,7 +7,7 @@
 
 namespace tinywase {
 
-Stream::Stream(const Model &model) : model_(model), config_(model.config) {}
+Stream::Stream(const Model &model) : model_(model), config_(model.config), framing_(config_) {}
 
 size_t Stream::state_bytes(const Model &model) {
   Arena measure;
@@ -28,7 +28,7 @@ Stream::Stream(const Model &model, const float *voiceprint) : Stream(model) {
 
 void Stream::place(Arena &arena) {
   const Separator &separator = model_.separator;
-  const size_t tile = kTileFrames, hop = config_.hop(), x_stride = padded(config_.bottleneck);
+  const size_t tile = kTileFrames, hop = framing_.hop, x_stride = padded(config_.bottleneck);
   samples_ = arena.take<float>(history() + config_.window + tile * hop);
   latent_ = arena.take<float>(tile * padded(config_.filters));
   masked_ = arena.take<float>(tile * padded(config_.filters));
@@ -41,7 +41,7 @@ void Stream::place(Arena &arena) {
   logit_sums_ = arena.take<float>(tile);
   wave_ = arena.take<float>(tile * padded(config_.window));
   out_ = arena.take<float>(tile * hop);
-  overlap_ = arena.take<float>(hop);
+  overlap_ = arena.take<float>(framing_.edge);
   spare_ = arena.take<float>(hop);
   cues_ = arena.take<float>(separator.places() * x_stride);
   voiceprint_ = arena.take<float>(padded(config_.voiceprint.dimensions));
@@ -54,10 +54,10 @@ void Stream::place(Arena &arena) {
 }
 
 void Stream::reset() {
-  const size_t hop = config_.hop();
-  std::fill_n(samples_, history() + hop, 0.0f);
-  std::fill_n(overlap_, hop, 0.0f);
-  held_ = hop;  // the padding before the first sample
+  held_ = early_ = framing_.edge;  // the padding before the first sample
+  early_frames_ = config_.early_frames();
+  std::fill_n(samples_, history() + held_, 0.0f);
+  std::fill_n(overlap_, framing_.edge, 0.0f);
   fed_ = given_ = frames_ = 0;
   finished_ = false;
   activity_ = 0;
@@ -75,8 +75,8 @@ size_t Stream::process(const float *chunk, size_t count, float *out, float *acti
 }
 
 size_t Stream::flush(float *out, float *activity) {
-  const size_t hop = config_.hop(), whole = flush_bound();
-  size_t left = tail_samples(static_cast<size_t>(fed_), config_.window, hop) + hop + history(), written = 0;
+  const size_t hop = framing_.hop, whole = flush_bound();
+  size_t left = framing_.tail(static_cast<size_t>(fed_)) + framing_.edge + history(), written = 0;
   while (left) {  // a hop completes one frame at most, so that what exceeds the recording's length can be cut off
     const size_t count = std::min(left, hop), got = feed(nullptr, count, spare_, activity), keep = std::min(got, whole - written);
     std::copy_n(spare_, keep, out + written);
@@ -89,7 +89,7 @@ size_t Stream::flush(float *out, float *activity) {
 
 // Samples, or silence where `samples` is null.
 size_t Stream::feed(const float *samples, size_t count, float *out, float *&activity) {
-  const size_t window = config_.window, hop = config_.hop(), room = window + kTileFrames * hop - hop;
+  const size_t window = framing_.window, hop = framing_.hop, room = window + kTileFrames * hop - hop;
   size_t written = 0;
   while (count) {
     const size_t take = std::min(count, room - held_);
@@ -114,9 +114,8 @@ size_t Stream::run_tile(int rows, float *out, float *&activity) {
   run_separator(rows);
   const int64_t ahead = config_.lookahead_frames;
   const int early = static_cast<int>(std::clamp<int64_t>(ahead - frames_, 0, rows));
-  const bool first = frames_ <= ahead;
   frames_ += rows;
-  return early == rows ? 0 : finish(early, rows - early, first, out, activity);
+  return early == rows ? 0 : finish(early, rows - early, out, activity);
 }
 
 void Stream::run_separator(int rows) {
@@ -138,11 +137,12 @@ void Stream::run_separator(int rows) {
   separator.apply_cues(kernels, config_.stacks, cues_, skips_, rows, logit_sums_, work_.scratch);
 }
 
-// Masks of the tile's rows from `row` on, applied to the frames that have waited for them, and the samples these complete. The
-// very first frame begins a hop before the recording.
-size_t Stream::finish(int row, int rows, bool first, float *out, float *&activity) {
+// Masks of the tile's rows from `row` on, applied to the frames that have waited for them, and the samples these complete, without
+// those before the recording.
+size_t Stream::finish(int row, int rows, float *out, float *&activity) {
   const Separator &separator = model_.separator;
-  const size_t hop = config_.hop(), count = rows * hop, drop = first ? hop : 0;
+  const size_t hop = framing_.hop, count = rows * hop, drop = std::min(count, early_);
+  early_ -= drop;
   model_.encode(samples_ + row * hop, rows, latent_);
   separator.mask(model_.kernels, skips_ + static_cast<size_t>(row) * padded(config_.bottleneck), latent_, rows, masked_,
                  work_.scratch);
@@ -150,7 +150,10 @@ size_t Stream::finish(int row, int rows, bool first, float *out, float *&activit
   std::copy_n(out_ + drop, count - drop, out);
   for (int i = 0; i < rows; i++) {
     activity_ = separator.activity(logit_sums_[row + i]);
-    if (activity) *activity++ = activity_;
+    if (early_frames_)
+      early_frames_--;
+    else if (activity)
+      *activity++ = activity_;
   }
   return count - drop;
 }

@@ -36,7 +36,7 @@ class TcnEncoder : public VoiceprintEncoder {
  public:
   TcnEncoder(const ModelFile &file, const Kernels &kernels)
       : config_(file.config().voiceprint), bands_(config_.filters / 2), norm_(Norm::load(file, kPrefix + "norm", bands_)),
-        filterbank_(load_filterbank(file, kernels, kPrefix + "filterbank.weight", config_.filters, config_.window, 2)),
+        filterbank_(filterbank(kernels, file.tensor(kPrefix + "filterbank.weight").values(), config_.window, 2)),
         bottleneck_(kernels, {Columns::load(file, kPrefix + "bottleneck", config_.bottleneck)}, bands_, {}, &norm_),
         linear_(kernels, {Columns::load(file, kPrefix + "linear", config_.dimensions)}, 2 * config_.bottleneck) {
     for (int i = 0; i < config_.layers; i++)
@@ -45,7 +45,7 @@ class TcnEncoder : public VoiceprintEncoder {
   }
 
   void run(const Kernels &kernels, const float *enrollment, size_t count, float *voiceprint) const override {
-    const size_t frames = frame_count(count, config_.window, config_.hop), x_stride = padded(config_.bottleneck);
+    const size_t frames = Framing(config_).frames(count), x_stride = padded(config_.bottleneck);
     Buffer<float> x(frames * x_stride), skips(frames * x_stride);
     size_t scratch_bytes = 0, ring_bytes = 0, row_bytes = 0;
     for (const ConvBlock &block : blocks_) {
@@ -77,7 +77,7 @@ class TcnEncoder : public VoiceprintEncoder {
  private:
   // Log power of the filterbank's pairs, norm, bottleneck: x [frames, padded(bottleneck)].
   void enter(const Kernels &kernels, const float *enrollment, size_t count, size_t frames, float *x) const {
-    const Buffer<float> signal = framed(enrollment, count, config_.window, config_.hop);
+    const Buffer<float> signal = framed(enrollment, count, Framing(config_));
     const size_t stride = padded(bands_);
     Buffer<float> pairs(frames * 2 * stride), power(frames * stride);
     run_all(filterbank_, kernels, signal.data(), config_.hop, frames, pairs.data(), nullptr);
@@ -185,7 +185,7 @@ class LstmEncoder : public VoiceprintEncoder {
  public:
   LstmEncoder(const ModelFile &file, const Kernels &kernels)
       : config_(file.config().voiceprint),
-        filterbank_(load_filterbank(file, kernels, kPrefix + "filterbank.weight", config_.filters, config_.window)),
+        filterbank_(filterbank(kernels, file.tensor(kPrefix + "filterbank.weight").values(), config_.window)),
         linear_(kernels, {Columns::load(file, kPrefix + "linear", config_.dimensions)}, 2 * config_.hidden) {
     for (int layer = 0; layer < config_.layers; layer++)
       for (const char *direction : {"", "_reverse"})
@@ -194,8 +194,8 @@ class LstmEncoder : public VoiceprintEncoder {
   }
 
   void run(const Kernels &kernels, const float *enrollment, size_t count, float *voiceprint) const override {
-    const size_t frames = frame_count(count, config_.window, config_.hop), wide = padded(config_.hidden);
-    const Buffer<float> signal = framed(enrollment, count, config_.window, config_.hop);
+    const size_t frames = Framing(config_).frames(count), wide = padded(config_.hidden);
+    const Buffer<float> signal = framed(enrollment, count, Framing(config_));
     Buffer<float> x(frames * filterbank_.columns()), next;
     run_all(filterbank_, kernels, signal.data(), config_.hop, frames, x.data(), nullptr);
     size_t stride = filterbank_.columns();

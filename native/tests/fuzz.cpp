@@ -101,7 +101,7 @@ void run_model(const Model &model, bool trained) {
   const size_t count = below(400) + 1;
   const auto audio = hostile_audio(count);
   std::vector<float> voiceprint(config.voiceprint.dimensions, 0.1f), estimate(count);
-  const size_t frames = frame_count(count, config.window, config.hop());
+  const size_t frames = Framing(config).frames(count);
   std::vector<float> activity(frames);
   if (!config.causal) {
     Team alone(1);

@@ -47,7 +47,7 @@ void test_clip(const char *path) {
   const Memory source(path);
   const Kernels &kernels = choose_kernels();
   const Model model(ModelFile(source, kernels), kernels);
-  const size_t count = 20011, frames = frame_count(count, model.config.window, model.config.hop());
+  const size_t count = 20011, frames = Framing(model.config).frames(count);
   std::vector<float> mixture(count), voiceprint(model.config.voiceprint.dimensions, 0.5f);
   for (size_t i = 0; i < count; i++) mixture[i] = 0.1f * (static_cast<float>(i * 7919 % 2003) / 1001.5f - 1);
   std::vector<float> expected(count), activity(frames);

@@ -17,6 +17,7 @@ from .errors import ConfigError
 CUES = ("both", "voiceprint", "activity")
 VOICEPRINT_KINDS = ("lstm", "tcn")
 FEATURES = ("latent", "log_power")
+TRANSFORMS = ("learned", "fourier")
 T = TypeVar("T")
 
 
@@ -66,7 +67,9 @@ class ModelConfig:
     name: str = "paper"
     sample_rate_hz: int = 8000
     filters: int = 512  # N
-    window: int = 16  # L, samples; the hop is half of it
+    window: int = 16  # L, samples
+    overlap: int = 2  # windows that cover a sample: the hop is L / overlap
+    transform: str = "learned"  # encoder and decoder: learned filters, or the Fourier transform, which needs no storage
     bottleneck: int = 128  # B
     hidden: int = 512  # H
     kernel: int = 3  # P
@@ -85,10 +88,20 @@ class ModelConfig:
         _positive(self, "sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
         _one_of("cues", self.cues, CUES)
         _one_of("features", self.features, FEATURES)
+        _one_of("transform", self.transform, TRANSFORMS)
         if self.features == "log_power" and self.filters % 2:
             raise ConfigError(f"filters = {self.filters}: log_power pairs them, give an even number.")
-        if self.window % 2:
-            raise ConfigError(f"window = {self.window} samples: expected an even number, because the hop is its half.")
+        if self.overlap < 2 or self.overlap % 2:
+            raise ConfigError(f"overlap = {self.overlap}: expected an even number of windows from 2 on.")
+        if self.window % self.overlap:
+            raise ConfigError(
+                f"window = {self.window} samples: expected a multiple of {self.overlap}, the overlap, because the "
+                "hop is that part of it."
+            )
+        if self.transform == "fourier" and self.filters != self.window:
+            raise ConfigError(
+                f"filters = {self.filters}, window = {self.window}: a Fourier transform has as many filters as samples."
+            )
         if self.kernel % 2 == 0:
             raise ConfigError(f"kernel = {self.kernel}: expected an odd number of frames.")
         for name in ("lookahead_frames", "norm_memory_frames"):
@@ -102,7 +115,17 @@ class ModelConfig:
     @property
     def hop(self) -> int:
         """Samples between encoder frames."""
-        return self.window // 2
+        return self.window // self.overlap
+
+    @property
+    def edge(self) -> int:
+        """Samples of a window that other windows cover too: what frames need before and after a signal."""
+        return self.window - self.hop
+
+    @property
+    def early_frames(self) -> int:
+        """Frames that are centred before a signal begins."""
+        return self.overlap // 2 - 1
 
     @property
     def feature_channels(self) -> int:

@@ -5,7 +5,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
 
 1. Header, 256 bytes.
       0  4 bytes  magic "TWSE"
-      4  u32      version: 2 if norm_memory_frames is not 0, else 1
+      4  u32      version: 3 if transform or overlap is not 0, else 2 if norm_memory_frames is not 0, else 1
       8  u32      bytes of the whole file
      12  u32      tensors
      16  u32      payload offset = 256 + 96 * tensors, rounded up to 64
@@ -19,7 +19,9 @@ beginning. The parts follow each other in this order, and nothing else is in the
     104  f64      its dropout (of training; nothing reads it at inference)
     112  64 bytes name of the configuration, UTF-8, zero-padded
     176  u8       features (0 latent, 1 log_power)
-    177  3 bytes  zero
+    177  u8       transform (0 learned: encoder and decoder are tensors, 1 fourier: they are none), since version 3
+    178  u8       overlap: windows that cover a sample, 4, 6 or 8; 0 means 2, since version 3
+    179  u8       zero
     180  u32      norm_memory_frames, since version 2
     184  72 bytes zero
 2. Tensor records, 96 bytes each.
@@ -70,7 +72,7 @@ from .tensors import PackedTensor
 __all__ = ["ModelFile", "PackedTensor", "Report", "inspect", "read_config", "read_model", "to_bytes", "write_model"]
 
 MAGIC = b"TWSE"
-VERSION = 2  # the newest; a file has the oldest that can say what is in it
+VERSION = 3  # the newest; a file has the oldest that can say what is in it
 HEADER = struct.Struct("<4s7I" + CONFIG_LAYOUT)
 CRC_AT = 28
 PAYLOAD_ALIGNMENT_BYTES = 64
@@ -273,13 +275,15 @@ def _config(fields: tuple[Any, ...]) -> ModelConfig:
     config = config_from_fields(fields[8:])
     if fields[1] != _version_for(config):
         raise FormatError(
-            f"norm_memory_frames = {config.norm_memory_frames} in a file of version {fields[1]}: expected version "
-            f"{_version_for(config)}."
+            f"norm_memory_frames = {config.norm_memory_frames}, transform = {config.transform} and overlap = "
+            f"{config.overlap} in a file of version {fields[1]}: expected version {_version_for(config)}."
         )
     return config
 
 
 def _version_for(config: ModelConfig) -> int:
+    if config.transform != "learned" or config.overlap != 2:
+        return 3
     return 2 if config.norm_memory_frames else 1
 
 

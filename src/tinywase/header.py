@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import CUES, FEATURES, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
+from .config import CUES, FEATURES, TRANSFORMS, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
 from .errors import FormatError
 
-CONFIG_LAYOUT = "8I 4B I 8I d 64s B 3s I 72s"
+CONFIG_LAYOUT = "8I 4B I 8I d 64s 3B s I 72s"
 SIZES = ("sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
 VOICEPRINT_SIZES = ("dimensions", "filters", "window", "hop", "hidden", "layers", "bottleneck")
 LIMITS = {  # far above any sensible model
@@ -24,6 +24,7 @@ LIMITS = {  # far above any sensible model
     "stacks": 64,
     "lookahead_frames": 1 << 16,
     "norm_memory_frames": 1 << 24,
+    "overlap": 8,
     "dimensions": 1 << 16,
     "hop": 1 << 16,
     "layers": 16,
@@ -51,6 +52,8 @@ def config_fields(config: ModelConfig) -> tuple[Any, ...]:
         voiceprint.dropout,
         name,
         FEATURES.index(config.features),
+        TRANSFORMS.index(config.transform),
+        0 if config.overlap == 2 else config.overlap,
         b"",
         config.norm_memory_frames,
         b"",
@@ -65,7 +68,8 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         ConfigError: sizes that make no network.
     """
     sizes, (share, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
-    voiceprint_sizes, (dropout, raw_name, features, gap, norm_memory, reserved) = fields[14:21], fields[21:]
+    voiceprint_sizes, rest = fields[14:21], fields[21:]
+    dropout, raw_name, features, transform, overlap, gap, norm_memory, reserved = rest
     for label, value, top in (
         ("share_stacks", share, 1),
         ("causal", causal, 1),
@@ -73,9 +77,12 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         ("cues", cues, len(CUES) - 1),
         ("voiceprint.kind", kind, len(VOICEPRINT_KINDS) - 1),
         ("features", features, len(FEATURES) - 1),
+        ("transform", transform, len(TRANSFORMS) - 1),
     ):
         if value > top:
             raise FormatError(f"{label} = {value}: expected 0 to {top}.")
+    if overlap == 2:
+        raise FormatError("overlap = 2: a file says 0 for the usual one.")
     if any(gap + reserved) or not 0 <= dropout <= 1:
         raise FormatError(f"dropout = {dropout} or a reserved byte is not 0: expected a dropout of 0 to 1 and zeros.")
     voiceprint = VoiceprintConfig(
@@ -85,6 +92,8 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         name=_name(raw_name),
         cues=CUES[cues],
         features=FEATURES[features],
+        transform=TRANSFORMS[transform],
+        overlap=overlap or 2,
         lookahead_frames=lookahead,
         norm_memory_frames=norm_memory,
         voiceprint=voiceprint,

@@ -21,9 +21,10 @@ VOICEPRINT = "voiceprint_encoder."
 
 def expected_tensors(config: ModelConfig) -> Shapes:
     """Name -> shape of every tensor that a model of this configuration must have."""
-    shapes: Shapes = {"encoder.weight": (config.filters, 1, config.window)}
+    learned = config.transform == "learned"
+    shapes: Shapes = {"encoder.weight": (config.filters, 1, config.window)} if learned else {}
     shapes |= _prefixed("separator.", _separator(config))
-    shapes |= {"decoder.weight": (config.filters, 1, config.window)}
+    shapes |= {"decoder.weight": (config.filters, 1, config.window)} if learned else {}
     shapes |= _prefixed(
         VOICEPRINT, _lstm(config.voiceprint) if config.voiceprint.kind == "lstm" else _tcn(config.voiceprint)
     )

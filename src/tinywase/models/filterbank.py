@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LOG_FLOOR = 1e-5  # power below which a filterbank is silent; enrollments and mixtures come near RMS 0.05
 
@@ -30,13 +30,14 @@ def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> Tensor:
     return torch.cat([phase.cos() * hann, phase.sin() * hann])
 
 
-def fourier_pairs(pairs: int, window: int) -> Tensor:
-    """`pairs` evenly spaced frequencies under a square-root Hann window. Shape: -> [2 pairs, L].
+class Filters(nn.Module):
+    """A speech encoder or decoder, learned or, where no checkpoint holds it, fixed. Shape of `weight`: [N, 1, L]."""
 
-    With L / 2 pairs these are the odd-frequency Fourier transform, an orthonormal basis of a window: used as encoder
-    and as decoder with a hop of L / 2, it gives back the signal exactly.
-    """
-    frequency = (torch.arange(pairs) + 0.5) / (2 * pairs)  # of the sample rate
-    phase = 2 * math.pi * frequency[:, None] * torch.arange(window)
-    root_hann = torch.hann_window(window).sqrt() * pairs**-0.5
-    return torch.cat([phase.cos() * root_hann, phase.sin() * root_hann])
+    weight: Tensor
+
+    def __init__(self, weight: Tensor, *, learned: bool) -> None:
+        super().__init__()
+        if learned:
+            self.weight = nn.Parameter(weight)
+        else:
+            self.register_buffer("weight", weight, persistent=False)

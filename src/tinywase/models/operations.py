@@ -56,9 +56,10 @@ def analyze(signal: Tensor, weight: Tensor, hop: int) -> Tensor:
 
 
 def synthesize(latent: Tensor, weight: Tensor, hop: int) -> Tensor:
-    """Filters added up where windows overlap, half by half. Shape: [B, N, F], [N, 1, 2 hop] -> [B, (F + 1) hop]."""
+    """Filters added up where windows overlap, hop by hop. Shape: [B, N, F], [N, 1, L] -> [B, (F - 1) hop + L]."""
     if torch.compiler.is_compiling() or latent.is_cuda:
         return functional.conv_transpose1d(latent, weight, stride=hop)[:, 0]
     windows = functional.linear(latent.transpose(1, 2), weight[:, 0].t())  # [B, F, L]
-    first, second = windows[..., :hop].flatten(1), windows[..., hop:].flatten(1)  # [B, F hop]
-    return functional.pad(first, (0, hop)) + functional.pad(second, (hop, 0))
+    parts = [part.flatten(1) for part in windows.split(hop, -1)]  # each [B, F hop]
+    late = len(parts) - 1
+    return cast(Tensor, sum(functional.pad(part, (i * hop, (late - i) * hop)) for i, part in enumerate(parts)))

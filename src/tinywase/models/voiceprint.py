@@ -20,13 +20,15 @@ from .layers import ConvBlock, Norm, PointwiseConv
 from .operations import analyze
 
 
-def pad_to_frames(signal: Tensor, window: int, hop: int) -> Tensor:
-    """Zeros around a signal so that frames cover it: hop on both sides, and a tail to whole windows (docs/model.md 1).
+def pad_to_frames(signal: Tensor, window: int, hop: int, edge: int | None = None) -> Tensor:
+    """Zeros around a signal so that frames cover it: `edge` on both sides (one hop unless given), and a tail to whole
+    windows (docs/model.md 1).
 
-    Shape: [B, T] -> [B, T + tail + 2 hop]
+    Shape: [B, T] -> [B, T + tail + 2 edge]
     """
+    edge = hop if edge is None else edge
     tail = window - (hop + signal.shape[-1] % window) % window
-    return functional.pad(signal, (hop, tail + hop))
+    return functional.pad(signal, (edge, tail + edge))
 
 
 class LstmVoiceprint(nn.Module):

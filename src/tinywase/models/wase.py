@@ -4,8 +4,8 @@
     mixture [B, T] -> encoder -> latent [B, N, F] -> separator(voiceprint) -> mask [B, N, F]
     latent * mask -> decoder -> estimate [B, T]; latent * (1 - mask) -> decoder -> residual [B, T]
 
-Letters: B batch, T samples, N encoder filters, F frames, L window, R stacks. Frame f looks at samples
-[f * hop - hop, f * hop + hop) of the mixture, so a sample is whole after two frames.
+Letters: B batch, T samples, N encoder filters, F frames, L window, R stacks, V overlap. The hop is L / V; frame f looks
+at samples [f * hop - (L - hop), f * hop + hop) of the mixture, so a sample is whole after V frames.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from ..config import ModelConfig
 from ..errors import StreamError
-from .filterbank import fourier_pairs
+from ..transform import fourier_pairs
+from .filterbank import Filters
 from .operations import analyze, synthesize
 from .separator import Separator, SeparatorState
 from .voiceprint import build_voiceprint_encoder, pad_to_frames
@@ -30,9 +31,9 @@ class Extraction:
 
     estimate: Tensor  # [B, T]
     residual: Tensor  # [B, T]
-    activity: Tensor | None  # [B, R+1, F] logits; None where the activity cue is off
+    activity: Tensor | None  # [B, R+1, F - V/2 + 1] logits, frame f centred on sample f * hop; None without that cue
     mask: Tensor  # [B, N, F]
-    features: tuple[Tensor, ...]  # R of [B, C, F]: what leaves each stack
+    features: tuple[Tensor, ...]  # R of [B, C, F - V/2 + 1]: what leaves each stack, frame f centred as above
 
 
 @dataclass
@@ -43,9 +44,9 @@ class WaseState:
     samples: Tensor  # [B, <L] fed, not yet a whole frame
     separator: SeparatorState
     latent: list[Tensor] = field(default_factory=list)  # [B, N, <=lookahead] waiting for their mask
-    overlap: Tensor | None = None  # [B, hop] half-finished output of the last frame
+    overlap: Tensor | None = None  # [B, L - hop] unfinished output of the last frames
     fed: int = 0  # samples
-    given: int = 0  # samples
+    given: int = 0  # samples, those before the recording as negative ones
     frames: int = 0  # masks read so far, lookahead counted
 
 
@@ -55,27 +56,26 @@ class Wase(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = nn.Conv1d(1, config.filters, config.window, stride=config.hop, bias=False)
+        self.encoder, decoder = _codec(config)
         self.separator = Separator(config)
-        self.decoder = nn.ConvTranspose1d(config.filters, 1, config.window, stride=config.hop, bias=False)
-        if config.features == "log_power":  # begin as a Fourier transform and its inverse
-            for side in (self.encoder, self.decoder):
-                side.weight.data.copy_(fourier_pairs(config.filters // 2, config.window)[:, None])
+        self.decoder = decoder
         self.voiceprint_encoder = build_voiceprint_encoder(config.voiceprint, config.sample_rate_hz)
 
     def forward(self, mixture: Tensor, voiceprint: Tensor | None) -> Extraction:
         """Extract the speaker of `voiceprint` from `mixture`. Shape: [B, T], [B, D] -> see `Extraction`."""
-        latent = self._encode(pad_to_frames(mixture, self.config.window, self.config.hop))  # [B, N, F]
-        ahead = self.config.lookahead_frames  # the separator runs on past the end over silence
+        config = self.config
+        latent = self._encode(pad_to_frames(mixture, config.window, config.hop, config.edge))  # [B, N, F]
+        ahead = config.lookahead_frames  # the separator runs on past the end over silence
         separation = self.separator(functional.pad(latent, (0, ahead)), voiceprint)
         mask, activity = separation.mask[..., ahead:], separation.activity
+        begin = ahead + config.early_frames
         length = mixture.shape[-1]
         return Extraction(
             estimate=self._decode(latent * mask, length),
             residual=self._decode(latent * (1 - mask), length),
-            activity=None if activity is None else activity[..., ahead:],
+            activity=None if activity is None else activity[..., begin:],
             mask=mask,
-            features=tuple(x[..., ahead:] for x in separation.features),
+            features=tuple(x[..., begin:] for x in separation.features),
         )
 
     def enroll(self, enrollment: Tensor) -> Tensor:
@@ -84,14 +84,14 @@ class Wase(nn.Module):
 
     def _decode(self, masked: Tensor, length: int) -> Tensor:
         """Overlap-add back to samples, without the padding. Shape: [B, N, F] -> [B, T]."""
-        return self._synthesize(masked)[:, self.config.hop : self.config.hop + length]
+        return self._synthesize(masked)[:, self.config.edge : self.config.edge + length]
 
     def _encode(self, padded: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, N, F]."""
         return analyze(padded, self.encoder.weight, self.config.hop)
 
     def _synthesize(self, masked: Tensor) -> Tensor:
-        """Shape: [B, N, F] -> [B, (F + 1) hop]."""
+        """Shape: [B, N, F] -> [B, (F - 1) hop + L]."""
         return synthesize(masked, self.decoder.weight, self.config.hop)
 
     # Streaming (causal networks): feed chunks of any size, then flush; together they equal one pass.
@@ -104,8 +104,8 @@ class Wase(nn.Module):
         """
         if not self.config.causal:
             raise StreamError("this model is offline: it needs the whole recording. Use a causal model to stream.")
-        silence = self.encoder.weight.new_zeros(batch, self.config.hop)  # the front padding of `pad_to_frames`
-        return WaseState(voiceprint, silence, self.separator.initial_state())
+        silence = self.encoder.weight.new_zeros(batch, self.config.edge)  # the front padding of `pad_to_frames`
+        return WaseState(voiceprint, silence, self.separator.initial_state(), given=-self.config.edge)
 
     @torch.no_grad()
     def feed(self, state: WaseState, chunk: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class Wase(nn.Module):
         state.samples = samples[:, count * config.hop :]
         if not count:
             return chunk[:, :0]
-        used = samples[:, : (count + 1) * config.hop]
+        used = samples[:, : count * config.hop + config.edge]
         latent = self._encode(used)
         return self._finish(state, self._masked(state, latent))
 
@@ -126,8 +126,8 @@ class Wase(nn.Module):
         """The rest of the estimate once the mixture has ended; then the stream is used up. Shape: -> [B, any]."""
         config = self.config
         batch = state.samples.shape[0]
-        tail = config.window - (config.hop + state.fed % config.window) % config.window + config.hop
-        missing = state.fed - state.given
+        tail = config.window - (config.hop + state.fed % config.window) % config.window + config.edge
+        missing = state.fed - max(0, state.given)
         parts = [self.feed(state, state.samples.new_zeros(batch, tail))]
         if config.lookahead_frames:
             silence = state.samples.new_zeros(batch, config.filters, config.lookahead_frames)
@@ -146,15 +146,24 @@ class Wase(nn.Module):
         return waiting[..., : max(0, ready)] * mask[..., early:]
 
     def _finish(self, state: WaseState, masked: Tensor) -> Tensor:
-        """Overlap-add: of k frames, k * hop samples are whole; the last half waits for the next frame."""
-        hop = self.config.hop
+        """Overlap-add: of k frames, k * hop samples are whole; the rest waits for the next frames."""
         if not masked.shape[-1]:
             return masked[:, 0, :0]
-        wave = self._synthesize(masked)  # [B, (k + 1) hop]
-        first = state.overlap is None  # frame 0 begins hop samples before the recording
+        wave, edge = self._synthesize(masked), self.config.edge  # [B, k hop + edge]
         if state.overlap is not None:
-            wave = torch.cat([wave[:, :hop] + state.overlap, wave[:, hop:]], -1)
-        state.overlap = wave[:, -hop:]
-        whole = wave[:, hop if first else 0 : -hop]
-        state.given += whole.shape[-1]
+            wave = torch.cat([wave[:, :edge] + state.overlap, wave[:, edge:]], -1)
+        state.overlap = wave[:, -edge:]
+        whole = wave[:, max(0, -state.given) : -edge]  # the first frames begin before the recording
+        state.given += wave.shape[-1] - edge
         return whole
+
+
+def _codec(config: ModelConfig) -> tuple[Filters, Filters]:
+    """Speech encoder and decoder; learned ones that hear power begin as the transform that fixed ones are."""
+    learned = config.transform == "learned"
+    if learned and config.features == "latent":
+        encoder = nn.Conv1d(1, config.filters, config.window, bias=False)
+        decoder = nn.ConvTranspose1d(config.filters, 1, config.window, bias=False)
+        return Filters(encoder.weight.data, learned=True), Filters(decoder.weight.data, learned=True)
+    pairs = torch.from_numpy(fourier_pairs(config.filters // 2, config.window))[:, None]
+    return Filters(pairs, learned=learned), Filters(2 / config.overlap * pairs, learned=learned)

@@ -13,13 +13,17 @@ LOG_FLOOR = np.float32(1e-5)  # power below which a filterbank is silent
 
 
 def tail_samples(length: int, window: int, hop: int) -> int:
-    """Zeros after a signal, besides one hop on both sides, that complete its last window (docs/model.md 1)."""
+    """Zeros after a signal, besides those on both sides, that complete its last window (docs/model.md 1)."""
     return window - (hop + length % window) % window
 
 
-def pad_to_frames(signal: Array, window: int, hop: int) -> Array:
-    """Zeros around a signal so that frames cover it. Shape: [T] -> [T + tail + 2 hop]."""
-    return np.pad(signal, (hop, tail_samples(len(signal), window, hop) + hop))
+def pad_to_frames(signal: Array, window: int, hop: int, edge: int | None = None) -> Array:
+    """Zeros around a signal so that frames cover it, `edge` or one hop on both sides.
+
+    Shape: [T] -> [T + tail + 2 edge]
+    """
+    edge = hop if edge is None else edge
+    return np.pad(signal, (edge, tail_samples(len(signal), window, hop) + edge))
 
 
 def analyse(signal: Array, filters: Array, hop: int) -> Array:
@@ -34,11 +38,11 @@ def log_power(filtered: Array) -> Array:
     return np.log(1 + (np.square(real) + np.square(imaginary)) / LOG_FLOOR)
 
 
-def overlap_add(masked: Array, filters: Array) -> Array:
-    """The decoder, a transposed convolution whose hop is half its window. Shape: [N, F] -> [(F + 1) hop]."""
+def overlap_add(masked: Array, filters: Array, hop: int) -> Array:
+    """The decoder, a transposed convolution. Shape: [N, F], [N, 1, L] -> [(F - 1) hop + L]."""
     pieces = masked.T @ filters[:, 0]  # [F, L]
-    hop = pieces.shape[1] // 2
-    wave = np.zeros((len(pieces) + 1, hop), np.float32)
-    wave[:-1] += pieces[:, :hop]
-    wave[1:] += pieces[:, hop:]
+    overlap = pieces.shape[1] // hop
+    wave = np.zeros((len(pieces) + overlap - 1, hop), np.float32)
+    for part in range(overlap):
+        wave[part : part + len(pieces)] += pieces[:, part * hop : (part + 1) * hop]
     return wave.reshape(-1)

@@ -17,6 +17,7 @@ import numpy as np
 from ..config import ModelConfig
 from ..errors import AudioError, ConfigError, StreamError
 from ..format import ModelFile
+from ..transform import fourier_codec
 from .framing import analyse, log_power, overlap_add, pad_to_frames, tail_samples
 from .layers import Array, BlockState, ConvBlock, NormState, Weights, prelu, sigmoid
 from .voiceprint_encoder import encode_voiceprint
@@ -38,6 +39,10 @@ class ReferenceModel:
     def __init__(self, model_file: ModelFile) -> None:
         self.config: ModelConfig = model_file.config
         self._weights = Weights(model_file.tensors)
+        if self.config.transform == "fourier":
+            self._encoder, self._decoder = fourier_codec(self.config.window, self.config.overlap)
+        else:
+            self._encoder, self._decoder = self._weights["encoder.weight"], self._weights["decoder.weight"]
 
     def enroll(self, enrollment: Array) -> Array:
         """The voiceprint of a prepared enrollment. Shape: [T] -> [D].
@@ -53,11 +58,11 @@ class ReferenceModel:
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
         """The speaker of `voiceprint` in a whole clip. Shape: [T], [D] -> estimate [T], activity [F] in 0..1."""
         mixture, config = one_channel(mixture, "mixture"), self.config
-        latent = self.encode(pad_to_frames(mixture, config.window, config.hop))
+        latent = self.encode(pad_to_frames(mixture, config.window, config.hop, config.edge))
         ahead = config.lookahead_frames  # the separator runs on past the end over silence
         mask, activity = self.separate(np.pad(latent, ((0, 0), (0, ahead))), self.checked(voiceprint))
         wave = self.decode(latent * mask[:, ahead:])
-        return wave[config.hop : config.hop + len(mixture)], activity[ahead:]
+        return wave[config.edge : config.edge + len(mixture)], activity[ahead + config.early_frames :]
 
     def stream(self, voiceprint: Array) -> ReferenceStream:
         """A fresh stream.
@@ -71,11 +76,11 @@ class ReferenceModel:
 
     def encode(self, padded: Array) -> Array:
         """Samples to the latent. Shape: [T] -> [N, F]."""
-        return analyse(padded, self._weights["encoder.weight"], self.config.hop)
+        return analyse(padded, self._encoder, self.config.hop)
 
     def decode(self, masked: Array) -> Array:
-        """A masked latent to samples, the first and the last hop unfinished. Shape: [N, F] -> [(F + 1) hop]."""
-        return overlap_add(masked, self._weights["decoder.weight"])
+        """A masked latent to samples, unfinished at both edges. Shape: [N, F] -> [(F - 1) hop + L]."""
+        return overlap_add(masked, self._decoder, self.config.hop)
 
     def initial_state(self) -> SeparatorState:
         """Silence before the first frame."""
@@ -150,10 +155,11 @@ class ReferenceStream:
         config = self._model.config
         self.activity = 0.0
         self._separator = self._model.initial_state()
-        self._samples = np.zeros(config.hop, np.float32)  # the front padding; then samples short of a whole frame
+        self._samples = np.zeros(config.edge, np.float32)  # the front padding; then samples short of a whole frame
         self._latent = np.zeros((config.filters, 0), np.float32)  # at most lookahead_frames waiting for their mask
-        self._overlap: Array | None = None  # [hop] half-finished output of the last frame
-        self._fed = self._given = self._frames = 0
+        self._overlap: Array | None = None  # [L - hop] unfinished output of the last frames
+        self._fed = self._frames = 0
+        self._given = -config.edge  # frames begin before the recording
         self._ended = False
 
     @property
@@ -183,9 +189,9 @@ class ReferenceStream:
         """
         if self._ended:
             raise StreamError("this stream has ended: it was flushed before. Call reset() to begin again.")
-        config, missing = self._model.config, self._fed - self._given
+        config, missing = self._model.config, self._fed - max(0, self._given)
         self._ended = True
-        rest = [self._advance(np.zeros(tail_samples(self._fed, config.window, config.hop) + config.hop, np.float32))]
+        rest = [self._advance(np.zeros(tail_samples(self._fed, config.window, config.hop) + config.edge, np.float32))]
         if config.lookahead_frames:
             rest.append(self._masked(np.zeros((config.filters, config.lookahead_frames), np.float32)))
         return np.concatenate(rest)[:missing]
@@ -197,7 +203,7 @@ class ReferenceStream:
         self._samples = samples[count * config.hop :].copy()
         if not count:
             return chunk[:0]
-        return self._masked(self._model.encode(samples[: (count + 1) * config.hop]))
+        return self._masked(self._model.encode(samples[: count * config.hop + config.edge]))
 
     def _masked(self, latent: Array) -> Array:
         """Samples of the frames that become ready: a mask belongs to the latent `lookahead_frames` before it."""
@@ -214,15 +220,14 @@ class ReferenceStream:
         return self._finish(waiting[:, :ready] * mask[:, early:])
 
     def _finish(self, masked: Array) -> Array:
-        """Overlap-add: of k frames, k * hop samples are whole; the last half waits for the next frame."""
-        hop = self._model.config.hop
-        wave = self._model.decode(masked)  # [(k + 1) hop]
-        first = self._overlap is None  # frame 0 begins hop samples before the recording
+        """Overlap-add: of k frames, k * hop samples are whole; the rest waits for the next frames."""
+        edge = self._model.config.edge
+        wave = self._model.decode(masked)  # [k hop + edge]
         if self._overlap is not None:
-            wave[:hop] += self._overlap
-        self._overlap = wave[-hop:].copy()
-        whole = wave[hop if first else 0 : -hop]
-        self._given += len(whole)
+            wave[:edge] += self._overlap
+        self._overlap = wave[-edge:].copy()
+        whole = wave[max(0, -self._given) : -edge]
+        self._given += len(wave) - edge
         return whole
 
 

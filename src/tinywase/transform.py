@@ -1,0 +1,28 @@
+"""The Fourier transform that a speech encoder and decoder are, or begin as (docs/model.md 2).
+
+Letters: L window, V overlap, windows that cover a sample.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def fourier_pairs(pairs: int, window: int) -> NDArray[np.float32]:
+    """`pairs` evenly spaced frequencies under a square-root Hann window. Shape: -> [2 pairs, L].
+
+    Row k is the cosine and row k + pairs the sine of frequency (k + 1/2) / (2 pairs) of the sample rate. With L / 2
+    pairs these are the odd-frequency Fourier transform, an orthonormal basis of a window: used as encoder and, times
+    2 / V, as decoder with a hop of L / V, it gives back the signal exactly.
+    """
+    samples = np.arange(window)
+    phase = np.pi * (2 * np.arange(pairs) + 1)[:, None] * samples / (2 * pairs)
+    root_hann = np.sin(np.pi * samples / window) * pairs**-0.5
+    return np.concatenate([np.cos(phase) * root_hann, np.sin(phase) * root_hann]).astype(np.float32)
+
+
+def fourier_codec(window: int, overlap: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Encoder and decoder of a network that stores none. Shape: -> [L, 1, L], [L, 1, L]."""
+    filters = fourier_pairs(window // 2, window)[:, None]
+    return filters, np.float32(2 / overlap) * filters
