@@ -12,6 +12,7 @@ from tinywase.format import ModelFile
 from tinywase.layout import activation_points
 from tinywase.tensors import PackedTensor, float_tensor
 
+MEL = dataclasses.replace(named_config("tiny").voiceprint, filterbank="mel")
 LSTM = VoiceprintConfig(kind="lstm", dimensions=20, filters=12, window=32, hop=8, hidden=9, layers=2)
 CAUSAL = named_config("tiny", causal=True)
 CONFIGS = {
@@ -29,7 +30,7 @@ CONFIGS = {
     "log power": named_config("tiny", features="log_power"),
     "causal log power": dataclasses.replace(CAUSAL, features="log_power", filters=40, lookahead_frames=2),
     "forgetting norms": dataclasses.replace(CAUSAL, norm_memory_frames=7, lookahead_frames=1),
-    "fourier": named_config("tiny", features="log_power", transform="fourier", overlap=4),
+    "fourier": named_config("tiny", features="log_power", transform="fourier", overlap=4, voiceprint=MEL),
     "fourier of halves": named_config("tiny", transform="fourier"),
     "causal fourier": dataclasses.replace(CAUSAL, transform="fourier", overlap=4, lookahead_frames=2),
     "overlap 8": dataclasses.replace(CAUSAL, features="log_power", overlap=8),

@@ -140,6 +140,7 @@ def test_dequantizing_is_one_float32_multiplication() -> None:
         {"cues": "voiceprint"},
         {"features": "log_power"},
         {"features": "log_power", "transform": "fourier", "window": 64, "filters": 64, "overlap": 4},
+        {"voiceprint": dataclasses.replace(TINY.voiceprint, filterbank="mel")},
     ],
 )
 def test_layout_is_the_state_dict_of_the_network(name: str, changes: dict[str, Any]) -> None:

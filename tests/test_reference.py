@@ -22,6 +22,7 @@ from tinywase.runtime.reference import ReferenceModel
 from tinywase.tensors import float_tensor
 
 GOLDEN = Path(__file__).parent / "golden"
+MEL = dataclasses.replace(named_config("tiny").voiceprint, filterbank="mel")
 CAUSAL = named_config("tiny", causal=True, lookahead_frames=5)
 CONFIGS = {
     "tcn voiceprint": named_config("tiny"),
@@ -37,7 +38,7 @@ CONFIGS = {
     "causal log power": named_config("tiny", features="log_power", causal=True, lookahead_frames=2),
     "forgetting norms": named_config("tiny", causal=True, norm_memory_frames=7),
     "norms of one frame": named_config("tiny", causal=True, norm_memory_frames=1),
-    "fourier": named_config("tiny", features="log_power", transform="fourier", overlap=4),
+    "fourier": named_config("tiny", features="log_power", transform="fourier", overlap=4, voiceprint=MEL),
     "causal fourier": named_config("tiny", transform="fourier", overlap=4, causal=True, lookahead_frames=2),
     "overlap 8": named_config("tiny", overlap=8, causal=True),
     "kernel 5": named_config("tiny", kernel=5, causal=True, share_stacks=True, lookahead_frames=1),

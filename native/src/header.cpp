@@ -48,6 +48,7 @@ VoiceprintConfig read_voiceprint(const uint8_t *h) {
   v.hidden = number("voiceprint.hidden", 92, 1, kWide);
   v.layers = number("voiceprint.layers", 96, 1, 16);
   v.bottleneck = number("voiceprint.bottleneck", 100, v.kind == VoiceprintKind::tcn ? 1 : 0, kWide);
+  v.mel = checked("voiceprint.filterbank", h[184], 0, v.kind == VoiceprintKind::tcn);
   if (v.kind == VoiceprintKind::tcn && v.filters % 2)
     throw FileError("voiceprint.filters = " + text(v.filters) + ": a tcn pairs them, expected an even number.");
   return v;
@@ -75,12 +76,12 @@ Config Config::read(const uint8_t *h) {
   c.fourier = checked("transform", h[177], 0, 1);
   if (h[178] == 2) throw FileError("overlap = 2: a file says 0 for the usual one.");
   c.overlap = h[178] ? checked("overlap", h[178], 4, 8) : 2;
-  const uint32_t version = c.fourier || c.overlap != 2 ? 3 : c.norm_memory_frames ? 2 : 1;
-  if (read_u32(h + 4) != version)
-    throw FileError("norm_memory_frames = " + text(c.norm_memory_frames) + ", transform = " + text(h[177]) + " and overlap = " + text(c.overlap) +
-                    " in a file of version " + text(read_u32(h + 4)) + ": expected version " + text(version) + ".");
   c.log_power = checked("features", h[176], 0, 1);
   c.voiceprint = read_voiceprint(h);
+  const uint32_t version = c.fourier || c.overlap != 2 || c.voiceprint.mel ? 3 : c.norm_memory_frames ? 2 : 1;
+  if (read_u32(h + 4) != version)
+    throw FileError("norm_memory_frames = " + text(c.norm_memory_frames) + ", transform = " + text(h[177]) + ", overlap = " + text(c.overlap) + " and filterbank = " + text(h[184]) +
+                    " in a file of version " + text(read_u32(h + 4)) + ": expected version " + text(version) + ".");
   if (c.overlap % 2) throw FileError("overlap = " + text(c.overlap) + ": expected an even number of windows.");
   if (c.window % c.overlap)
     throw FileError("window = " + text(c.window) + " samples: expected a multiple of " + text(c.overlap) + ", because the hop is that part of it.");
@@ -94,7 +95,7 @@ Config Config::read(const uint8_t *h) {
   if (const uint64_t ahead = static_cast<uint64_t>(c.lookahead_frames) * c.hop(); ahead > kLongest)
     throw FileError("lookahead_frames = " + text(c.lookahead_frames) + " are " + text(ahead) + " samples: expected at most " + text(kLongest) + ".");
   const double dropout = read_f64(h + 104);
-  if (!(dropout >= 0 && dropout <= 1) || h[179] || !all_zero(h + 184, h + kHeaderBytes))
+  if (!(dropout >= 0 && dropout <= 1) || h[179] || !all_zero(h + 185, h + kHeaderBytes))
     throw FileError("a dropout outside 0 to 1, or a reserved byte of the header that is not 0.");
   c.name = read_name(h + 112);
   return c;

@@ -73,7 +73,7 @@ Shapes expected_tensors(const Config &config) {
   Shapes shapes;
   if (!config.fourier) shapes["encoder.weight"] = shapes["decoder.weight"] = {u32(config.filters), 1, u32(config.window)};
   add_separator(shapes, config);
-  shapes["voiceprint_encoder.filterbank.weight"] = {u32(config.voiceprint.filters), 1, u32(config.voiceprint.window)};
+  if (!config.voiceprint.mel) shapes["voiceprint_encoder.filterbank.weight"] = {u32(config.voiceprint.filters), 1, u32(config.voiceprint.window)};
   if (config.voiceprint.kind == VoiceprintKind::lstm)
     add_lstm(shapes, config.voiceprint);
   else

@@ -1,29 +1,12 @@
 #include "model.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "filters.h"
 #include "frames.h"
 
 namespace tinywase {
 namespace {
-
-// The odd-frequency Fourier transform of transform.py: cosines, then sines, under a square-root Hann window.
-std::vector<float> fourier_filters(int window, double gain) {
-  const double pi = std::acos(-1.0);
-  const int pairs = window / 2;
-  std::vector<float> weight(static_cast<size_t>(window) * window);
-  std::vector<double> wave(4 * static_cast<size_t>(window));  // one period: phases are multiples of pi / window
-  for (size_t i = 0; i < wave.size(); i++) wave[i] = std::cos(2 * pi * static_cast<double>(i) / static_cast<double>(wave.size()));
-  for (int k = 0; k < pairs; k++)
-    for (int i = 0; i < window; i++) {
-      const size_t phase = static_cast<size_t>(2 * k + 1) * i * 2 % wave.size();
-      const double root_hann = gain * std::sin(pi * i / window) / std::sqrt(pairs);
-      weight[static_cast<size_t>(k) * window + i] = static_cast<float>(wave[phase] * root_hann);
-      weight[static_cast<size_t>(k + pairs) * window + i] = static_cast<float>(wave[(phase + 3 * static_cast<size_t>(window)) % wave.size()] * root_hann);
-    }
-  return weight;
-}
 
 std::vector<float> encoder_weight(const ModelFile &file) {
   return file.config().fourier ? fourier_filters(file.config().window, 1) : file.tensor("encoder.weight").values();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "filters.h"
 #include "frames.h"
 
 namespace tinywase {
@@ -32,11 +33,17 @@ void run_linear(const Pointwise &linear, const Kernels &kernels, const float *fe
   std::copy_n(padded_out.data(), dimensions, voiceprint);
 }
 
+std::vector<float> filters_of(const ModelFile &file) {
+  const VoiceprintConfig &config = file.config().voiceprint;
+  if (config.mel) return mel_filters(config.filters / 2, config.window, file.config().sample_rate_hz);
+  return file.tensor(kPrefix + "filterbank.weight").values();
+}
+
 class TcnEncoder : public VoiceprintEncoder {
  public:
   TcnEncoder(const ModelFile &file, const Kernels &kernels)
       : config_(file.config().voiceprint), bands_(config_.filters / 2), norm_(Norm::load(file, kPrefix + "norm", bands_)),
-        filterbank_(filterbank(kernels, file.tensor(kPrefix + "filterbank.weight").values(), config_.window, 2)),
+        filterbank_(filterbank(kernels, filters_of(file), config_.window, 2)),
         bottleneck_(kernels, {Columns::load(file, kPrefix + "bottleneck", config_.bottleneck)}, bands_, {}, &norm_),
         linear_(kernels, {Columns::load(file, kPrefix + "linear", config_.dimensions)}, 2 * config_.bottleneck) {
     for (int i = 0; i < config_.layers; i++)

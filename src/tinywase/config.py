@@ -18,6 +18,7 @@ CUES = ("both", "voiceprint", "activity")
 VOICEPRINT_KINDS = ("lstm", "tcn")
 FEATURES = ("latent", "log_power")
 TRANSFORMS = ("learned", "fourier")
+FILTERBANKS = ("learned", "mel")
 T = TypeVar("T")
 
 
@@ -44,6 +45,7 @@ class VoiceprintConfig:
     kind: str = "lstm"
     dimensions: int = 128  # length of the voiceprint
     filters: int = 128  # channels of the first convolution
+    filterbank: str = "learned"  # tcn only, mel: pairs of mel-spaced frequencies, which need no storage
     window: int = 256  # samples (32 ms at 8 kHz)
     hop: int = 64  # samples
     hidden: int = 256  # lstm: units per direction; tcn: H of its blocks
@@ -53,11 +55,14 @@ class VoiceprintConfig:
 
     def __post_init__(self) -> None:
         _one_of("voiceprint.kind", self.kind, VOICEPRINT_KINDS)
+        _one_of("voiceprint.filterbank", self.filterbank, FILTERBANKS)
         _positive(self, "dimensions", "filters", "window", "hop", "hidden", "layers")
         if self.kind == "tcn":
             _positive(self, "bottleneck")
             if self.filters % 2:
                 raise ConfigError(f"voiceprint.filters = {self.filters}: a tcn pairs them, give an even number.")
+        elif self.filterbank != "learned":
+            raise ConfigError(f"voiceprint.filterbank = '{self.filterbank}': an lstm learns its filters.")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
 
 1. Header, 256 bytes.
       0  4 bytes  magic "TWSE"
-      4  u32      version: 3 if transform or overlap is not 0, else 2 if norm_memory_frames is not 0, else 1
+      4  u32      version: 3 if transform, overlap or filterbank is not 0, else 2 if norm_memory_frames is not, else 1
       8  u32      bytes of the whole file
      12  u32      tensors
      16  u32      payload offset = 256 + 96 * tensors, rounded up to 64
@@ -23,7 +23,8 @@ beginning. The parts follow each other in this order, and nothing else is in the
     178  u8       overlap: windows that cover a sample, 4, 6 or 8; 0 means 2, since version 3
     179  u8       zero
     180  u32      norm_memory_frames, since version 2
-    184  72 bytes zero
+    184  u8       filterbank of the voiceprint encoder (0 learned: a tensor, 1 mel: none), since version 3
+    185  71 bytes zero
 2. Tensor records, 96 bytes each.
       0  60 bytes name of small letters, digits, "_" and ".", at most 59, zero-padded
      60  u8       kind: 0 float32, 1 float16, 2 codes
@@ -275,14 +276,15 @@ def _config(fields: tuple[Any, ...]) -> ModelConfig:
     config = config_from_fields(fields[8:])
     if fields[1] != _version_for(config):
         raise FormatError(
-            f"norm_memory_frames = {config.norm_memory_frames}, transform = {config.transform} and overlap = "
-            f"{config.overlap} in a file of version {fields[1]}: expected version {_version_for(config)}."
+            f"norm_memory_frames = {config.norm_memory_frames}, transform = {config.transform}, overlap = {config.overlap}"
+            f" and filterbank = {config.voiceprint.filterbank} in a file of version {fields[1]}: expected version "
+            f"{_version_for(config)}."
         )
     return config
 
 
 def _version_for(config: ModelConfig) -> int:
-    if config.transform != "learned" or config.overlap != 2:
+    if config.transform != "learned" or config.overlap != 2 or config.voiceprint.filterbank != "learned":
         return 3
     return 2 if config.norm_memory_frames else 1
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import CUES, FEATURES, TRANSFORMS, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
+from .config import CUES, FEATURES, FILTERBANKS, TRANSFORMS, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
 from .errors import FormatError
 
-CONFIG_LAYOUT = "8I 4B I 8I d 64s 3B s I 72s"
+CONFIG_LAYOUT = "8I 4B I 8I d 64s 3B s I B 71s"
 SIZES = ("sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
 VOICEPRINT_SIZES = ("dimensions", "filters", "window", "hop", "hidden", "layers", "bottleneck")
 LIMITS = {  # far above any sensible model
@@ -56,6 +56,7 @@ def config_fields(config: ModelConfig) -> tuple[Any, ...]:
         0 if config.overlap == 2 else config.overlap,
         b"",
         config.norm_memory_frames,
+        FILTERBANKS.index(voiceprint.filterbank),
         b"",
     )
 
@@ -69,7 +70,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
     """
     sizes, (share, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
     voiceprint_sizes, rest = fields[14:21], fields[21:]
-    dropout, raw_name, features, transform, overlap, gap, norm_memory, reserved = rest
+    dropout, raw_name, features, transform, overlap, gap, norm_memory, filterbank, reserved = rest
     for label, value, top in (
         ("share_stacks", share, 1),
         ("causal", causal, 1),
@@ -78,6 +79,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         ("voiceprint.kind", kind, len(VOICEPRINT_KINDS) - 1),
         ("features", features, len(FEATURES) - 1),
         ("transform", transform, len(TRANSFORMS) - 1),
+        ("voiceprint.filterbank", filterbank, len(FILTERBANKS) - 1),
     ):
         if value > top:
             raise FormatError(f"{label} = {value}: expected 0 to {top}.")
@@ -86,7 +88,10 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
     if any(gap + reserved) or not 0 <= dropout <= 1:
         raise FormatError(f"dropout = {dropout} or a reserved byte is not 0: expected a dropout of 0 to 1 and zeros.")
     voiceprint = VoiceprintConfig(
-        kind=VOICEPRINT_KINDS[kind], dropout=dropout, **dict(zip(VOICEPRINT_SIZES, voiceprint_sizes, strict=True))
+        kind=VOICEPRINT_KINDS[kind],
+        filterbank=FILTERBANKS[filterbank],
+        dropout=dropout,
+        **dict(zip(VOICEPRINT_SIZES, voiceprint_sizes, strict=True)),
     )
     config = ModelConfig(
         name=_name(raw_name),

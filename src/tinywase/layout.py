@@ -155,7 +155,8 @@ def _lstm(config: VoiceprintConfig) -> Shapes:
 
 def _tcn(config: VoiceprintConfig) -> Shapes:
     bands = config.filters // 2
-    shapes: Shapes = {"filterbank.weight": (config.filters, 1, config.window)}
+    learned = config.filterbank == "learned"
+    shapes: Shapes = {"filterbank.weight": (config.filters, 1, config.window)} if learned else {}
     shapes |= _norm("norm", bands) | _conv("bottleneck", config.bottleneck, bands, 1)
     for i in range(config.layers):
         shapes |= _prefixed(f"blocks.{i}.", _block(config.bottleneck, config.hidden, 3))

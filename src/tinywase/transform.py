@@ -1,4 +1,4 @@
-"""The Fourier transform that a speech encoder and decoder are, or begin as (docs/model.md 2).
+"""Filters that encoders are, or begin as: pairs of a cosine and a sine (docs/model.md 1, 2).
 
 Letters: L window, V overlap, windows that cover a sample.
 """
@@ -26,3 +26,17 @@ def fourier_codec(window: int, overlap: int) -> tuple[NDArray[np.float32], NDArr
     """Encoder and decoder of a network that stores none. Shape: -> [L, 1, L], [L, 1, L]."""
     filters = fourier_pairs(window // 2, window)[:, None]
     return filters, np.float32(2 / overlap) * filters
+
+
+def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> NDArray[np.float32]:
+    """`bands` mel-spaced frequencies, 60 Hz to 95 % of the highest, under a Hann window. Shape: -> [2 bands, L]."""
+    mels = np.linspace(mel(60), mel(sample_rate_hz / 2 * 0.95), bands)
+    frequency_hz = 700 * (10 ** (mels / 2595) - 1)
+    phase = 2 * np.pi * frequency_hz[:, None] / sample_rate_hz * (np.arange(window) - window / 2)
+    hann = np.sin(np.pi * np.arange(window) / window) ** 2 * (2 / window) ** 0.5
+    return np.concatenate([np.cos(phase) * hann, np.sin(phase) * hann]).astype(np.float32)
+
+
+def mel(frequency_hz: float) -> float:
+    """A frequency on the mel scale."""
+    return float(2595 * np.log10(1 + frequency_hz / 700))

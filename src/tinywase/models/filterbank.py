@@ -6,8 +6,6 @@ matters. Letters: B batch, C channels (filters), F frames, L window.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -18,16 +16,6 @@ def log_power(filtered: Tensor) -> Tensor:
     """log(1 + power / LOG_FLOOR) of every pair, so that silence is 0. Shape: [B, C, F] -> [B, C/2, F]."""
     real, imaginary = filtered.float().chunk(2, dim=1)
     return torch.log(1 + (real.square() + imaginary.square()) / LOG_FLOOR)
-
-
-def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> Tensor:
-    """`bands` mel-spaced frequencies under a Hann window. Shape: -> [2 bands, L]."""
-    top_mel = 2595 * math.log10(1 + sample_rate_hz / 2 * 0.95 / 700)
-    mels = torch.linspace(2595 * math.log10(1 + 60 / 700), top_mel, bands)
-    frequency_hz = 700 * (10 ** (mels / 2595) - 1)
-    phase = 2 * math.pi * frequency_hz[:, None] / sample_rate_hz * (torch.arange(window) - window / 2)
-    hann = torch.hann_window(window) * (2 / window) ** 0.5
-    return torch.cat([phase.cos() * hann, phase.sin() * hann])
 
 
 class Filters(nn.Module):

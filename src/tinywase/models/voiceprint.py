@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..config import VoiceprintConfig
-from .filterbank import log_power, mel_pairs
+from ..transform import mel_pairs
+from .filterbank import Filters, log_power
 from .fused import run_blocks
 from .layers import ConvBlock, Norm, PointwiseConv
 from .operations import analyze
@@ -57,20 +58,19 @@ class LstmVoiceprint(nn.Module):
 
 
 class TcnVoiceprint(nn.Module):
-    """Ours: log power of a learned filterbank, the separator's blocks, mean and deviation over frames, linear.
+    """Ours: log power of a filterbank, the separator's blocks, mean and deviation over frames, linear.
 
     The voiceprint is scaled to length sqrt(D), so that every speaker modulates the separator equally strongly.
 
-    The filterbank starts as mel-spaced Hann-windowed cosine and sine pairs: channel c and c + C/2 are one band.
+    The filterbank is, or begins as, mel-spaced Hann-windowed cosine and sine pairs: channel c and c + C/2 are one band.
     """
 
     def __init__(self, config: VoiceprintConfig, sample_rate_hz: int) -> None:
         super().__init__()
         self.window, self.hop = config.window, config.hop
-        self.filterbank = nn.Conv1d(1, config.filters, config.window, stride=config.hop, bias=False)
         bands = config.filters // 2
-        with torch.no_grad():
-            self.filterbank.weight.copy_(mel_pairs(bands, config.window, sample_rate_hz)[:, None])
+        pairs = torch.from_numpy(mel_pairs(bands, config.window, sample_rate_hz))[:, None]
+        self.filterbank = Filters(pairs, learned=config.filterbank == "learned")
         self.norm = Norm(bands)
         self.bottleneck = PointwiseConv(bands, config.bottleneck)
         self.blocks = nn.ModuleList(

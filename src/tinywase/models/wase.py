@@ -70,9 +70,11 @@ class Wase(nn.Module):
         mask, activity = separation.mask[..., ahead:], separation.activity
         begin = ahead + config.early_frames
         length = mixture.shape[-1]
+        estimate = self._decode(latent * mask, length)
+        whole = config.transform == "fourier"  # it gives back what it takes: nothing is left to decode
         return Extraction(
-            estimate=self._decode(latent * mask, length),
-            residual=self._decode(latent * (1 - mask), length),
+            estimate=estimate,
+            residual=mixture - estimate if whole else self._decode(latent * (1 - mask), length),
             activity=None if activity is None else activity[..., begin:],
             mask=mask,
             features=tuple(x[..., begin:] for x in separation.features),

@@ -53,7 +53,7 @@ class ReferenceModel:
         signal = one_channel(enrollment, "enrollment")
         if not len(signal):
             raise AudioError("the enrollment is empty: expected some seconds of the wanted voice.")
-        return encode_voiceprint(self.config.voiceprint, self._weights, signal)
+        return encode_voiceprint(self.config, self._weights, signal)
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
         """The speaker of `voiceprint` in a whole clip. Shape: [T], [D] -> estimate [T], activity [F] in 0..1."""

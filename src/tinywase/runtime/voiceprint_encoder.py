@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..config import VoiceprintConfig
+from ..config import ModelConfig, VoiceprintConfig
+from ..transform import mel_pairs
 from .framing import analyse, log_power, pad_to_frames
 from .layers import Activation, Array, BlockState, ConvBlock, NormState, Weights, sigmoid
 
 DEVIATION_FLOOR = np.float32(1e-6)
 
 
-def encode_voiceprint(config: VoiceprintConfig, weights: Weights, enrollment: Array) -> Array:
+def encode_voiceprint(model: ModelConfig, weights: Weights, enrollment: Array) -> Array:
     """The voiceprint of a prepared enrollment. Shape: [T] -> [D]."""
-    filters = weights["voiceprint_encoder.filterbank.weight"]
+    config = model.voiceprint
+    if config.filterbank == "mel":
+        filters = mel_pairs(config.filters // 2, config.window, model.sample_rate_hz)[:, None]
+    else:
+        filters = weights["voiceprint_encoder.filterbank.weight"]
     frames = analyse(pad_to_frames(enrollment, config.window, config.hop), filters, config.hop)
     return (_lstm_voiceprint if config.kind == "lstm" else _tcn_voiceprint)(config, weights, frames)
 
