@@ -114,7 +114,7 @@ def _normalized(x: Tensor) -> Tensor:
 
 
 def drawn_utterances(bank: SpeechBank) -> list[np.ndarray]:
-    """Of as many speakers, the same every time."""
+    """With enough speech each, the same ones every time."""
     rng = np.random.default_rng(0)
     found: list[np.ndarray] = []
     for index in rng.permutation(len(bank.utterances)):

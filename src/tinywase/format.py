@@ -275,9 +275,10 @@ def _check_head(path: Path, head: bytes) -> tuple[Any, ...]:
 def _config(fields: tuple[Any, ...]) -> ModelConfig:
     config = config_from_fields(fields[8:])
     if fields[1] != _version_for(config):
+        filterbank = config.voiceprint.filterbank
         raise FormatError(
-            f"norm_memory_frames = {config.norm_memory_frames}, transform = {config.transform}, overlap = {config.overlap}"
-            f" and filterbank = {config.voiceprint.filterbank} in a file of version {fields[1]}: expected version "
+            f"norm_memory_frames = {config.norm_memory_frames}, transform = {config.transform}, overlap = "
+            f"{config.overlap} and filterbank = {filterbank} in a file of version {fields[1]}: expected version "
             f"{_version_for(config)}."
         )
     return config
