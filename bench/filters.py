@@ -20,11 +20,11 @@ from torch import Tensor
 
 from tinywase.data.lists import read_trials
 from tinywase.data.rendering import render_trial
+from tinywase.filters import fourier_filters, mel_filters
 from tinywase.metrics import si_sdr
 from tinywase.models import Wase
 from tinywase.models.voiceprint import TcnVoiceprint, pad_to_frames
 from tinywase.train.checkpoint import load_checkpoint
-from tinywase.transform import fourier_pairs, mel_pairs
 
 BINS = 4096  # of the spectra that stray energy is counted in
 
@@ -43,8 +43,8 @@ def print_stray(model: Wase, far_hz: float) -> None:
     bands, rate_hz = config.voiceprint.filters // 2, config.sample_rate_hz
     voiceprint = cast(TcnVoiceprint, model.voiceprint_encoder)
     for label, weight, begun in (
-        ("speech encoder", model.encoder.weight, fourier_pairs(config.filters // 2, config.window)),
-        ("voiceprint encoder", voiceprint.filterbank.weight, mel_pairs(bands, config.voiceprint.window, rate_hz)),
+        ("speech encoder", model.encoder.weight, fourier_filters(config.filters // 2, config.window)),
+        ("voiceprint encoder", voiceprint.filterbank.weight, mel_filters(bands, config.voiceprint.window, rate_hz)),
     ):
         now, then = (stray_shares(w, rate_hz, far_hz) for w in (weight.detach().float().numpy()[:, 0], begun))
         parts = (f"{100 * np.quantile(shares, q):.1f}" for shares in (now, then) for q in (0.5, 0.9))

@@ -59,7 +59,7 @@ class Step:
 
     def __init__(self, options: argparse.Namespace) -> None:
         config = named_config(options.config, causal=options.causal)
-        recipe = Recipe(model=config, loss=LossConfig(speaker=0.0))
+        recipe = Recipe(model=config, loss=LossConfig(speaker=0.0), device="cpu")
         self.hardware = prepare_hardware(recipe)
         self.system = TrainedSystem(Wase(config), VOICES, margin=0.2)
         self.objective = ExtractionObjective(cast(Mixer, SimpleNamespace()), recipe)

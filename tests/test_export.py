@@ -134,7 +134,7 @@ def test_an_existing_file_is_kept_unless_forced(model: Wase, tmp_path: Path) -> 
         {"share_stacks": True},
         {"causal": True, "lookahead_frames": 2},
         {"cues": "activity"},
-        {"transform": "fourier", "overlap": 4},
+        {"codec": "fourier", "overlap": 4},
     ],
 )
 def test_the_configuration_survives(changes: dict[str, Any], tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_dequantizing_is_one_float32_multiplication() -> None:
         {"causal": True, "lookahead_frames": 3},
         {"cues": "voiceprint"},
         {"features": "log_power"},
-        {"features": "log_power", "transform": "fourier", "window": 64, "filters": 64, "overlap": 4},
+        {"features": "log_power", "codec": "fourier", "window": 64, "filters": 64, "overlap": 4},
         {"voiceprint": dataclasses.replace(TINY.voiceprint, filterbank="mel")},
     ],
 )

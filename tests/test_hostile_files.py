@@ -30,9 +30,9 @@ WINDOW, BLOCKS, STACKS, CAUSAL, CUES, LOOKAHEAD, KIND, DROPOUT, NAME, FEATURES, 
     104,
     112,
     176,
-    177,
+    179,
 )
-NORM_MEMORY = 180
+NORM_MEMORY, CODEC, OVERLAP, FILTERBANK = 180, 177, 178, 184
 TABLE, ROW = 256, 96
 ROW_KIND, ROW_BITS, ROW_ENCODING, ROW_DIMENSIONS, ROW_SHAPE, ROW_LEVELS, ROW_SCALES, ROW_OFFSET, ROW_LENGTH = (
     60, 61, 62, 63, 64, 80, 84, 88, 92,
@@ -120,9 +120,10 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     ("data", "expected"),
     [
         (changed(0, "4s", b"GGUF"), "begins with b'GGUF', expected b'TWSE'"),
-        (changed(4, "I", 0), "format version 0, this tinywase reads 1 to 2: update tinywase"),
-        (changed(4, "I", 3), "format version 3, this tinywase reads 1 to 2: update tinywase"),
-        (changed(4, "I", 2), "norm_memory_frames = 0 in a file of version 2: expected version 1"),
+        (changed(4, "I", 0), "format version 0, this tinywase reads 1 to 3: update tinywase"),
+        (changed(4, "I", 4), "format version 4, this tinywase reads 1 to 3: update tinywase"),
+        (changed(4, "I", 2), "its version is 2, but what it says of the configuration needs version 1"),
+        (changed(FILTERBANK, "B", 1), "its version is 1, but what it says of the configuration needs version 3"),
         (changed(FILE_BYTES, "I", len(GOOD) + 1), "cut short"),
         (changed(FILE_BYTES, "I", 10), "bytes follow after the 10"),
         (sealed(GOOD + b"\0"), "trailing bytes"),
@@ -141,7 +142,7 @@ def test_wrong_header_is_refused(data: bytes, expected: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("at", "layout", "value", "expected"),
     [
-        (WINDOW, "I", 7, "window = 7 samples: expected an even number"),
+        (WINDOW, "I", 7, "window = 7 samples: expected a multiple of 2"),
         (BLOCKS, "I", 0, "blocks = 0: expected 1 or more"),
         (BLOCKS, "I", HUGE, f"blocks = {HUGE}: a model file takes at most 16"),
         (STACKS, "I", HUGE, f"stacks = {HUGE}: a model file takes at most 64"),
@@ -154,11 +155,37 @@ def test_wrong_header_is_refused(data: bytes, expected: str, tmp_path: Path) -> 
         (NAME, "4s", b"\xff\xfe\0\0", "is not 1 to 63 bytes of UTF-8"),
         (FEATURES, "B", 2, "features = 2: expected 0 to 1"),
         (RESERVED, "B", 1, "a reserved byte is not 0"),
+        (FILTERBANK + 1, "B", 1, "a reserved byte is not 0"),
+        (CODEC, "B", 2, "codec = 2: expected 0 to 1"),
+        (CODEC, "B", 1, "a Fourier transform has as many filters as samples"),
+        (OVERLAP, "B", 2, "overlap = 2: a file says 0 for the usual one"),
+        (OVERLAP, "B", 3, "overlap = 3: expected 2, 4, 6 or 8 windows"),
+        (OVERLAP, "B", 255, "overlap = 255: expected 2, 4, 6 or 8 windows"),
+        (FILTERBANK, "B", 2, "voiceprint.filterbank = 2: expected 0 to 1"),
         (STACKS, "I", 2, "separator.blocks.1.expand.weight'"),
     ],
 )
 def test_wrong_configuration_is_refused(at: int, layout: str, value: object, expected: str, tmp_path: Path) -> None:
     assert expected in refusal(changed(at, layout, value), tmp_path)
+
+
+@pytest.mark.parametrize("part", ["codec", "filterbank"])
+def test_a_small_file_makes_no_reader_build_large_filters(part: str, tmp_path: Path) -> None:
+    """Fixed filters have no tensor whose bytes would bound them."""
+    data = bytearray(GOOD)
+    struct.pack_into("<I", data, 4, 3)
+    if part == "codec":
+        struct.pack_into("<II", data, WINDOW - 4, 1 << 16, 1 << 16)
+        data[CODEC] = 1
+    else:
+        struct.pack_into("<II", data, KIND + 8, 1 << 16, 1 << 16)
+        data[FILTERBANK] = 1
+    path = tmp_path / "bad.twase"
+    path.write_bytes(sealed(data))
+    assert "values of fixed filters" in refusal(sealed(data), tmp_path)
+    native = pytest.importorskip("tinywase._native", reason="the native part is not built")
+    with pytest.raises(Exception, match="values of fixed filters"):
+        native.Model(str(path))
 
 
 @pytest.mark.parametrize(

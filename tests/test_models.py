@@ -45,7 +45,7 @@ def test_paper_has_exactly_the_papers_parameters(share: bool, core: int) -> None
         {"causal": True, "norm_memory_frames": 5, "lookahead_frames": 3},
         {"cues": "voiceprint"},
         {"features": "log_power"},
-        {"transform": "fourier", "overlap": 4},
+        {"codec": "fourier", "overlap": 4},
         {"causal": True, "overlap": 8, "lookahead_frames": 2},
     ],
 )
@@ -75,7 +75,7 @@ def test_estimate_and_residual_add_up_to_what_the_decoder_makes_of_the_whole_lat
 @pytest.mark.parametrize("overlap", [2, 4, 8])
 @pytest.mark.parametrize("length", [1, 17, 4001])
 def test_a_fourier_codec_gives_back_what_it_takes(overlap: int, length: int) -> None:
-    model = build(transform="fourier", overlap=overlap)
+    model = build(codec="fourier", overlap=overlap)
     mixture = torch.randn(1, length)
     result = model(mixture, torch.randn(1, 16))
     assert torch.allclose(result.estimate + result.residual, mixture, atol=TOLERANCE)
@@ -84,7 +84,7 @@ def test_a_fourier_codec_gives_back_what_it_takes(overlap: int, length: int) -> 
 
 @pytest.mark.parametrize("overlap", [2, 4, 8])
 def test_frames_of_the_activity_are_centred_on_their_samples(overlap: int) -> None:
-    model = build(transform="fourier", overlap=overlap)
+    model = build(codec="fourier", overlap=overlap)
     hop, early = model.config.hop, model.config.early_frames
     click = torch.zeros(1, 40 * hop)
     click[:, 11 * hop] = 1.0
@@ -106,9 +106,9 @@ def test_level_of_the_mixture_is_the_level_of_the_estimate() -> None:
     [
         *({"lookahead_frames": ahead, "share_stacks": shared} for ahead in (0, 1, 4) for shared in (False, True)),
         {"lookahead_frames": 1, "norm_memory_frames": 9},
-        {"lookahead_frames": 1, "transform": "fourier"},
+        {"lookahead_frames": 1, "codec": "fourier"},
         {"overlap": 4},
-        {"lookahead_frames": 3, "transform": "fourier", "overlap": 8},
+        {"lookahead_frames": 3, "codec": "fourier", "overlap": 8},
     ],
     ids=str,
 )

@@ -30,7 +30,9 @@ FORGETTING = str(GOLDEN / "forgetting.twase")
 FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
 CROSS = "aarch64-linux-gnu-"
 # The build's own cmake lies beside the interpreter, which need not be activated.
-OWN_NAMESPACE = r"tinywase::(training|avx2|avxvnni|avx512|neon|scalar)::|DW\.ref\."  # the latter: data for exceptions
+OWN_NAMESPACE = (
+    r"tinywase::(training::avx512\w*|avx2|avxvnni|avx512|neon|scalar)::|DW\.ref\."  # the latter: data for exceptions
+)
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 pytestmark = pytest.mark.slow
@@ -78,6 +80,7 @@ def offline_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     files = {
         **{name.replace(" ", "-"): float_model(CONFIGS[name]) for name in ("tiny", "widths of no lane", "log power")},
         **{f"{bits}-bits": integer_model(CONFIGS["tiny"], bits) for bits in (3, 8)},
+        "fourier": integer_model(CONFIGS["fourier"], 3),
         "wide": integer_model(wide, 3),
         "one-float-block": mixed_model(CONFIGS["tiny"], 3, floats="separator.blocks.1.depthwise.weight"),
         "one-steep-block": mixed_model(CONFIGS["tiny"], 3, slope="separator.blocks.0.depthwise_slope.weight"),
@@ -105,7 +108,8 @@ def test_code_for_one_processor_defines_nothing_that_the_rest_could_get(plain: P
     """The linker keeps one copy of a template's function: not one for AVX-512 that a processor without it would run."""
     needs("nm")
     objects = plain.rglob("*.o")
-    special = [path for path in objects if path.name.startswith("kernels_") or path.parent.name == "training"]
+    folders = ("training_avx512.dir", "training_avx512bf16.dir")
+    special = [path for path in objects if path.name.startswith("kernels_") or any(f in path.parts for f in folders)]
     assert special
     shared = [
         line
@@ -161,7 +165,10 @@ def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path,
     run(folder / "test_api", *MODELS, **options)
     run(folder / "test_kernels", **options)
     run(folder / "test_team", *offline_models, **options)
-    print(run(folder / "fuzz", FUZZ_S, *MODELS, FORGETTING, *offline_models[3:5], **options))
+    write_model(tmp_path / "overlapping.twase", integer_model(CONFIGS["causal fourier"], 3))
+    integers = [path for path in offline_models if Path(path).stem in ("3-bits", "8-bits", "fourier")]
+    more = [*integers, str(tmp_path / "overlapping.twase")]
+    print(run(folder / "fuzz", FUZZ_S, *MODELS, FORGETTING, *more, **options))
 
 
 def test_the_thread_sanitizer_finds_nothing(tmp_path: Path, offline_models: list[str]) -> None:

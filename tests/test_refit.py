@@ -62,7 +62,7 @@ def network() -> Wase:
 def test_every_band_keeps_its_mean_and_deviation(refit: ModuleType, window: int, overlap: int) -> None:
     model = network()
     new = refit.refitted(model, refit.refitted_config(NARROW, window, overlap), VOICES)
-    assert (new.config.hop, new.config.transform) == (NARROW.hop, "fourier")
+    assert (new.config.hop, new.config.codec) == (NARROW.hop, "fourier")
     assert new.config.voiceprint.filterbank == "mel"
     mixtures = [refit._mixture(one, other) for one, other in zip(VOICES, [*VOICES[1:], VOICES[0]], strict=True)]
 
@@ -122,9 +122,9 @@ def test_the_program_writes_a_checkpoint(
 
 
 def test_stray_energy_is_that_of_the_noise_in_a_filter(filters: ModuleType) -> None:
-    from tinywase.transform import fourier_pairs
+    from tinywase.filters import fourier_filters
 
-    clean = fourier_pairs(64, 128).astype(np.float64)
+    clean = fourier_filters(64, 128).astype(np.float64)
     noise = np.random.default_rng(0).standard_normal(clean.shape)
     noise *= np.linalg.norm(clean, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
     assert filters.stray_shares(clean, RATE_HZ, 400.0).max() < 0.02

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 
 from tinywase.config import named_config  # noqa: E402
+from tinywase.errors import ConfigError  # noqa: E402
 from tinywase.models import Wase, fused  # noqa: E402
 from tinywase.models.layers import ConvBlock  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
@@ -150,7 +151,8 @@ def test_stacks_alone_may_be_lowered() -> None:
 
 def test_kernels_that_are_not_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYWASE_TRAINING_KERNELS", "of another processor")
-    assert fused.kernels() is None
+    with pytest.raises(ConfigError, match="expected one of 0"):
+        fused.kernels()
 
 
 @pytest.mark.parametrize("what", ["float32", "quantized", "watched", "channels"])

@@ -52,7 +52,7 @@ def refitted_config(config: ModelConfig, window: int, overlap: int) -> ModelConf
         )
     voiceprint = dataclasses.replace(config.voiceprint, filterbank="mel")
     return dataclasses.replace(
-        config, window=window, overlap=overlap, filters=window, transform="fourier", voiceprint=voiceprint
+        config, window=window, overlap=overlap, filters=window, codec="fourier", voiceprint=voiceprint
     )
 
 
@@ -90,7 +90,7 @@ def _codec_bands(model: Wase, signal: Tensor) -> Tensor:
 def _voiceprint_bands(model: Wase, signal: Tensor) -> Tensor:
     """Log power as the voiceprint encoder hears it. Shape: [1, T] -> [C, F]."""
     config, weight = model.config.voiceprint, cast(TcnVoiceprint, model.voiceprint_encoder).filterbank.weight
-    return log_power(analyze(pad_to_frames(signal, config.window, config.hop), weight, config.hop))[0]
+    return log_power(analyze(pad_to_frames(signal, config.window, config.hop, config.hop), weight, config.hop))[0]
 
 
 def _matched(

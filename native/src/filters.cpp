@@ -6,7 +6,7 @@
 namespace tinywase {
 namespace {
 
-const double kPi = std::acos(-1.0);
+constexpr double kPi = 3.14159265358979323846;
 
 double mel(double frequency_hz) { return 2595 * std::log10(1 + frequency_hz / 700); }
 

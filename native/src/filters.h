@@ -1,4 +1,4 @@
-// Filters that a file need not hold: the twin of src/tinywase/transform.py.
+// Filters that a file need not hold: the twin of src/tinywase/filters.py.
 #pragma once
 
 #include <vector>

@@ -31,7 +31,7 @@ constexpr size_t kMostFrames = INT_MAX - 2 * kTileFrames;
 
 // Raise if a recording has more frames than that. The samples themselves may be too many to count with their padding.
 inline void check_length(size_t count, const Framing &framing) {
-  if (count > SIZE_MAX - 4 * framing.window || framing.frames(count) > kMostFrames) throw std::bad_alloc();
+  if (count > SIZE_MAX - 2 * framing.window - 2 * framing.edge || framing.frames(count) > kMostFrames) throw std::bad_alloc();
 }
 
 // A sample as the network may see it: a NaN would stay in a stream's running sums for ever, an infinity likewise.

@@ -5,12 +5,19 @@ namespace tinywase {
 namespace {
 
 constexpr uint32_t kWide = 1u << 16, kLongest = 1u << 24, kFarthest = 1u << 20;
+constexpr uint64_t kMostFixedValues = 1u << 22;
 constexpr size_t kHeaderBytes = 256, kNameBytes = 64;
 
 int checked(const char *name, uint32_t value, uint32_t lowest, uint32_t highest) {
   if (value < lowest || value > highest)
     throw FileError(std::string(name) + " = " + text(value) + ": expected " + text(lowest) + " to " + text(highest) + ".");
   return static_cast<int>(value);
+}
+
+void check_fixed(const std::string &label, bool fixed, int filters, int window) {
+  if (fixed && static_cast<uint64_t>(filters) * static_cast<uint64_t>(window) > kMostFixedValues)
+    throw FileError(label + "filters = " + text(filters) + " of " + label + "window = " + text(window) + " samples: expected at most " +
+                    text(kMostFixedValues) + " values of fixed filters.");
 }
 
 // As Python decodes it: no overlong forms, no surrogates, nothing above U+10FFFF.
@@ -73,16 +80,15 @@ Config Config::read(const uint8_t *h) {
   c.cues = static_cast<Cues>(checked("cues", h[67], 0, 2));
   c.lookahead_frames = number("lookahead_frames", 68, 0, c.causal ? kWide : 0);
   c.norm_memory_frames = number("norm_memory_frames", 180, 0, c.causal ? kLongest : 0);
-  c.fourier = checked("transform", h[177], 0, 1);
+  c.fourier = checked("codec", h[177], 0, 1);
   if (h[178] == 2) throw FileError("overlap = 2: a file says 0 for the usual one.");
   c.overlap = h[178] ? checked("overlap", h[178], 4, 8) : 2;
   c.log_power = checked("features", h[176], 0, 1);
   c.voiceprint = read_voiceprint(h);
   const uint32_t version = c.fourier || c.overlap != 2 || c.voiceprint.mel ? 3 : c.norm_memory_frames ? 2 : 1;
   if (read_u32(h + 4) != version)
-    throw FileError("norm_memory_frames = " + text(c.norm_memory_frames) + ", transform = " + text(h[177]) + ", overlap = " + text(c.overlap) + " and filterbank = " + text(h[184]) +
-                    " in a file of version " + text(read_u32(h + 4)) + ": expected version " + text(version) + ".");
-  if (c.overlap % 2) throw FileError("overlap = " + text(c.overlap) + ": expected an even number of windows.");
+    throw FileError("its version is " + text(read_u32(h + 4)) + ", but what it says of the configuration needs version " + text(version) + ".");
+  if (c.overlap % 2) throw FileError("overlap = " + text(c.overlap) + ": expected 2, 4, 6 or 8 windows.");
   if (c.window % c.overlap)
     throw FileError("window = " + text(c.window) + " samples: expected a multiple of " + text(c.overlap) + ", because the hop is that part of it.");
   if (c.fourier && c.filters != c.window)
@@ -92,6 +98,8 @@ Config Config::read(const uint8_t *h) {
   if (const uint64_t reach = static_cast<uint64_t>(c.kernel - 1) << (c.blocks - 1); reach > kFarthest)
     throw FileError("a kernel of " + text(c.kernel) + " in " + text(c.blocks) + " blocks reaches over " + text(reach) + " frames: expected at most " +
                     text(kFarthest) + ".");
+  check_fixed("", c.fourier, c.filters, c.window);
+  check_fixed("voiceprint.", c.voiceprint.mel, c.voiceprint.filters, c.voiceprint.window);
   if (const uint64_t ahead = static_cast<uint64_t>(c.lookahead_frames) * c.hop(); ahead > kLongest)
     throw FileError("lookahead_frames = " + text(c.lookahead_frames) + " are " + text(ahead) + " samples: expected at most " + text(kLongest) + ".");
   const double dropout = read_f64(h + 104);

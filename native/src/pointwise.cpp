@@ -33,7 +33,7 @@ Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inp
     if (mode_ == InputMode::integer)
       pack_integers(part, first, kernels);
     else
-      pack_floats(std::move(part).floats(), first, kernels.panel, mode_ == InputMode::plain ? norm : nullptr);
+      pack_floats(std::move(part).floats(), first, part.outputs, kernels.panel, mode_ == InputMode::plain ? norm : nullptr);
     first += padded(part.outputs);
   }
   if (mode_ == InputMode::plain) return;
@@ -43,8 +43,7 @@ Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inp
   norm_ = mode_ == InputMode::integer ? input_norm.quantized(point) : input_norm.copy();
 }
 
-void Pointwise::pack_floats(const std::vector<float> &weights, int first, int panel, const Norm *norm) {
-  const int outputs = static_cast<int>(weights.size()) / inputs_;
+void Pointwise::pack_floats(const std::vector<float> &weights, int first, int outputs, int panel, const Norm *norm) {
   for (int o = 0; o < outputs; o++) {
     const int column = first + o;
     float *to = panels_.data() + static_cast<size_t>(column / panel * panel) * inputs_ + column % panel;

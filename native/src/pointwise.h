@@ -59,7 +59,7 @@ class Pointwise {
   size_t bytes() const;
 
  private:
-  void pack_floats(const std::vector<float> &weights, int first, int panel, const Norm *norm);
+  void pack_floats(const std::vector<float> &weights, int first, int outputs, int panel, const Norm *norm);
   void pack_integers(const Columns &part, int first, const Kernels &kernels);
   void quantize(const Kernels &kernels, const InputRows &input, int rows, uint8_t *codes, const RowStatistics &statistics) const;
   const float *fake_quantized(const Kernels &kernels, const InputRows &input, int rows, uint8_t *scratch,

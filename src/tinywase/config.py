@@ -17,7 +17,7 @@ from .errors import ConfigError
 CUES = ("both", "voiceprint", "activity")
 VOICEPRINT_KINDS = ("lstm", "tcn")
 FEATURES = ("latent", "log_power")
-TRANSFORMS = ("learned", "fourier")
+CODECS = ("learned", "fourier")
 FILTERBANKS = ("learned", "mel")
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class ModelConfig:
     filters: int = 512  # N
     window: int = 16  # L, samples
     overlap: int = 2  # windows that cover a sample: the hop is L / overlap
-    transform: str = "learned"  # encoder and decoder: learned filters, or the Fourier transform, which needs no storage
+    codec: str = "learned"  # encoder and decoder: learned filters, or the Fourier transform, which needs no storage
     bottleneck: int = 128  # B
     hidden: int = 512  # H
     kernel: int = 3  # P
@@ -93,17 +93,17 @@ class ModelConfig:
         _positive(self, "sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
         _one_of("cues", self.cues, CUES)
         _one_of("features", self.features, FEATURES)
-        _one_of("transform", self.transform, TRANSFORMS)
+        _one_of("codec", self.codec, CODECS)
         if self.features == "log_power" and self.filters % 2:
             raise ConfigError(f"filters = {self.filters}: log_power pairs them, give an even number.")
-        if self.overlap < 2 or self.overlap % 2:
-            raise ConfigError(f"overlap = {self.overlap}: expected an even number of windows from 2 on.")
+        if self.overlap not in (2, 4, 6, 8):
+            raise ConfigError(f"overlap = {self.overlap}: expected 2, 4, 6 or 8 windows.")
         if self.window % self.overlap:
             raise ConfigError(
                 f"window = {self.window} samples: expected a multiple of {self.overlap}, the overlap, because the "
                 "hop is that part of it."
             )
-        if self.transform == "fourier" and self.filters != self.window:
+        if self.codec == "fourier" and self.filters != self.window:
             raise ConfigError(
                 f"filters = {self.filters}, window = {self.window}: a Fourier transform has as many filters as samples."
             )

@@ -5,7 +5,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
 
 1. Header, 256 bytes.
       0  4 bytes  magic "TWSE"
-      4  u32      version: 3 if transform, overlap or filterbank is not 0, else 2 if norm_memory_frames is not, else 1
+      4  u32      version: 3 if codec, overlap or filterbank is not 0, else 2 if norm_memory_frames is not, else 1
       8  u32      bytes of the whole file
      12  u32      tensors
      16  u32      payload offset = 256 + 96 * tensors, rounded up to 64
@@ -19,7 +19,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
     104  f64      its dropout (of training; nothing reads it at inference)
     112  64 bytes name of the configuration, UTF-8, zero-padded
     176  u8       features (0 latent, 1 log_power)
-    177  u8       transform (0 learned: encoder and decoder are tensors, 1 fourier: they are none), since version 3
+    177  u8       codec (0 learned: encoder and decoder are tensors, 1 fourier: they are none), since version 3
     178  u8       overlap: windows that cover a sample, 4, 6 or 8; 0 means 2, since version 3
     179  u8       zero
     180  u32      norm_memory_frames, since version 2
@@ -275,17 +275,14 @@ def _check_head(path: Path, head: bytes) -> tuple[Any, ...]:
 def _config(fields: tuple[Any, ...]) -> ModelConfig:
     config = config_from_fields(fields[8:])
     if fields[1] != _version_for(config):
-        filterbank = config.voiceprint.filterbank
         raise FormatError(
-            f"norm_memory_frames = {config.norm_memory_frames}, transform = {config.transform}, overlap = "
-            f"{config.overlap} and filterbank = {filterbank} in a file of version {fields[1]}: expected version "
-            f"{_version_for(config)}."
+            f"its version is {fields[1]}, but what it says of the configuration needs version {_version_for(config)}."
         )
     return config
 
 
 def _version_for(config: ModelConfig) -> int:
-    if config.transform != "learned" or config.overlap != 2 or config.voiceprint.filterbank != "learned":
+    if config.codec != "learned" or config.overlap != 2 or config.voiceprint.filterbank != "learned":
         return 3
     return 2 if config.norm_memory_frames else 1
 

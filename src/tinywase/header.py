@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .config import CUES, FEATURES, FILTERBANKS, TRANSFORMS, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
+from .config import CODECS, CUES, FEATURES, FILTERBANKS, VOICEPRINT_KINDS, ModelConfig, VoiceprintConfig
 from .errors import FormatError
 
 CONFIG_LAYOUT = "8I 4B I 8I d 64s 3B s I B 71s"
@@ -24,13 +24,13 @@ LIMITS = {  # far above any sensible model
     "stacks": 64,
     "lookahead_frames": 1 << 16,
     "norm_memory_frames": 1 << 24,
-    "overlap": 8,
     "dimensions": 1 << 16,
     "hop": 1 << 16,
     "layers": 16,
 }
 FARTHEST_FRAMES = 1 << 20  # of the last block's taps
 LONGEST_LOOKAHEAD_SAMPLES = 1 << 24
+MOST_FIXED_VALUES = 1 << 22  # of filters that no tensor holds, and that a small file could make large
 
 
 def config_fields(config: ModelConfig) -> tuple[Any, ...]:
@@ -52,7 +52,7 @@ def config_fields(config: ModelConfig) -> tuple[Any, ...]:
         voiceprint.dropout,
         name,
         FEATURES.index(config.features),
-        TRANSFORMS.index(config.transform),
+        CODECS.index(config.codec),
         0 if config.overlap == 2 else config.overlap,
         b"",
         config.norm_memory_frames,
@@ -70,7 +70,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
     """
     sizes, (share, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
     voiceprint_sizes, rest = fields[14:21], fields[21:]
-    dropout, raw_name, features, transform, overlap, gap, norm_memory, filterbank, reserved = rest
+    dropout, raw_name, features, codec, overlap, gap, norm_memory, filterbank, reserved = rest
     for label, value, top in (
         ("share_stacks", share, 1),
         ("causal", causal, 1),
@@ -78,7 +78,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         ("cues", cues, len(CUES) - 1),
         ("voiceprint.kind", kind, len(VOICEPRINT_KINDS) - 1),
         ("features", features, len(FEATURES) - 1),
-        ("transform", transform, len(TRANSFORMS) - 1),
+        ("codec", codec, len(CODECS) - 1),
         ("voiceprint.filterbank", filterbank, len(FILTERBANKS) - 1),
     ):
         if value > top:
@@ -97,7 +97,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         name=_name(raw_name),
         cues=CUES[cues],
         features=FEATURES[features],
-        transform=TRANSFORMS[transform],
+        codec=CODECS[codec],
         overlap=overlap or 2,
         lookahead_frames=lookahead,
         norm_memory_frames=norm_memory,
@@ -128,6 +128,16 @@ def _check_limits(config: ModelConfig) -> None:
             value = getattr(part, name, 0)
             if value > top:
                 raise FormatError(f"{label}{name} = {value}: a model file takes at most {top}.")
+    voiceprint = config.voiceprint
+    for label, fixed, filters, window in (
+        ("", config.codec == "fourier", config.filters, config.window),
+        ("voiceprint.", voiceprint.filterbank == "mel", voiceprint.filters, voiceprint.window),
+    ):
+        if fixed and filters * window > MOST_FIXED_VALUES:
+            raise FormatError(
+                f"{label}filters = {filters} of {label}window = {window} samples: a model file takes at most "
+                f"{MOST_FIXED_VALUES} values of fixed filters."
+            )
     reach, ahead = (config.kernel - 1) << (config.blocks - 1), config.lookahead_frames * config.hop
     if reach > FARTHEST_FRAMES:
         raise FormatError(

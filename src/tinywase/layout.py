@@ -21,7 +21,7 @@ VOICEPRINT = "voiceprint_encoder."
 
 def expected_tensors(config: ModelConfig) -> Shapes:
     """Name -> shape of every tensor that a model of this configuration must have."""
-    learned = config.transform == "learned"
+    learned = config.codec == "learned"
     shapes: Shapes = {"encoder.weight": (config.filters, 1, config.window)} if learned else {}
     shapes |= _prefixed("separator.", _separator(config))
     shapes |= {"decoder.weight": (config.filters, 1, config.window)} if learned else {}

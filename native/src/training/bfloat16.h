@@ -63,7 +63,7 @@ inline void multiply_pairs(const bf16 *left, const bf16 *right, int pairs, __m51
 #else
 
 // The nearest number is in the upper halves then; what lies just between two goes away from zero, where the instruction takes
-// the even one.
+// the even one. A NaN that no arithmetic makes, with all of its lower bits set, may become a zero.
 inline __m512i at_nearest(__m512 x) { return _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)); }
 
 inline __m512i rounded(Pair a) {

@@ -44,7 +44,7 @@ def core(network: Any, mixture: Any, voiceprint: Any) -> Any:
     """The estimate alone. Shape: [1, T], [1, D] -> [1, T]."""
     from ..models.voiceprint import pad_to_frames
 
-    latent = network._encode(pad_to_frames(mixture, network.config.window, network.config.hop))
+    latent = network._encode(pad_to_frames(mixture, network.config.window, network.config.hop, network.config.edge))
     return network._decode(latent * network.separator(latent, voiceprint).mask, mixture.shape[-1])
 
 

@@ -21,6 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from ..compiled import find_compiled
+from ..errors import ConfigError
 from .layers import BlockState, ConvBlock
 
 GROUP = 32  # channels that a kernel handles together
@@ -45,9 +46,15 @@ def all_kernels() -> dict[str, Kernels]:
 
 
 def kernels() -> Kernels | None:
-    """The fastest, those that TINYWASE_TRAINING_KERNELS names, or none of them if it says 0."""
-    wanted = os.environ.get("TINYWASE_TRAINING_KERNELS")
-    found = all_kernels()
+    """The fastest, those that TINYWASE_TRAINING_KERNELS names, or none of them if it says 0.
+
+    Raises:
+        ConfigError: it names others.
+    """
+    wanted, found = os.environ.get("TINYWASE_TRAINING_KERNELS"), all_kernels()
+    if wanted and wanted != "0" and wanted not in found:
+        here = ", ".join(("0", *found))
+        raise ConfigError(f"TINYWASE_TRAINING_KERNELS = '{wanted}': expected one of {here} on this processor.")
     return found.get(wanted) if wanted else next(iter(found.values()), None)
 
 

@@ -14,20 +14,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..config import VoiceprintConfig
-from ..transform import mel_pairs
+from ..filters import mel_filters
 from .filterbank import Filters, log_power
 from .fused import run_blocks
 from .layers import ConvBlock, Norm, PointwiseConv
 from .operations import analyze
 
 
-def pad_to_frames(signal: Tensor, window: int, hop: int, edge: int | None = None) -> Tensor:
-    """Zeros around a signal so that frames cover it: `edge` on both sides (one hop unless given), and a tail to whole
-    windows (docs/model.md 1).
+def pad_to_frames(signal: Tensor, window: int, hop: int, edge: int) -> Tensor:
+    """Zeros around a signal so that frames cover it: `edge` on both sides (one hop for an enrollment), and a tail to
+    whole windows (docs/model.md 1).
 
     Shape: [B, T] -> [B, T + tail + 2 edge]
     """
-    edge = hop if edge is None else edge
     tail = window - (hop + signal.shape[-1] % window) % window
     return functional.pad(signal, (edge, tail + edge))
 
@@ -51,7 +50,7 @@ class LstmVoiceprint(nn.Module):
 
     def forward(self, enrollment: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, D]."""
-        padded = pad_to_frames(enrollment, self.window, self.hop)
+        padded = pad_to_frames(enrollment, self.window, self.hop, self.hop)
         frames = analyze(padded, self.filterbank.weight, self.hop)  # [B, C, F]
         hidden, _ = self.rnn(frames.transpose(1, 2))  # [B, F, 2 H]
         return self.linear(hidden.mean(1))
@@ -69,7 +68,7 @@ class TcnVoiceprint(nn.Module):
         super().__init__()
         self.window, self.hop = config.window, config.hop
         bands = config.filters // 2
-        pairs = torch.from_numpy(mel_pairs(bands, config.window, sample_rate_hz))[:, None]
+        pairs = torch.from_numpy(mel_filters(bands, config.window, sample_rate_hz))[:, None]
         self.filterbank = Filters(pairs, learned=config.filterbank == "learned")
         self.norm = Norm(bands)
         self.bottleneck = PointwiseConv(bands, config.bottleneck)
@@ -80,7 +79,7 @@ class TcnVoiceprint(nn.Module):
 
     def forward(self, enrollment: Tensor) -> Tensor:
         """Shape: [B, T] -> [B, D]."""
-        padded = pad_to_frames(enrollment, self.window, self.hop)
+        padded = pad_to_frames(enrollment, self.window, self.hop, self.hop)
         pairs = analyze(padded, self.filterbank.weight, self.hop)  # [B, C, F]
         x = self.norm(log_power(pairs))  # [B, C/2, F]
         x = self.bottleneck(x)

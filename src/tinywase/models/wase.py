@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ..config import ModelConfig
 from ..errors import StreamError
-from ..transform import fourier_pairs
+from ..filters import fourier_filters
 from .filterbank import Filters
 from .operations import analyze, synthesize
 from .separator import Separator, SeparatorState
@@ -56,9 +56,9 @@ class Wase(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder, decoder = _codec(config)
+        self.encoder = _filters(config)
         self.separator = Separator(config)
-        self.decoder = decoder
+        self.decoder = _filters(config, 2 / config.overlap)
         self.voiceprint_encoder = build_voiceprint_encoder(config.voiceprint, config.sample_rate_hz)
 
     def forward(self, mixture: Tensor, voiceprint: Tensor | None) -> Extraction:
@@ -71,7 +71,7 @@ class Wase(nn.Module):
         begin = ahead + config.early_frames
         length = mixture.shape[-1]
         estimate = self._decode(latent * mask, length)
-        whole = config.transform == "fourier"  # it gives back what it takes: nothing is left to decode
+        whole = config.codec == "fourier"  # it gives back what it takes: nothing is left to decode
         return Extraction(
             estimate=estimate,
             residual=mixture - estimate if whole else self._decode(latent * (1 - mask), length),
@@ -160,12 +160,10 @@ class Wase(nn.Module):
         return whole
 
 
-def _codec(config: ModelConfig) -> tuple[Filters, Filters]:
-    """Speech encoder and decoder; learned ones that hear power begin as the transform that fixed ones are."""
-    learned = config.transform == "learned"
+def _filters(config: ModelConfig, scale: float = 1.0) -> Filters:
+    """A side of the speech codec; learned filters that hear power begin as the transform that fixed ones are."""
+    learned = config.codec == "learned"
     if learned and config.features == "latent":
-        encoder = nn.Conv1d(1, config.filters, config.window, bias=False)
-        decoder = nn.ConvTranspose1d(config.filters, 1, config.window, bias=False)
-        return Filters(encoder.weight.data, learned=True), Filters(decoder.weight.data, learned=True)
-    pairs = torch.from_numpy(fourier_pairs(config.filters // 2, config.window))[:, None]
-    return Filters(pairs, learned=learned), Filters(2 / config.overlap * pairs, learned=learned)
+        return Filters(nn.init.kaiming_uniform_(torch.empty(config.filters, 1, config.window), a=5**0.5), learned=True)
+    pairs = torch.from_numpy(fourier_filters(config.filters // 2, config.window))[:, None]
+    return Filters(scale * pairs, learned=learned)

@@ -17,12 +17,11 @@ def tail_samples(length: int, window: int, hop: int) -> int:
     return window - (hop + length % window) % window
 
 
-def pad_to_frames(signal: Array, window: int, hop: int, edge: int | None = None) -> Array:
-    """Zeros around a signal so that frames cover it, `edge` or one hop on both sides.
+def pad_to_frames(signal: Array, window: int, hop: int, edge: int) -> Array:
+    """Zeros around a signal so that frames cover it, `edge` on both sides (one hop for an enrollment).
 
     Shape: [T] -> [T + tail + 2 edge]
     """
-    edge = hop if edge is None else edge
     return np.pad(signal, (edge, tail_samples(len(signal), window, hop) + edge))
 
 

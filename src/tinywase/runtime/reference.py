@@ -16,8 +16,8 @@ import numpy as np
 
 from ..config import ModelConfig
 from ..errors import AudioError, ConfigError, StreamError
+from ..filters import fourier_filters
 from ..format import ModelFile
-from ..transform import fourier_codec
 from .framing import analyse, log_power, overlap_add, pad_to_frames, tail_samples
 from .layers import Array, BlockState, ConvBlock, NormState, Weights, prelu, sigmoid
 from .voiceprint_encoder import encode_voiceprint
@@ -39,8 +39,9 @@ class ReferenceModel:
     def __init__(self, model_file: ModelFile) -> None:
         self.config: ModelConfig = model_file.config
         self._weights = Weights(model_file.tensors)
-        if self.config.transform == "fourier":
-            self._encoder, self._decoder = fourier_codec(self.config.window, self.config.overlap)
+        if self.config.codec == "fourier":
+            self._encoder = fourier_filters(self.config.window // 2, self.config.window)[:, None]
+            self._decoder = np.float32(2 / self.config.overlap) * self._encoder
         else:
             self._encoder, self._decoder = self._weights["encoder.weight"], self._weights["decoder.weight"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import ModelConfig, VoiceprintConfig
-from ..transform import mel_pairs
+from ..filters import mel_filters
 from .framing import analyse, log_power, pad_to_frames
 from .layers import Activation, Array, BlockState, ConvBlock, NormState, Weights, sigmoid
 
@@ -19,10 +19,10 @@ def encode_voiceprint(model: ModelConfig, weights: Weights, enrollment: Array) -
     """The voiceprint of a prepared enrollment. Shape: [T] -> [D]."""
     config = model.voiceprint
     if config.filterbank == "mel":
-        filters = mel_pairs(config.filters // 2, config.window, model.sample_rate_hz)[:, None]
+        filters = mel_filters(config.filters // 2, config.window, model.sample_rate_hz)[:, None]
     else:
         filters = weights["voiceprint_encoder.filterbank.weight"]
-    frames = analyse(pad_to_frames(enrollment, config.window, config.hop), filters, config.hop)
+    frames = analyse(pad_to_frames(enrollment, config.window, config.hop, config.hop), filters, config.hop)
     return (_lstm_voiceprint if config.kind == "lstm" else _tcn_voiceprint)(config, weights, frames)
 
 

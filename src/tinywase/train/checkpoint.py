@@ -21,6 +21,8 @@ from ..models import Wase
 from ..quant.attach import attach, float_state, load_quantized
 from ..quant.rules import QuantConfig
 
+FILTERS = ("encoder.weight", "decoder.weight", "voiceprint_encoder.filterbank.weight")  # that may be fixed
+
 
 def save_weights(
     model: Wase,
@@ -111,9 +113,16 @@ def put_weights(
     """The tensors of `path` that `model` knows by name; returns the names that stay as they are.
 
     Raises:
-        FormatError: a tensor of the same name has another shape than `whose`; `like` says what would fit.
+        FormatError: a tensor of the same name has another shape than `whose`, where `like` says what would fit; or
+            filters were learned that are fixed here.
     """
     own = model.state_dict()
+    fixed = {name for name in FILTERS if name not in own and name in tensors}
+    if fixed:
+        raise FormatError(
+            f"{path}: its learned filters '{min(fixed)}' have no place in {whose}, whose filters are fixed. Put fixed "
+            "ones in with tools/refit.py."
+        )
     known = {name: value for name, value in tensors.items() if name in own}
     for name, value in known.items():
         if own[name].shape != value.shape:

@@ -4,9 +4,9 @@
          + features * (distance of the features at the end of each stack) + mask * (distance of the masks)
 
 The teacher may be another network, so long as both work at one rate and on one voiceprint encoder: estimates are
-compared sample by sample. Features are compared per channel where the widths agree, else by their energy per frame;
-masks need the same filters and window. Letters: S segments, T samples, C bottleneck channels, F frames, N encoder
-filters.
+compared sample by sample. Features need the same frames, and are compared per channel where the widths agree, else by
+their energy per frame; masks need the same filters too. Letters: S segments, T samples, C bottleneck channels, F
+frames, N encoder filters.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ class DistillConfig:
         """Refuse a teacher that this student cannot learn from.
 
         Raises:
-            ConfigError: another rate, another voiceprint encoder, or masks that cannot be compared.
+            ConfigError: another rate, another voiceprint encoder, or frames or masks that cannot be compared.
         """
-        same = ["sample_rate_hz", "voiceprint"] + (["filters", "window"] if self.mask else [])
+        framed = ["window", "overlap"] if self.mask or self.features else []
+        same = ["sample_rate_hz", "voiceprint", *framed, *(["filters"] if self.mask else [])]
         for name in same:
             theirs, ours = getattr(teacher, name), getattr(student, name)
             if theirs != ours:

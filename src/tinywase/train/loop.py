@@ -134,7 +134,11 @@ class Trainer:
         wrapped: Any = torch.compile(self.system, dynamic=False) if self.recipe.compile else self.system
         if self.hardware.world > 1:
             # the last block's residual path leads nowhere, and an objective may not use every part
-            wrapped = nn.parallel.DistributedDataParallel(wrapped, find_unused_parameters=True)
+            wrapped = nn.parallel.DistributedDataParallel(
+                wrapped,
+                find_unused_parameters=True,
+                broadcast_buffers=False,  # fixed filters and ranges are the same everywhere
+            )
         return wrapped
 
     @property

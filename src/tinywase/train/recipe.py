@@ -78,7 +78,9 @@ class Recipe:
     out: str = ""  # folder for checkpoints and curves; "" is runs/<name>
     seed: int = 0
     device: str = "auto"  # auto, cpu, cuda
-    precision: str = "auto"  # auto: bfloat16 where the processor computes in it; float32, bfloat16
+    precision: str = (
+        "auto"  # auto: bfloat16 where the device has it, with AVX-512 alone in the stacks; float32, bfloat16
+    )
     threads: int = 1  # of torch, on a CPU
     compile: bool = False  # fuse the network with torch.compile: minutes at the start, several times the speed on a GPU
     loader_processes: int = 0  # that make batches; 0: a thread, enough for a CPU

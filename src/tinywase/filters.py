@@ -1,6 +1,6 @@
 """Filters that encoders are, or begin as: pairs of a cosine and a sine (docs/model.md 1, 2).
 
-Letters: L window, V overlap, windows that cover a sample.
+Letters: L window.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def fourier_pairs(pairs: int, window: int) -> NDArray[np.float32]:
+def fourier_filters(pairs: int, window: int) -> NDArray[np.float32]:
     """`pairs` evenly spaced frequencies under a square-root Hann window. Shape: -> [2 pairs, L].
 
     Row k is the cosine and row k + pairs the sine of frequency (k + 1/2) / (2 pairs) of the sample rate. With L / 2
@@ -22,13 +22,7 @@ def fourier_pairs(pairs: int, window: int) -> NDArray[np.float32]:
     return np.concatenate([np.cos(phase) * root_hann, np.sin(phase) * root_hann]).astype(np.float32)
 
 
-def fourier_codec(window: int, overlap: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Encoder and decoder of a network that stores none. Shape: -> [L, 1, L], [L, 1, L]."""
-    filters = fourier_pairs(window // 2, window)[:, None]
-    return filters, np.float32(2 / overlap) * filters
-
-
-def mel_pairs(bands: int, window: int, sample_rate_hz: int) -> NDArray[np.float32]:
+def mel_filters(bands: int, window: int, sample_rate_hz: int) -> NDArray[np.float32]:
     """`bands` mel-spaced frequencies, 60 Hz to 95 % of the highest, under a Hann window. Shape: -> [2 bands, L]."""
     mels = np.linspace(mel(60), mel(sample_rate_hz / 2 * 0.95), bands)
     frequency_hz = 700 * (10 ** (mels / 2595) - 1)
