@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 from typing import Annotated
 
@@ -30,6 +31,9 @@ def serve(
         ),
     ] = None,
     max_mb: Annotated[float, typer.Option(metavar="MB", min=0.1, help="Most that a request may hold.")] = 1000.0,
+    max_minutes: Annotated[
+        float, typer.Option(metavar="MIN", min=0, help="Most that a recording may play; 0: any length.")
+    ] = 0.0,
     streams: Annotated[int, typer.Option(metavar="N", min=0, help="Live conversations at once.")] = 8,
     runtime: Computed = Runtime.AUTO,
     threads: Annotated[
@@ -52,7 +56,8 @@ def serve(
 
     catalogue = Catalogue(model or MODELS, runtime=runtime.value, threads=threads)
     hosts = (*OWN_NAMES, *(allow_host or [])) if _own(host) else tuple(allow_host or [])
-    app = build_app(catalogue, max_bytes=round(max_mb * 1e6), most_streams=streams, hosts=hosts)
+    longest_s = 60 * max_minutes or math.inf
+    app = build_app(catalogue, max_bytes=round(max_mb * 1e6), most_streams=streams, longest_s=longest_s, hosts=hosts)
     config = uvicorn.Config(
         app, log_level="error", timeout_graceful_shutdown=FAREWELL_S, ws_max_size=LARGEST_MESSAGE, ws_max_queue=4
     )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import mimetypes
 import time
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ from .answers import SEVERAL, Part, one_file, several
 from .catalogue import Catalogue
 from .guard import Guard
 from .live import Rooms
-from .uploads import Folder, plain_name, temporary_folder
+from .uploads import Folder, TooLongError, plain_name, temporary_folder
 from .work import GivenUp, Progress, Workers
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -65,6 +66,7 @@ def build_app(
     *,
     max_bytes: int,
     most_streams: int,
+    longest_s: float = math.inf,
     hosts: Sequence[str] = (),
     workers: Workers | None = None,
 ) -> FastAPI:
@@ -73,10 +75,12 @@ def build_app(
     Args:
         max_bytes: of one request.
         most_streams: conversations over WebSocket at once.
+        longest_s: that a recording may play.
         hosts: names that it answers to; empty: any.
     """
     about = {"title": "tinywase", "version": __version__, "summary": "One voice out of a crowd."}
     app = FastAPI(**about, docs_url=None, redoc_url=None)  # those pages load from elsewhere
+    app.state.longest_s = longest_s
     app.add_middleware(Guard, max_bytes=max_bytes, hosts=hosts)
     _explain_errors(app)
     workers, rooms = workers or Workers(), Rooms(most_streams)
@@ -117,7 +121,7 @@ def build_app(
         extractor = catalogue.find(model)
 
         def work(progress: Progress) -> list[dict[str, Any]]:
-            recording = folder.keep("mixture", mixture)
+            recording = folder.keep_recording("mixture", mixture)
             found = extractor.find_voices(recording, alike=alike, progress=progress)
             return [
                 {"voice": json.loads(voice.voiceprint.to_bytes()), **voice_summary(extractor, voice)} for voice in found
@@ -160,7 +164,7 @@ def build_app(
 
         def work(progress: Progress) -> Response:
             began_s = time.perf_counter()
-            recording = folder.keep("mixture", mixture)
+            recording = folder.keep_recording("mixture", mixture)
             voiceprint = voiceprint_in(recording, progress)
             estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
             report = extractor.extract_file(
@@ -221,7 +225,7 @@ def _explain_errors(app: FastAPI) -> None:
             return JSONResponse({"error": f"the service could not write: {why}."}, 507 if full else 500)
         if isinstance(error, HTTPException):
             return JSONResponse({"error": f"{error.detail.rstrip('.')}. See /openapi.json."}, error.status_code)
-        return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"error": str(error)}, 413 if isinstance(error, TooLongError) else 400)
 
     @app.exception_handler(RequestValidationError)
     def misunderstood(request: Request, error: RequestValidationError) -> Response:
