@@ -211,6 +211,14 @@ def test_enroll_makes_a_voice_that_extract_takes(
     assert "exists already" in again.err
 
 
+def test_enroll_never_replaces_its_own_recording(desk: Path, tiny_model_path: Path, tinywase: Command) -> None:
+    before = (desk / "me.wav").read_bytes()
+    for given in (desk / "me.wav", f"{desk}/m?.wav"):
+        result = tinywase("enroll", given, "-o", desk / "me.wav", "-m", tiny_model_path, "--force")
+        assert result.code == 2 and "is the recording itself" in " ".join(result.err.replace("│", " ").split())
+    assert (desk / "me.wav").read_bytes() == before
+
+
 def test_a_voice_may_be_a_folder_or_a_glob(
     desk: Path, extract: Extract, tiny_model_path: Path, tinywase: Command
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import Computed, Runtime, say, say_json
-from .inputs import expanded
+from .inputs import expanded, refuse_overwritten_recordings
 
 
 def enroll(
@@ -32,9 +32,11 @@ def enroll(
     from ..runtime.enrollment import quality_notes
     from ..runtime.extractor import Extractor
 
+    enrollments = expanded(recordings)
+    refuse_overwritten_recordings([out], enrollments)
     refuse_output(out, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    voiceprint = extractor.enroll(*expanded(recordings))
+    voiceprint = extractor.enroll(*enrollments)
     voiceprint.save(out, force=force)
     notes = quality_notes(voiceprint, extractor.rule)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,8 @@ def plan(
             True,
         )
         _refuse_same_names(jobs)
-    _refuse_overwritten_recordings(jobs, enrollments)
+    recordings = [Path(job.mixture) for job in jobs if job.mixture != PIPE]
+    refuse_overwritten_recordings([path for job in jobs for path in job.outputs], [*recordings, *enrollments])
     return Plan(jobs, many)
 
 
@@ -95,6 +96,18 @@ def recordings_of(given: str, *, outside: Path | None = None) -> list[Path]:
         none = f"there are no recordings in the folder '{given}'" if folder else f"no recording matches '{given}'"
         raise typer.BadParameter(f"{none}.")
     return found
+
+
+def refuse_overwritten_recordings(outputs: Iterable[Path], recordings: Iterable[Path]) -> None:
+    """No result takes the place of a recording that it is made from, whatever is allowed to be replaced.
+
+    Raises:
+        BadParameter: one would.
+    """
+    kept = {path.resolve() for path in recordings}
+    for path in outputs:
+        if path.resolve() in kept:
+            raise typer.BadParameter(f"'{path}' is the recording itself. Give the result another name or folder.")
 
 
 def _writable() -> tuple[str, ...]:
@@ -151,11 +164,3 @@ def _refuse_same_names(jobs: Sequence[Job]) -> None:
                     f"'{seen[path]}' and '{job.mixture}' would both become '{path}'. Extract them one by one."
                 )
             seen[path] = job.mixture
-
-
-def _refuse_overwritten_recordings(jobs: Sequence[Job], enrollments: Sequence[Path]) -> None:
-    recordings = {Path(job.mixture).resolve() for job in jobs if job.mixture != PIPE}
-    recordings |= {path.resolve() for path in enrollments}
-    for path in (path for job in jobs for path in job.outputs):
-        if path.resolve() in recordings:
-            raise typer.BadParameter(f"'{path}' is the recording itself. Give the result another name or folder.")
