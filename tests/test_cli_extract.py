@@ -15,6 +15,7 @@ import soundfile
 from stand_in import Command, Result
 
 from tinywase import Presence
+from tinywase.cli.extract_report import print_many, report_lines
 
 Extract = Callable[..., Result]
 
@@ -54,6 +55,61 @@ def test_a_file_is_extracted_and_the_report_says_what_was_done(desk: Path, extra
     assert "(1.5 s, 44100 Hz, stereo)" in result.out
     assert "up to 4 kHz" in result.out
     assert "voice NOT found" in result.out
+
+
+REPORTED = {
+    "mixture": "a.wav", "output": "b.wav", "residual": None, "labels": None, "duration_s": 3.0, "sample_rate_hz": 8000,
+    "channels": 1, "band_hz": 4000, "presence": "present", "confidence": 0.8, "active_s": 2.0, "silent": False,
+    "muted": False, "attenuation_db": 0.0, "model": "small", "runtime": "native", "took_s": 0.1, "rtf": 0.03,
+    "enrollment_s": 2.0, "enrollment_notes": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "unsaid"),
+    [
+        ({}, "voice found: active 2.0 s, confidence 0.80", "listen"),
+        ({"presence": "absent"}, "voice NOT found, confidence 0.80\n  what was written is probably somebody", "listen"),
+        ({"presence": "absent", "muted": True}, "NOT found, written as silence, confidence", "somebody else"),
+        (
+            {"presence": "absent", "confidence": None, "active_s": 0.1},
+            "voice NOT found: active 0.1 s of 3.0 s, too short to compare",
+            "somebody else",
+        ),
+        ({"presence": "absent", "confidence": None, "silent": True}, "the recording is silent", "NOT found"),
+        ({"presence": "uncertain"}, "cannot tell: listen to it, or enroll more: 10 s are recognized more", "somebody"),
+        ({"presence": "uncertain", "enrollment_s": 12.0}, "cannot tell: listen to it\n", "enroll more"),
+        ({"attenuation_db": 1.2}, "1.2 dB quieter than in the recording", "listen"),
+    ],
+)
+def test_the_report_says_what_can_be_known_and_what_to_do(changed: dict[str, object], said: str, unsaid: str) -> None:
+    text = "\n".join(report_lines(REPORTED | changed))
+    assert said in text
+    assert unsaid not in text
+
+
+def test_of_many_every_line_has_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    muted = REPORTED | {"presence": "absent", "muted": True, "attenuation_db": 1.2, "mixture": "c.wav"}
+    print_many([REPORTED, muted])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("-> b.wav: voice found: active 2.0 s, confidence 0.80")
+    assert second.endswith("-> b.wav: voice NOT found, written as silence, confidence 0.80; 1.2 dB quieter")
+
+
+def test_one_recording_into_a_folder_is_reported_like_one(desk: Path, extract: Extract) -> None:
+    result = extract(desk / "meeting.wav", "-o", f"{desk}/alone/")
+    assert "voice NOT found" in result.out and "band: up to 4 kHz" in result.out
+
+
+def test_a_silent_recording_is_called_silent(desk: Path, extract: Extract) -> None:
+    soundfile.write(desk / "silence.wav", np.zeros(8000), 8000)
+    result = extract(desk / "silence.wav", "-o", desk / "out.wav")
+    assert "the recording is silent" in result.out and "somebody else" not in result.out
+
+
+def test_several_enrollments_without_quotes_are_explained(desk: Path, extract: Extract) -> None:
+    result = extract(desk / "meeting.wav", desk / "calls" / "a.wav", "-o", desk / "out.wav")
+    assert result.code == 2 and "several enrollments: repeat --enroll" in " ".join(result.err.replace("│", " ").split())
 
 
 def test_json_says_it_to_programs(desk: Path, extract: Extract) -> None:

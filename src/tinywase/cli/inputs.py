@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 PIPE = "-"
+SEVERAL_ENROLLMENTS = " (several enrollments: repeat --enroll, or name a folder or a quoted pattern)"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def plan(
         jobs = [Job(mixtures[0], out, residual, labels)]
         many = False
     else:
-        _refuse_files(out=out, residual=residual, labels=labels)
+        hint = SEVERAL_ENROLLMENTS if len(mixtures) > 1 and enrollments else ""
+        _refuse_files(hint, out=out, residual=residual, labels=labels)
         jobs, many = (
             [_job_in_folder(m, name, out, residual, labels, label_suffix) for m, name in _expanded(mixtures, out)],
             True,
@@ -144,14 +146,14 @@ def _job_in_folder(
     )
 
 
-def _refuse_files(**folders: Path | None) -> None:
+def _refuse_files(hint: str, **folders: Path | None) -> None:
     """Where several recordings go, no option names one file."""
     from ..runtime.labels import LABEL_SUFFIXES
 
     for option, path in folders.items():
         if path is not None and path.suffix.lower() in (*_writable(), *LABEL_SUFFIXES) and not path.is_dir():
             raise typer.BadParameter(
-                f"several recordings, or a folder, need a folder: --{option} got the file '{path}'."
+                f"several recordings, or a folder, need a folder: --{option} got the file '{path}'{hint}."
             )
 
 

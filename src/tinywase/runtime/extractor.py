@@ -64,6 +64,7 @@ class ExtractionReport:
     presence: Presence
     confidence: float | None
     active_s: float
+    silent: bool  # the recording is: nobody's voice is in it
     muted: bool  # the target was absent and `absent` was "mute"
     attenuation_db: float  # how much quieter than in the mixture, only to avoid clipping
     residual_attenuation_db: float
@@ -299,6 +300,7 @@ def _report(
         channels=reader.channels,
         confidence=evidence.confidence,
         active_s=evidence.active_s,
+        silent=heard.rms == 0,
         activity=separated.activity,
         activity_hop_s=separated.activity_hop_s,
         **written,
