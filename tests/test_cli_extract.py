@@ -57,7 +57,7 @@ def test_a_file_is_extracted_and_the_report_says_what_was_done(desk: Path, extra
     assert "voice NOT found" in result.out
 
 
-REPORTED = {
+REPORTED: dict[str, object] = {
     "mixture": "a.wav", "output": "b.wav", "residual": None, "labels": None, "duration_s": 3.0, "sample_rate_hz": 8000,
     "channels": 1, "band_hz": 4000, "presence": "present", "confidence": 0.8, "active_s": 2.0, "silent": False,
     "muted": False, "attenuation_db": 0.0, "model": "small", "runtime": "native", "took_s": 0.1, "rtf": 0.03,
