@@ -14,7 +14,7 @@ from .inputs import expanded, refuse_overwritten_recordings
 def enroll(
     recordings: Annotated[
         list[Path],
-        typer.Argument(metavar="A.wav", help="The speaker alone: files, folders, 'globs*.wav'."),
+        typer.Argument(metavar="A.wav...", help="The speaker alone: files, folders, 'globs*.wav'."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="ME.voice", help="Where the voiceprint goes.")],
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",

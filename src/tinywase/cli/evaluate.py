@@ -49,7 +49,9 @@ def evaluate(
     enrollments: Enrollments = None,
     seed: Seed = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many trials.")] = None,
-    metrics: Annotated[str, typer.Option(help="Some of si_sdr,sdr,pesq,estoi,activity_f1; all if empty.")] = "",
+    metrics: Annotated[
+        str, typer.Option(metavar="NAMES", help="Some of si_sdr, sdr, pesq, estoi, activity_f1; all if empty.")
+    ] = "",
     against: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Compare every MODEL with this one, trial by trial.")
     ] = None,

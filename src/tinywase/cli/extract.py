@@ -51,7 +51,7 @@ class _Choices:
 def extract(
     mixtures: Annotated[
         list[str],
-        typer.Argument(metavar="MIX", help="Recordings: files, folders, 'globs*.wav', or - for standard input."),
+        typer.Argument(metavar="MIX...", help="Recordings: files, folders, 'globs*.wav', or - for standard input."),
     ],
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="OUT", help="File, folder ending with /, or - for standard output.")

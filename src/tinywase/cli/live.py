@@ -64,9 +64,12 @@ def live(
 ) -> None:
     """Extract one voice while it is speaking: microphone in, that voice out, a fixed fraction of a second later.
 
-    Wear headphones, or the microphone hears what comes out. With - for both ends it stands in a pipe: raw samples of
-    one channel in, as many out, as in: ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | tinywase live -e me.wav -i - -o
-    - --rate 16000 | ffmpeg -f s16le -ac 1 -ar 16000 -i - me-alone.wav. Ctrl-C ends it.
+    Wear headphones, or the microphone hears what comes out. Ctrl-C ends it. With - for both ends it stands in a pipe:
+    raw samples of one channel in, as many out:
+
+        ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - |
+        tinywase live -e me.wav -i - -o - --rate 16000 |
+        ffmpeg -f s16le -ac 1 -ar 16000 -i - me-alone.wav
 
     Example: tinywase live --enroll me.wav
     """
