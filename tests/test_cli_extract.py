@@ -212,7 +212,7 @@ def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract
         ),
         (["meeting.wav", "-o", "-", "--json"], "no --json"),
         (["meeting.wav", "-o", "out.wav", "--absent", "never"], "never"),
-        (["meeting.wav"], "--out"),
+        (["meeting.wav"], "for example -o me-alone.wav"),
     ],
 )
 def test_requests_that_make_no_sense_are_usage_errors(
@@ -352,4 +352,4 @@ def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywas
     assert result.code == 0, result.err
     assert json.loads(result.out)["model"] == "nano"
     told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
-    assert told.code == 1 and "not JSON" in told.err
+    assert told.code == 1 and f"this is a recording: use --enroll {desk / 'me.wav'}" in told.err

@@ -64,6 +64,13 @@ def test_unknown_names_are_refused_with_the_known_ones(tinywase: Command) -> Non
     assert "there is no model 'papre'" in model.err
 
 
+def test_a_recording_is_no_model(tinywase: Command, tmp_path: Path) -> None:
+    for name in ("me.wav", "me.flac", "me.ogg"):
+        soundfile.write(tmp_path / name, np.zeros(800), 8000)
+        result = tinywase("info", tmp_path / name)
+        assert result.code == 1 and "this is a recording; a model ends in .twase" in result.err
+
+
 def test_the_demo_leaves_recordings_and_a_picture_and_says_how_well_it_went(
     tinywase: Command, tiny_model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

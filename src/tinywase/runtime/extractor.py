@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import AudioReader, Source, is_array, open_audio
-from ..errors import AudioError, ConfigError
+from ..errors import AudioError, ConfigError, StreamError
 from .enrollment import enroll
 from .model import PackedModel, open_model
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
@@ -250,6 +250,11 @@ class Extractor:
         """
         if int(sample_rate_hz) != sample_rate_hz:
             raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
+        if not self.model.config.causal:
+            raise StreamError(
+                f"the model '{self.model.name}' is offline: it needs the whole recording. To stream, use a causal one; "
+                "'live' is bundled."
+            )
         return VoiceStream(self.model, _vector_for(self.model, voiceprint), int(sample_rate_hz))
 
     def _separate(
