@@ -250,12 +250,13 @@ class Extractor:
         """
         if int(sample_rate_hz) != sample_rate_hz:
             raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
+        vector = _vector_for(self.model, voiceprint)
         if not self.model.config.causal:
             raise StreamError(
                 f"the model '{self.model.name}' is offline: it needs the whole recording. To stream, use a causal one; "
                 "'live' is bundled."
             )
-        return VoiceStream(self.model, _vector_for(self.model, voiceprint), int(sample_rate_hz))
+        return VoiceStream(self.model, vector, int(sample_rate_hz))
 
     def _separate(
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress
