@@ -262,11 +262,12 @@ def row(system: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
 def legend(results: list[dict[str, Any]]) -> str:
     """What the columns are, and the command of the first."""
     trials = ", ".join(f"{LISTS[list_of(result)]} {result['trials_done']}" for result in results)
-    machine = results[0]["machine"]
+    machine, command = results[0]["machine"], re.sub(r"--root \S+", "--root SPEECH", results[0]["command"])
     return (
         f"SI-SDR improvement by list (trials: {trials}), then the first list's quality, the share of trials nearer to "
         "the interfering voice than to the target, and computing time over audio time on "
-        f"{machine['cpu']}, threads: {machine['threads']}.\n`{results[0]['command']}`"
+        f"{machine['cpu']}, threads: {machine['threads']}.\n`{command}`\n"
+        "SPEECH is the folder of the lists' recordings: [docs/evaluation.md](docs/evaluation.md)."
     )
 
 

@@ -87,7 +87,7 @@ def test_the_absent_target_is_enrolled_and_silent(name: str, trials: list[Trial]
 
 def test_strangers_are_known_only_where_the_list_names_speakers(trials: list[Trial]) -> None:
     nameless = [dataclasses.replace(trial, target_speaker="", interference_speaker="") for trial in trials]
-    with pytest.raises(DataError, match="expected a list that names the speakers, with at least three"):
+    with pytest.raises(DataError, match="at least three: add the columns target_speaker, interference"):
         rendered("absent", nameless)
 
 

@@ -157,4 +157,5 @@ def test_the_page_of_benchmarks_says_what_was_measured_and_what_was_missed() -> 
         in text
     )
     assert "9.0 times faster than PyTorch eager, float32, 2.0 times faster than OpenVINO, int8" in speed_line(results)
+    assert "which is not bundled" in speed_line(results)
     assert "not measured yet" in speed_line({})

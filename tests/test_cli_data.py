@@ -42,6 +42,40 @@ def test_check_names_file_and_line_and_returns_1(tmp_path: Path, capsys: pytest.
     assert "4 fields; expected 5" in out[1]
 
 
+def test_many_missing_recordings_are_one_problem_to_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"m{number}.wav,t{number}.wav,e.wav,{number}" for number in range(5)]
+    listing = lines(tmp_path / "list.csv", ["mixture,target,enrollment,id", *rows, "a,b"])
+    assert run("data", "check", listing) == 1
+    said = capsys.readouterr()
+    first, *named, way, other = said.out.splitlines()[1:] + said.out.splitlines()[:1]
+    assert first == f"{listing}: 11 of 11 recordings are not there, such as"
+    assert named == [f"  line 2: {tmp_path / name}" for name in ("m0.wav", "t0.wav")] + [
+        f"  line 2: {tmp_path / 'e.wav'}"
+    ]
+    assert f"Relative paths start from {tmp_path}; give --root DIR" in way
+    assert "2 fields; expected 4" in other
+    assert "5 rows, speakers not named, 11 recordings" in said.err and "16 problems" in said.err
+
+
+def test_one_is_said_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listing = lines(tmp_path / "list.csv", ["mixture,target,enrollment,id", "m.wav,t.wav,e.wav,1", "a,b"])
+    for name in "mte":
+        write_noise(tmp_path / f"{name}.wav", ord(name))
+    assert run("data", "check", listing) == 1
+    assert "1 row, speakers not named, 3 recordings" in (said := capsys.readouterr().err) and "1 problem." in said
+    assert run("data", "convert", listing, tmp_path / "out.csv") == 1
+    assert "1 broken row;" in capsys.readouterr().err
+
+
+def test_convert_tells_of_recordings_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listing = lines(tmp_path / "list.csv", ["mixture,target,enrollment,id", "m.wav,t.wav,e.wav,1"])
+    write_noise(tmp_path / "m.wav", 1)
+    assert run("data", "convert", listing, tmp_path / "out.csv") == 0
+    assert (
+        "out.csv: 1 trial.\nNote: 2 of 3 recordings are not there; see tinywase data check" in capsys.readouterr().err
+    )
+
+
 def test_check_json_is_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     layout = LAYOUTS["gains"](tmp_path)
     next(tmp_path.rglob("052c010r.wav")).unlink()

@@ -15,6 +15,7 @@ import soundfile
 from stand_in import Command, Result
 
 from tinywase import Presence
+from tinywase.cli.extract_report import print_many, report_lines
 
 Extract = Callable[..., Result]
 
@@ -54,6 +55,61 @@ def test_a_file_is_extracted_and_the_report_says_what_was_done(desk: Path, extra
     assert "(1.5 s, 44100 Hz, stereo)" in result.out
     assert "up to 4 kHz" in result.out
     assert "voice NOT found" in result.out
+
+
+REPORTED: dict[str, object] = {
+    "mixture": "a.wav", "output": "b.wav", "residual": None, "labels": None, "duration_s": 3.0, "sample_rate_hz": 8000,
+    "channels": 1, "band_hz": 4000, "presence": "present", "confidence": 0.8, "active_s": 2.0, "silent": False,
+    "muted": False, "attenuation_db": 0.0, "model": "small", "runtime": "native", "took_s": 0.1, "rtf": 0.03,
+    "enrollment_s": 2.0, "enrollment_notes": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "unsaid"),
+    [
+        ({}, "voice found: active 2.0 s, confidence 0.80", "listen"),
+        ({"presence": "absent"}, "voice NOT found, confidence 0.80\n  what was written is probably somebody", "listen"),
+        ({"presence": "absent", "muted": True}, "NOT found, written as silence, confidence", "somebody else"),
+        (
+            {"presence": "absent", "confidence": None, "active_s": 0.1},
+            "voice NOT found: active 0.1 s of 3.0 s, too short to compare",
+            "somebody else",
+        ),
+        ({"presence": "absent", "confidence": None, "silent": True}, "the recording is silent", "NOT found"),
+        ({"presence": "uncertain"}, "cannot tell: listen to it, or enroll more: 10 s are recognized more", "somebody"),
+        ({"presence": "uncertain", "enrollment_s": 12.0}, "cannot tell: listen to it\n", "enroll more"),
+        ({"attenuation_db": 1.2}, "1.2 dB quieter than in the recording", "listen"),
+    ],
+)
+def test_the_report_says_what_can_be_known_and_what_to_do(changed: dict[str, object], said: str, unsaid: str) -> None:
+    text = "\n".join(report_lines(REPORTED | changed))
+    assert said in text
+    assert unsaid not in text
+
+
+def test_of_many_every_line_has_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    muted = REPORTED | {"presence": "absent", "muted": True, "attenuation_db": 1.2, "mixture": "c.wav"}
+    print_many([REPORTED, muted])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("-> b.wav: voice found: active 2.0 s, confidence 0.80")
+    assert second.endswith("-> b.wav: voice NOT found, written as silence, confidence 0.80; 1.2 dB quieter")
+
+
+def test_one_recording_into_a_folder_is_reported_like_one(desk: Path, extract: Extract) -> None:
+    result = extract(desk / "meeting.wav", "-o", f"{desk}/alone/")
+    assert "voice NOT found" in result.out and "band: up to 4 kHz" in result.out
+
+
+def test_a_silent_recording_is_called_silent(desk: Path, extract: Extract) -> None:
+    soundfile.write(desk / "silence.wav", np.zeros(8000), 8000)
+    result = extract(desk / "silence.wav", "-o", desk / "out.wav")
+    assert "the recording is silent" in result.out and "somebody else" not in result.out
+
+
+def test_several_enrollments_without_quotes_are_explained(desk: Path, extract: Extract) -> None:
+    result = extract(desk / "meeting.wav", desk / "calls" / "a.wav", "-o", desk / "out.wav")
+    assert result.code == 2 and "several enrollments: repeat --enroll" in " ".join(result.err.replace("│", " ").split())
 
 
 def test_json_says_it_to_programs(desk: Path, extract: Extract) -> None:
@@ -156,7 +212,7 @@ def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract
         ),
         (["meeting.wav", "-o", "-", "--json"], "no --json"),
         (["meeting.wav", "-o", "out.wav", "--absent", "never"], "never"),
-        (["meeting.wav"], "--out"),
+        (["meeting.wav"], "for example -o me-alone.wav"),
     ],
 )
 def test_requests_that_make_no_sense_are_usage_errors(
@@ -209,6 +265,14 @@ def test_enroll_makes_a_voice_that_extract_takes(
     again = tinywase("enroll", desk / "me.wav", "-o", desk / "me.voice", "-m", tiny_model_path)
     assert again.code == 1
     assert "exists already" in again.err
+
+
+def test_enroll_never_replaces_its_own_recording(desk: Path, tiny_model_path: Path, tinywase: Command) -> None:
+    before = (desk / "me.wav").read_bytes()
+    for given in (desk / "me.wav", f"{desk}/m?.wav"):
+        result = tinywase("enroll", given, "-o", desk / "me.wav", "-m", tiny_model_path, "--force")
+        assert result.code == 2 and "is the recording itself" in " ".join(result.err.replace("│", " ").split())
+    assert (desk / "me.wav").read_bytes() == before
 
 
 def test_a_voice_may_be_a_folder_or_a_glob(
@@ -288,4 +352,4 @@ def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywas
     assert result.code == 0, result.err
     assert json.loads(result.out)["model"] == "nano"
     told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
-    assert told.code == 1 and "not JSON" in told.err
+    assert told.code == 1 and f"this is a recording: use --enroll {desk / 'me.wav'}" in told.err

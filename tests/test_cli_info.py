@@ -21,7 +21,9 @@ def test_the_papers_parameters_are_counted_exactly(tinywase: Command, share: lis
     assert content["core_parameters"] == core
     assert content["voiceprint_parameters"] == 2_465_920
     assert content["paper_core_bytes"]["1 bit"] < content["paper_core_bytes"]["8 bit"] < content["float_core_bytes"]
-    assert f"{core:,}" in tinywase("info", "--config", "paper", *share).out
+    printed = tinywase("info", "--config", "paper", *share).out
+    assert f"{core:,}" in printed and "2 bits" in printed
+    assert "whole network" in printed and " bytes\n" not in printed.split("core bytes")[0]
 
 
 def test_a_models_bytes_add_up_to_its_file(tinywase: Command, tiny_model_path: Path) -> None:
@@ -34,6 +36,11 @@ def test_a_models_bytes_add_up_to_its_file(tinywase: Command, tiny_model_path: P
     assert f"{content['file_bytes']:,}" in printed
     assert "random weights" in printed
     assert re.search(r"tensors by bits: \d+ at 32", printed)
+
+
+def test_a_models_network_is_not_taken_for_its_name(tinywase: Command) -> None:
+    first, second, *_ = tinywase("info", "live").out.splitlines()
+    assert first.endswith("live.twase") and second == "network: small, causal, 8000 Hz"
 
 
 def test_a_card_is_printed_for_people(tinywase: Command) -> None:
@@ -55,6 +62,13 @@ def test_unknown_names_are_refused_with_the_known_ones(tinywase: Command) -> Non
     assert config.code == model.code == 1
     assert f"expected one of {', '.join(CONFIGS)}" in config.err
     assert "there is no model 'papre'" in model.err
+
+
+def test_a_recording_is_no_model(tinywase: Command, tmp_path: Path) -> None:
+    for name in ("me.wav", "me.flac", "me.ogg"):
+        soundfile.write(tmp_path / name, np.zeros(800), 8000)
+        result = tinywase("info", tmp_path / name)
+        assert result.code == 1 and "this is a recording; a model ends in .twase" in result.err
 
 
 def test_the_demo_leaves_recordings_and_a_picture_and_says_how_well_it_went(

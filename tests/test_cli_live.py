@@ -81,7 +81,10 @@ def test_a_pipe_may_end_within_a_sample_or_at_once_and_stops_after_the_time_aske
         (["-e", str(ENROLLMENT), "--input", "-"], 2, "two ends"),
         (["-e", str(ENROLLMENT), "--input", "-", "--output", "-"], 2, "--rate"),
         (["-e", str(ENROLLMENT), "--input", "-", "--output", "-", "--rate", "10"], 1, "sampling rate 10 Hz"),
-        (["-e", str(ENROLLMENT), "--input", "-", "--output", "-", "--rate", "8000", "-m", "nano"], 1, "offline"),
+        (["-e", str(ENROLLMENT), "-i", "-", "-o", "-", "--rate", "8000", "-m", "nano"], 1, "'nano' is offline: it"),
+        (["-e", str(ENROLLMENT), "-i", "-", "-o", "-", "--rate", "8000", "-m", "small"], 1, "'live' is bundled"),
+        (["-e", str(ENROLLMENT), "-i", str(ENROLLMENT), "-o", "-"], 2, "a file is no device: tinywase extract -m live"),
+        (["-e", str(ENROLLMENT), "-i", "-", "-o", "me-alone.wav"], 2, "a file is no device"),
     ],
 )
 def test_what_cannot_be_is_explained(
@@ -91,6 +94,20 @@ def test_what_cannot_be_is_explained(
         main(["live", *arguments])
     assert stopped.value.code == code
     assert complaint in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_recording_with_a_header_is_no_raw_sound() -> None:
+    done = piped(ENROLLMENT.read_bytes(), "--rate", "16000")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"expected raw samples: tinywase extract -m live takes files" in done.stderr
+
+
+def test_another_models_voice_is_to_be_enrolled_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Extractor.from_pretrained("nano").enroll(ENROLLMENT).save(tmp_path / "me.voice")
+    with pytest.raises(SystemExit) as stopped:
+        main(["live", "--voice", str(tmp_path / "me.voice"), "-i", "-", "-o", "-", "--rate", "16000"])
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1 and "Enroll again: tinywase enroll A.wav -m live" in said and "extract" not in said
 
 
 # Devices

@@ -48,6 +48,14 @@ def test_every_help_has_a_real_example(name: str) -> None:
         assert f"Example: tinywase {name}" in (function.__doc__ or ""), function
 
 
+def test_help_shows_commands_and_placeholders_whole(tinywase: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    live = [line.strip() for line in tinywase("live", "--help").out.splitlines()]
+    assert "tinywase live -e me.wav -i - -o - --rate 16000 |" in live
+    assert "runs/compress-NAME" in tinywase("compress", "--help").out
+    assert "MIX..." in tinywase("extract", "--help").out and "A.wav..." in tinywase("enroll", "--help").out
+
+
 def test_an_unknown_command_is_a_usage_error(tinywase: Command) -> None:
     result = tinywase("extrct")
     assert result.code == 2

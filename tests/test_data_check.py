@@ -11,6 +11,7 @@ import soundfile
 from list_layouts import LAYOUTS, lines, write_noise
 
 from tinywase.data.check import CheckReport, check
+from tinywase.data.readers import ReadOptions
 from tinywase.errors import DataError
 
 HEADER = "mixture,target,enrollment,id"
@@ -43,6 +44,33 @@ def checked(recordings: dict[str, Path], *rows: tuple[str, str, str], listen: bo
     folder = recordings["mixture"].parent
     texts = [",".join([*(str(recordings[name]) for name in row), f"t{place}"]) for place, row in enumerate(rows)]
     return check(lines(folder / "list.csv", [HEADER, *texts]), listen=listen)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"It is empty \(0 bytes\)"),
+        ("mixture;target;enrollment\na;b;c\n", "separated by semicolons .*separate by commas"),
+        ("a.wav,b.wav,c.wav\n", r"begins with a row \('a.wav,b.wav,c.wav'\), expected a header"),
+        ("mixtur,target,enrollment\n", "finished mixtures it lacks mixture; is that 'mixtur' for 'mixture'"),
+        ("mixture_id,target_pth,target_gain_db,interference_path,interference_gain_db,enrollment_path\n", "target_pth"),
+        ("path,speeker\n", "training sources it lacks speaker; is that 'speeker' for 'speaker'"),
+    ],
+)
+def test_a_list_that_is_none_says_what_was_read_and_what_it_lacks(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"(?s)of trials \(.*training sources \(manifest.*{message}"):
+        check(tmp_path / "list.csv")
+
+
+def test_missing_recordings_of_relative_paths_name_the_folder_they_start_from(tmp_path: Path) -> None:
+    report = check(lines(tmp_path / "list.csv", [HEADER, "a.wav,b.wav,c.wav,1"]))
+    assert len(report.problems) == 3
+    assert f"Relative paths start from {tmp_path}; give --root DIR" in report.problems[0].message
+    elsewhere = check(report.path, ReadOptions(root=tmp_path / "speech"))
+    assert f"start from {tmp_path / 'speech'}" in elsewhere.problems[0].message
+    absolute = check(lines(tmp_path / "absolute.csv", [HEADER, "/no/a.wav,/no/b.wav,/no/c.wav,1"]))
+    assert "--root" not in absolute.problems[0].message and "--remap" in absolute.problems[0].message
 
 
 def test_sound_list_has_no_problems(recordings: dict[str, Path]) -> None:

@@ -121,6 +121,18 @@ def test_options_of_the_layouts_are_those_of_the_data_commands(tmp_path: Path) -
     assert wrong.exit_code == 1
 
 
+def test_where_every_trial_fails_there_is_no_table_but_the_way_out(list_path: Path) -> None:
+    with list_path.open("a") as stream:
+        stream.writelines(f"{number:04d},a.wav,1.0,b.wav,-1.0,c.wav,1,3,FF\n" for number in range(2, 8))
+    done = run("mixture", "--list", list_path, "--root", list_path.parent, "--metrics", "si_sdr")
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.count("Failed: line") == 3
+    assert "Failed: 5 more like that: AudioError: ...: there is no such file" in done.stderr
+    assert "Error: 8 of 8 trials failed; there are no figures. 3 of 3 recordings are not there" in done.stderr
+    assert f"Relative paths start from {list_path.parent}; give --root DIR" in done.stderr
+
+
 def test_a_broken_trial_fails_the_run_after_the_others_are_done(list_path: Path) -> None:
     (list_path.parent / "speech" / "b.wav").write_bytes(b"not audio")
     with list_path.open("a") as stream:

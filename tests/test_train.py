@@ -124,10 +124,11 @@ def test_other_speakers_begin_with_the_classes_of_those_that_both_know(workplace
 
 
 def test_what_is_no_state_is_refused_as_a_beginning(workplace: Path) -> None:
-    damaged, other = workplace / "damaged.pt", workplace / "other.pt"
+    damaged, other, foreign = (workplace / f"{name}.pt" for name in ("damaged", "other", "foreign"))
     damaged.write_bytes(b"PK no archive")
+    foreign.write_bytes(b"hello")
     torch.save({"weights": torch.zeros(1)}, other)
-    for path in (damaged, other, workplace / "none.pt"):
+    for path in (damaged, other, foreign, workplace / "none.pt"):
         recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'refused'}", f'init=["{path}"]'])
         with pytest.raises(ConfigError, match="not the state of a training"):
             Trainer(recipe)

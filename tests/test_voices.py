@@ -94,6 +94,20 @@ def test_voices_are_found_with_their_times_the_one_that_speaks_most_first() -> N
         assert unit(voice.voiceprint.vector) @ unit(expected.vector) > 0.95
 
 
+def test_a_sample_holds_no_other_voice_though_turns_follow_each_other_at_once() -> None:
+    for shift_s in (0.0, 0.2):
+        turns = [tone(300, 4 + shift_s), tone(3000, 4), tone(300, 4), tone(3000, 4)]
+        for voice in found(*turns):
+            inside = [turn for turn in voice.segments if turn.start_s <= voice.sample.start_s < turn.stop_s]
+            assert inside and voice.sample.stop_s <= inside[0].stop_s, (voice.sample, voice.segments)
+            assert voice.sample.stop_s - voice.sample.start_s > 1
+
+
+def test_a_sample_may_hold_a_pause_of_its_voice() -> None:
+    (voice,) = found(tone(300, 2.5), silence(0.6), tone(300, 2.5))
+    assert voice.sample.stop_s - voice.sample.start_s > 4
+
+
 def test_who_says_little_silence_and_short_recordings_give_no_voice() -> None:
     assert len(found(tone(300, 10), silence(1), tone(3000, 2.5))) == 1
     assert found(silence(20)) == []
@@ -204,6 +218,32 @@ def test_results_that_exist_are_kept_unless_told_otherwise(
     again = tinywase("voices", conversation, "-o", tmp_path / "voices")
     assert again.code == 1 and "voice-1.voice' exists already" in again.err
     assert tinywase("voices", conversation, "-o", tmp_path / "voices", "--force", "-q").code == 0
+
+
+def test_an_earlier_runs_voices_go_and_nothing_else_does(conversation: Path, tmp_path: Path, tinywase: Command) -> None:
+    out = tmp_path / "voices"
+    out.mkdir()
+    for name in ("voice-3.voice", "voice-3.wav", "voice-3-alone.wav", "voice-03.wav", "voice-memo.wav", "voice-4.txt"):
+        (out / name).write_text("earlier")
+    assert tinywase("voices", conversation, "-o", out, "--force", "-q").code == 0
+    made = {f"voice-{number}{what}" for number in (1, 2) for what in (".voice", ".wav")}
+    assert {path.name for path in out.iterdir()} == made | {"voice-03.wav", "voice-memo.wav", "voice-4.txt"}
+
+
+@pytest.mark.parametrize("name", ["voice-1.wav", "voice-9-alone.wav"])
+def test_the_recording_itself_is_neither_replaced_nor_removed(
+    conversation: Path, tmp_path: Path, tinywase: Command, name: str
+) -> None:
+    recording = tmp_path / name
+    recording.write_bytes(conversation.read_bytes())
+    result = tinywase("voices", recording, "-o", tmp_path, "--force")
+    assert result.code == 2 and "is the recording itself" in " ".join(result.err.replace("│", " ").split())
+    assert recording.read_bytes() == conversation.read_bytes()
+
+
+def test_standard_input_cannot_be_read_more_than_once(tmp_path: Path, tinywase: Command) -> None:
+    result = tinywase("voices", "-", "-o", tmp_path / "voices")
+    assert result.code == 2 and "instead of standard input" in " ".join(result.err.replace("│", " ").split())
 
 
 def test_a_recording_without_voices_says_so(tmp_path: Path, tinywase: Command) -> None:

@@ -68,6 +68,7 @@ from .header import CONFIG_LAYOUT, config_fields, config_from_fields
 from .layout import VOICEPRINT, activation_points, canonical_order, check_activations, check_names
 from .records import RECORD, Record, check_places, read_records, read_tensors, round_up, write_tensors
 from .sizes import Sizes, count_sizes
+from .sniff import is_recording
 from .tensors import PackedTensor
 
 __all__ = ["ModelFile", "PackedTensor", "Report", "inspect", "read_config", "read_model", "to_bytes", "write_model"]
@@ -259,7 +260,8 @@ def _read_whole(path: Path) -> tuple[memoryview, tuple[Any, ...]]:
 
 def _check_head(path: Path, head: bytes) -> tuple[Any, ...]:
     if not head or head[:4] != MAGIC[: len(head)]:
-        raise FormatError(f"'{path}' is not a tinywase model: it begins with {head[:4]!r}, expected {MAGIC!r}.")
+        why = "this is a recording; a model ends in .twase" if is_recording(head) else "give a .twase file"
+        raise FormatError(f"'{path}' is not a tinywase model: it begins with {head[:4]!r}, expected {MAGIC!r}: {why}.")
     if len(head) < HEADER.size:
         with _naming(path):
             raise FormatError(f"it is cut short: {len(head)} bytes, less than its header of {HEADER.size}.")

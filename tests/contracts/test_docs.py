@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import math
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +100,19 @@ def test_links_between_documents_lead_somewhere() -> None:
             if not target.startswith(("http:", "https:", "mailto:")) and not (page.parent / target).exists():
                 broken.append(f"{page.name}: {target}")
     assert not broken, broken
+
+
+def test_the_training_page_begins_with_the_training_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every `tinywase train` of the page's first block: its recipe takes the changes and begins with what is there."""
+    from tinywase.train.recipe import load_recipe
+
+    monkeypatch.chdir(REPOSITORY)
+    block = (DOCS / "training.md").read_text().split("```console\n")[1].split("```")[0].replace("\\\n", "")
+    words = [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("tinywase train")]
+    recipes = [load_recipe(line[2], line[4::2]) for line in words]
+    assert [recipe.objective for recipe in recipes] == ["voiceprint", "extraction"]
+    assert recipes[1].init == (str(recipes[0].folder / "state.pt"),)
+    assert recipes[0].data.sources == recipes[1].data.sources == ("speech",)
 
 
 def test_versions_agree() -> None:

@@ -40,7 +40,8 @@ def speed_line(results: Results) -> str:
     ours, machine = row(measured, measured["ours"]), measured["machine"]
     beside = [f"{one['times_ours']:.1f} times faster than {short(one['name'])}" for one in best_peers(measured)]
     text = (
-        f"Speed of the paper's network at 3 bits, one thread of {machine['processor']} ({machine['isa']}): "
+        f"Speed of the paper's network at 3 bits, which is not bundled (the bundled models' RTF: docs/models.md), one "
+        f"thread of {machine['processor']} ({machine['isa']}): "
         f"{1 / ours['rtf']:.0f} times faster than real time; {', '.join(beside)}."
     )
     if "stream" in results:

@@ -51,8 +51,16 @@ def compress(
     output: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.twase", help="The packed student.")],
     bits: Annotated[int | None, typer.Option(help="Of the separator's weights, 1 to 8; the recipe's, or 3.")] = None,
     share: Annotated[bool, typer.Option("--share", help="One stack used several times.")] = False,
-    strategy: Annotated[Strategy | None, typer.Option(help="How the student learns; the recipe's, or daq.")] = None,
-    method: Annotated[Method | None, typer.Option(help="Weight quantizer; the recipe's, or the paper's.")] = None,
+    strategy: Annotated[
+        Strategy | None,
+        typer.Option(
+            metavar="HOW", help="How the student learns: ptq, qat, kd, qat-then-kd or daq; the recipe's, or daq."
+        ),
+    ] = None,
+    method: Annotated[
+        Method | None,
+        typer.Option(metavar="HOW", help="Weight quantizer: soft-sigmoid or lsq; the recipe's, or the paper's."),
+    ] = None,
     voiceprint_bits: Annotated[int | None, typer.Option(help="Of the voiceprint encoder; 32 is float.")] = None,
     codec_bits: Annotated[int | None, typer.Option(help="Of speech encoder and decoder; 32 is float.")] = None,
     max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Mixed widths: largest file, 500KB.")] = None,
@@ -63,8 +71,12 @@ def compress(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
     ] = None,
-    work: Annotated[Path | None, typer.Option(metavar="DIR", help="Checkpoints; runs/compress-<name of FILE>.")] = None,
-    float_kind: Annotated[FloatKind, typer.Option(help="Store norms and biases as.")] = FloatKind.FLOAT16,
+    work: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Checkpoints; empty: runs/compress-NAME of FILE.")
+    ] = None,
+    float_kind: Annotated[
+        FloatKind, typer.Option(metavar="KIND", help="Store norms and biases as float32, float16 or ramp8.")
+    ] = FloatKind.FLOAT16,
     plain: Annotated[bool, typer.Option("--plain", help="No entropy coding: larger, loads faster.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..words import counted
 from .console import note, progress_bar, say, say_json
 from .list_options import (
     Enrollments,
@@ -24,6 +25,8 @@ from .list_options import (
 
 if TYPE_CHECKING:
     from ..data.check import CheckReport
+
+SHOWN_MISSING = 3
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -57,7 +60,7 @@ def check_command(
     if as_json:
         say_json({**dataclasses.asdict(report), "path": str(report.path), "problems": _problems(report)})
     else:
-        _say_report(report)
+        _say_report(report, root)
     if report.problems:
         raise typer.Exit(1)
 
@@ -66,13 +69,28 @@ def _problems(report: CheckReport) -> list[dict[str, str | int]]:
     return [{"file": str(one.file), "line": one.line, "message": one.message} for one in report.problems]
 
 
-def _say_report(report: CheckReport) -> None:
+def _say_report(report: CheckReport, root: Path | None) -> None:
+    """Every problem on a line; many missing recordings, which mostly have one cause, together."""
+    from ..data.missing import missing_of, start_of, way_out
+
+    lines: dict[Path, int] = {}  # of missing recordings, where they are named first
     for problem in report.problems:
-        say(str(problem))
-    verdict = f"{len(report.problems)} problems" if report.problems else "everything in order"
+        if problem.missing is not None:
+            lines.setdefault(problem.missing, problem.line)
+    together = len(lines) > SHOWN_MISSING
+    for problem in report.problems:
+        if problem.missing is None or not together:
+            say(str(problem))
+    if together:
+        say(f"{report.path}: {missing_of(len(lines), report.recordings)}, such as")
+        for path in list(lines)[:SHOWN_MISSING]:
+            say(f"  line {lines[path]}: {path}")
+        say(f"  {way_out(lines, start_of(report.path, root))}")
+    verdict = counted(len(report.problems), "problem") if report.problems else "everything in order"
+    speakers = counted(report.speakers, "speaker") if report.speakers else "speakers not named"
     note(
-        f"{report.path} ({report.layout}): {report.rows} rows, {report.speakers} speakers, "
-        f"{report.recordings} recordings, {report.seconds / 3600:.2f} h: {verdict}."
+        f"{report.path} ({report.layout}): {counted(report.rows, 'row')}, {speakers}, "
+        f"{counted(report.recordings, 'recording')}, {report.seconds / 3600:.2f} h: {verdict}."
     )
 
 
@@ -112,12 +130,16 @@ def convert_command(
     Example: tinywase data convert Libri2Mix/wav8k/min/test libri2mix_test.csv
     """
     from ..data.convert import to_csv
+    from ..data.missing import missing_among, missing_of
     from ..files import write_whole
 
     options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
     trials = listed_trials(list_path, options, format=format)
     write_whole(out, to_csv(trials).encode(), force=force)
-    note(f"{out}: {len(trials)} trials.")
+    note(f"{out}: {counted(len(trials), 'trial')}.")
+    named = dict.fromkeys(file for trial in trials for file in trial.recordings)
+    if missing := missing_among(named):
+        note(f"Note: {missing_of(len(missing), len(named))}; see tinywase data check {list_path}.")
 
 
 @app.command("render")
@@ -145,7 +167,7 @@ def render_command(
     trials = listed_trials(list_path, options, format=format)[:limit]
     with progress_bar("rendering") as progress:
         listing = render_list(trials, folder, rate, force=force, progress=progress)
-    note(f"{listing}: {len(trials)} trials at {rate} Hz.")
+    note(f"{listing}: {counted(len(trials), 'trial')} at {rate} Hz.")
 
 
 @app.command("synth")
@@ -183,7 +205,7 @@ def synth_command(
             force=force,
             progress=progress,
         )
-    note(f"{folder}: {count} recordings of {len(voices)} speakers.")
+    note(f"{folder}: {counted(count, 'recording')} of {counted(len(voices), 'speaker')}.")
 
 
 @app.command("pack")
@@ -222,8 +244,9 @@ def pack_command(
             rows = [row for _, utterances in read for row in utterances]
             bank = build_bank(rows, out, rate, progress=lambda done: progress(done / len(rows)))
     note(
-        f"{out}: {len(bank.utterances)} utterances, {bank.seconds / 3600:.2f} h at {bank.sample_rate_hz} Hz, "
-        f"{len(bank.by_speaker)} speakers, {len(bank.target_speakers)} of them with two recordings or more."
+        f"{out}: {counted(len(bank.utterances), 'utterance')}, {bank.seconds / 3600:.2f} h at "
+        f"{bank.sample_rate_hz} Hz, {counted(len(bank.by_speaker), 'speaker')}, {len(bank.target_speakers)} of them "
+        "with two recordings or more."
     )
 
 

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from .console import Computed, Runtime, say, say_json
-from .inputs import expanded
+from .inputs import expanded, refuse_overwritten_recordings
 
 
 def enroll(
     recordings: Annotated[
         list[Path],
-        typer.Argument(metavar="A.wav", help="The speaker alone: files, folders, 'globs*.wav'."),
+        typer.Argument(metavar="A.wav...", help="The speaker alone: files, folders, 'globs*.wav'."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="ME.voice", help="Where the voiceprint goes.")],
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
@@ -32,9 +32,11 @@ def enroll(
     from ..runtime.enrollment import quality_notes
     from ..runtime.extractor import Extractor
 
+    enrollments = expanded(recordings)
+    refuse_overwritten_recordings([out], enrollments)
     refuse_output(out, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    voiceprint = extractor.enroll(*expanded(recordings))
+    voiceprint = extractor.enroll(*enrollments)
     voiceprint.save(out, force=force)
     notes = quality_notes(voiceprint, extractor.rule)
     if as_json:

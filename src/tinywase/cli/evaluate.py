@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import DataError
+from ..words import counted
 from .console import note, progress_bar, say
 from .list_options import Enrollments, Format, Mix, Remap, Root, Seed, Split, listed_trials, read_options
 
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     from ..evaluate.report import Report
     from ..evaluate.run import Evaluation
     from ..evaluate.systems import System
+
+
+SHOWN_FAILURES = 3  # of a kind: thousands of rows with one fault are one message
+FILE = re.compile(r"\S*/\S+?(?=:?(\s|$))")  # failures that differ by it alone are of a kind
 
 
 def evaluate(
@@ -42,7 +49,9 @@ def evaluate(
     enrollments: Enrollments = None,
     seed: Seed = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many trials.")] = None,
-    metrics: Annotated[str, typer.Option(help="Some of si_sdr,sdr,pesq,estoi,activity_f1; all if empty.")] = "",
+    metrics: Annotated[
+        str, typer.Option(metavar="NAMES", help="Some of si_sdr, sdr, pesq, estoi, activity_f1; all if empty.")
+    ] = "",
     against: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Compare every MODEL with this one, trial by trial.")
     ] = None,
@@ -78,6 +87,8 @@ def evaluate(
     options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
     trials = listed_trials(list_path, options, format=format)[:limit]
     evaluation = _run(open_all, trials, choice.names, jobs)
+    if not evaluation.rows:  # no table of nothing
+        _finish(evaluation, trials, list_path, root)
     report = build_report(
         evaluation,
         list_name=str(list_path),
@@ -87,25 +98,33 @@ def evaluate(
         jobs=jobs,
     )
     _give(report, out=out, markdown=markdown, as_json=as_json, force=force)
-    _finish(evaluation)
+    _finish(evaluation, trials, list_path, root)
 
 
 def _run(open_all: Callable[[], list[System]], trials: list[Trial], metrics: tuple[str, ...], jobs: int) -> Evaluation:
-    """Score the trials under a progress bar; failures are said when they happen."""
+    """Score the trials under a progress bar; failures are said when they happen, the first few of a kind."""
     from ..evaluate.run import evaluate as evaluate_systems
     from ..evaluate.score import TrialScore
 
     done = 0
-    with progress_bar(f"evaluating {len(trials)} trials") as progress:
+    kinds: Counter[str] = Counter()
+    with progress_bar(f"evaluating {counted(len(trials), 'trial')}") as progress:
 
         def on_trial(score: TrialScore) -> None:
             nonlocal done
             done += 1
             for failure in score.failures:
-                note(f"Failed: {failure}")
+                kind = f"{failure.system}: {FILE.sub('...', failure.message)}"
+                kinds[kind] += 1
+                if kinds[kind] <= SHOWN_FAILURES:
+                    note(f"Failed: {failure}")
             progress(done / len(trials))
 
-        return evaluate_systems(open_all, trials, metrics=metrics, jobs=jobs, on_trial=on_trial)
+        evaluation = evaluate_systems(open_all, trials, metrics=metrics, jobs=jobs, on_trial=on_trial)
+    for kind, count in kinds.items():
+        if count > SHOWN_FAILURES:
+            note(f"Failed: {count - SHOWN_FAILURES} more like that: {kind.removeprefix(': ')}")
+    return evaluation
 
 
 def _give(report: Report, *, out: Path | None, markdown: Path | None, as_json: bool, force: bool) -> None:
@@ -123,14 +142,20 @@ def _give(report: Report, *, out: Path | None, markdown: Path | None, as_json: b
         write_whole(markdown, markdown_text(report).encode(), force=force)
 
 
-def _finish(evaluation: Evaluation) -> None:
+def _finish(evaluation: Evaluation, trials: list[Trial], list_path: Path, root: Path | None) -> None:
     """The exit code: not 0 where trials failed or were not reached, although the figures of the others stand."""
+    from ..data.missing import missing_among, start_of, told
+
     if evaluation.trials_done < evaluation.trials:
         note(f"Interrupted after {evaluation.trials_done} of {evaluation.trials} trials: the figures cover those.")
         raise typer.Exit(130)
     if evaluation.failures:
         failed = len({failure.position for failure in evaluation.failures})
+        named = list(dict.fromkeys(file for trial in trials for file in trial.recordings))
+        missing = missing_among(named)
+        why = told(missing, len(named), start_of(list_path, root)) if missing else "The rows are named above."
+        figures = "the figures cover the others" if evaluation.rows else "there are no figures"
         raise DataError(
-            f"{failed} of {evaluation.trials} trials failed; the figures cover the others. The rows are named above; "
-            "`tinywase data check` explains broken lists."
+            f"{failed} of {counted(evaluation.trials, 'trial')} failed; {figures}. {why} `tinywase data check` "
+            "explains broken lists."
         )

@@ -26,7 +26,9 @@ def export(
     bits: Annotated[int, typer.Option(help="Of the separator's weights, without training; 32 is float.")] = 32,
     codec_bits: Annotated[int, typer.Option(help="Of speech encoder and decoder.")] = 32,
     voiceprint_bits: Annotated[int, typer.Option(help="Of the voiceprint encoder.")] = 32,
-    float_kind: Annotated[FloatKind, typer.Option(help="Store what is not quantized as.")] = FloatKind.FLOAT32,
+    float_kind: Annotated[
+        FloatKind, typer.Option(metavar="KIND", help="Store what is not quantized as float32, float16 or ramp8.")
+    ] = FloatKind.FLOAT32,
     compact: Annotated[bool, typer.Option("--compact", help="Entropy coding: smaller, loads slower.")] = False,
     card: Annotated[
         Path | None, typer.Option(metavar="CARD.json", help="Data, licences, results: told to whoever asks.")

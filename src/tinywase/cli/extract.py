@@ -51,11 +51,14 @@ class _Choices:
 def extract(
     mixtures: Annotated[
         list[str],
-        typer.Argument(metavar="MIX", help="Recordings: files, folders, 'globs*.wav', or - for standard input."),
+        typer.Argument(metavar="MIX...", help="Recordings: files, folders, 'globs*.wav', or - for standard input."),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="OUT", help="File, folder ending with /, or - for standard output.")
-    ],
+        str,
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="File, folder ending with /, or - for standard output (required)."
+        ),
+    ] = "",
     enroll: Enroll = None,
     voice: Annotated[
         Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll` made.")
@@ -138,6 +141,8 @@ def _check_usage(
     enroll_from: str | None,
     as_json: bool,
 ) -> None:
+    if not out:
+        raise typer.BadParameter("where does the voice go? Give --out, for example -o me-alone.wav.")
     check_one_voice(enroll=enroll, voice=voice, enroll_from=enroll_from)
     if enroll_from and PIPE in mixtures:
         raise typer.BadParameter("--enroll-from reads the recording twice: give a file instead of standard input.")

@@ -117,15 +117,21 @@ def _print(content: dict[str, Any]) -> None:
     config = content["config"]
     kind = "causal" if config["causal"] else "offline"
     shared = ", shared stacks" if config["share_stacks"] else ""
-    say(f"{content.get('path', 'configuration')}: {config['name']}, {kind}{shared}, {config['sample_rate_hz']} Hz")
+    what = "configuration"
+    if "path" in content:
+        say(content["path"])
+        what = "network"  # a model's own name is that of its file
+    say(f"{what}: {config['name']}, {kind}{shared}, {config['sample_rate_hz']} Hz")
     if content["latency_samples"] is not None:
         say(f"latency {1000 * content['latency_samples'] / config['sample_rate_hz']:.1f} ms")
     rows = [
         ("core", "core_parameters", "core_bytes"),
         ("voiceprint encoder", "voiceprint_parameters", "voiceprint_bytes"),
     ]
-    rows += [("header, padding, card", "", "overhead_bytes"), ("whole file", "parameters", "file_bytes")]
-    say(f"\n{'':24}{'parameters':>14}{'bytes':>14}")
+    in_file = "file_bytes" in content
+    rows += [("header, padding, card", "", "overhead_bytes")]
+    rows += [("whole file" if in_file else "whole network", "parameters", "file_bytes")]
+    say(f"\n{'':24}{'parameters':>14}{'bytes' if in_file else '':>14}".rstrip())
     for title, parameters, size in rows:
         if parameters in content or size in content:
             numbers = [f"{content[key]:>14,}" if key in content else f"{'':>14}" for key in (parameters, size)]
@@ -143,7 +149,7 @@ def _print_paper(content: dict[str, Any]) -> None:
     if isinstance(paper, dict):
         say("\ncore bytes as the paper counts, by bits of the separator's weights")
         for bits, size in paper.items():
-            say(f"{bits:24}{size:>28,}")
+            say(f"{bits if bits == '1 bit' else f'{bits}s':24}{size:>28,}")
         say(f"{'float32':24}{content['float_core_bytes']:>28,}")
     else:
         say(f"{'core, as the paper counts':26}{paper:>26,}  (1/{content['paper_ratio']:.1f} of the float32 core)")

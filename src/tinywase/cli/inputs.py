@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
 PIPE = "-"
+SEVERAL_ENROLLMENTS = " (several enrollments: repeat --enroll, or name a folder or a quoted pattern)"
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,15 @@ def plan(
         jobs = [Job(mixtures[0], out, residual, labels)]
         many = False
     else:
-        _refuse_files(out=out, residual=residual, labels=labels)
+        hint = SEVERAL_ENROLLMENTS if len(mixtures) > 1 and enrollments else ""
+        _refuse_files(hint, out=out, residual=residual, labels=labels)
         jobs, many = (
             [_job_in_folder(m, name, out, residual, labels, label_suffix) for m, name in _expanded(mixtures, out)],
             True,
         )
         _refuse_same_names(jobs)
-    _refuse_overwritten_recordings(jobs, enrollments)
+    recordings = [Path(job.mixture) for job in jobs if job.mixture != PIPE]
+    refuse_overwritten_recordings([path for job in jobs for path in job.outputs], [*recordings, *enrollments])
     return Plan(jobs, many)
 
 
@@ -95,6 +98,18 @@ def recordings_of(given: str, *, outside: Path | None = None) -> list[Path]:
         none = f"there are no recordings in the folder '{given}'" if folder else f"no recording matches '{given}'"
         raise typer.BadParameter(f"{none}.")
     return found
+
+
+def refuse_overwritten_recordings(outputs: Iterable[Path], recordings: Iterable[Path]) -> None:
+    """No result takes the place of a recording that it is made from, whatever is allowed to be replaced.
+
+    Raises:
+        BadParameter: one would.
+    """
+    kept = {path.resolve() for path in recordings}
+    for path in outputs:
+        if path.resolve() in kept:
+            raise typer.BadParameter(f"'{path}' is the recording itself. Give the result another name or folder.")
 
 
 def _writable() -> tuple[str, ...]:
@@ -131,14 +146,14 @@ def _job_in_folder(
     )
 
 
-def _refuse_files(**folders: Path | None) -> None:
+def _refuse_files(hint: str, **folders: Path | None) -> None:
     """Where several recordings go, no option names one file."""
     from ..runtime.labels import LABEL_SUFFIXES
 
     for option, path in folders.items():
         if path is not None and path.suffix.lower() in (*_writable(), *LABEL_SUFFIXES) and not path.is_dir():
             raise typer.BadParameter(
-                f"several recordings, or a folder, need a folder: --{option} got the file '{path}'."
+                f"several recordings, or a folder, need a folder: --{option} got the file '{path}'{hint}."
             )
 
 
@@ -151,11 +166,3 @@ def _refuse_same_names(jobs: Sequence[Job]) -> None:
                     f"'{seen[path]}' and '{job.mixture}' would both become '{path}'. Extract them one by one."
                 )
             seen[path] = job.mixture
-
-
-def _refuse_overwritten_recordings(jobs: Sequence[Job], enrollments: Sequence[Path]) -> None:
-    recordings = {Path(job.mixture).resolve() for job in jobs if job.mixture != PIPE}
-    recordings |= {path.resolve() for path in enrollments}
-    for path in (path for job in jobs for path in job.outputs):
-        if path.resolve() in recordings:
-            raise typer.BadParameter(f"'{path}' is the recording itself. Give the result another name or folder.")

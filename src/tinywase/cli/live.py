@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
 import typer
 
-from ..errors import TinyWaseError
+from ..errors import AudioError, FormatError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, check_one_voice, voiceprint_from
+from .voice_options import Enroll, check_one_voice, kept_voice, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from ..runtime.extractor import Extractor
     from ..runtime.stream import VoiceStream
 
 SHOWN_EVERY_S = 0.5
@@ -64,9 +65,12 @@ def live(
 ) -> None:
     """Extract one voice while it is speaking: microphone in, that voice out, a fixed fraction of a second later.
 
-    Wear headphones, or the microphone hears what comes out. With - for both ends it stands in a pipe: raw samples of
-    one channel in, as many out, as in: ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | tinywase live -e me.wav -i - -o
-    - --rate 16000 | ffmpeg -f s16le -ac 1 -ar 16000 -i - me-alone.wav. Ctrl-C ends it.
+    Wear headphones, or the microphone hears what comes out. Ctrl-C ends it. With - for both ends it stands in a pipe:
+    raw samples of one channel in, as many out:
+
+        ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - |
+        tinywase live -e me.wav -i - -o - --rate 16000 |
+        ffmpeg -f s16le -ac 1 -ar 16000 -i - me-alone.wav
 
     Example: tinywase live --enroll me.wav
     """
@@ -74,6 +78,11 @@ def live(
         say(str(_sounddevice().query_devices()) or "there are no sound devices here")
         return
     check_one_voice(enroll=enroll, voice=voice)
+    for end in (source, sink):
+        if _is_file(end):
+            raise typer.BadParameter(
+                f"'{end}' is a file, and a file is no device: tinywase extract -m live does it, or pipe raw samples."
+            )
     if (source == PIPE) != (sink == PIPE):
         raise typer.BadParameter("a pipe has two ends: give both --input - and --output -, or neither.")
     if source == PIPE and rate is None:
@@ -81,7 +90,9 @@ def live(
     from ..runtime.extractor import Extractor
 
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    voiceprint = voiceprint_from(extractor, expanded(enroll or []), voice)
+    enrollments = expanded(enroll or [])
+    _refuse_other_models_voice(extractor, kept_voice(enrollments, voice))
+    voiceprint = voiceprint_from(extractor, enrollments, voice)
     limit_s = float("inf") if seconds is None else seconds
     if source == PIPE:
         assert rate is not None
@@ -103,6 +114,31 @@ def live(
         ) from error
 
 
+def _is_file(end: str) -> bool:
+    """Whether an end is a recording, there or to be made, instead of a device."""
+    from ..audio_writer import CONTAINERS
+
+    return end != PIPE and (Path(end).is_file() or Path(end).suffix.lower() in CONTAINERS)
+
+
+def _refuse_other_models_voice(extractor: Extractor, kept: Path | None) -> None:
+    """Before the general refusal, which advises the model that made the voice: that one may not stream.
+
+    Raises:
+        FormatError: another model made it.
+    """
+    from ..runtime.voiceprint import Voiceprint
+
+    if kept is None:
+        return
+    name, voiceprint = extractor.model.name, Voiceprint.load(kept)
+    if extractor.model.config.causal and voiceprint.fingerprint != extractor.model.fingerprint:
+        raise FormatError(
+            f"'{kept}' is a voice for the model '{voiceprint.model}', expected one for '{name}', which streams. Enroll "
+            f"again: tinywase enroll A.wav -m {name} -o NAME.voice."
+        )
+
+
 def _pipe(
     stream: VoiceStream,
     source: BinaryIO,
@@ -114,14 +150,22 @@ def _pipe(
 ) -> None:
     """Raw samples to raw samples, until the source ends: as many out as in."""
     from ..pcm import decoded, encoded, sample_bytes
+    from ..sniff import is_recording
 
     left = limit_s * stream.sample_rate_hz
+    begun = False
 
     def write(voice: np.ndarray) -> None:
         sink.write(encoded(voice, pcm))
         sink.flush()
 
     while left >= 1 and (raw := _whole(source, max(1, int(min(chunk, left))) * sample_bytes(pcm))):
+        if not begun and is_recording(raw):
+            raise AudioError(
+                "standard input is a recording with a header, expected raw samples: tinywase extract -m live takes "
+                "files, or let ffmpeg decode it (tinywase live --help)."
+            )
+        begun = True
         samples = decoded(raw, pcm)
         left -= len(samples)
         began_s = time.perf_counter()

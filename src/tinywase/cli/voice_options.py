@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 Enroll = Annotated[
     list[Path] | None,
-    typer.Option("--enroll", "--ref", "-e", metavar="A.wav", help="The voice alone: file, folder; repeatable."),
+    typer.Option(
+        "--enroll",
+        "--ref",
+        "-e",
+        metavar="A.wav",
+        help="The voice alone: a file, folder or quoted 'glob*.wav'; for several repeat --enroll.",
+    ),
 ]
 
 

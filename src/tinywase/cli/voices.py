@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .console import Computed, Quiet, Runtime, Threads, progress_bar, say, say_json
+from .inputs import PIPE, refuse_overwritten_recordings
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
     from ..runtime.voices import FoundVoice
 
 VOICE, SAMPLE, ALONE = ".voice", ".wav", "-alone.wav"  # after voice-1, voice-2, ...
+OWN_NAME = re.compile(rf"voice-([1-9]\d*)(?:{'|'.join(map(re.escape, (VOICE, SAMPLE, ALONE)))})")
 
 
 def voices(
@@ -44,17 +47,19 @@ def voices(
 
     Example: tinywase voices meeting.wav -o voices --extract
     """
-    from ..files import make_folder, refuse_output
+    from ..files import make_folder, refuse_output, writing
     from ..runtime.extractor import Extractor
     from ..runtime.labels import check_labels_path
     from ..runtime.voices import ALIKE
 
+    if str(recording) == PIPE:
+        raise typer.BadParameter("voices reads the recording more than once: give a file instead of standard input.")
+    refuse_overwritten_recordings(_numbered(out), [recording])
     if labels is not None:
         check_labels_path(labels)
         refuse_output(labels, force=force)
-    if not force:
-        for path in sorted(out.glob("voice-*")):
-            refuse_output(path)
+    for path in _numbered(out):
+        refuse_output(path, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, threads=threads)
     with progress_bar(f"listening to {recording.name}", quiet=quiet) as progress:
         found = extractor.find_voices(recording, alike=ALIKE if alike is None else alike, progress=progress)
@@ -63,12 +68,22 @@ def voices(
         _written(extractor, recording, voice, out / f"voice-{number}", extract=extract, force=force, quiet=quiet)
         for number, voice in enumerate(found, 1)
     ]
+    for path, number in _numbered(out).items():
+        if number > len(found):  # an earlier run's, of other voices
+            with writing(path):
+                path.unlink()
     if labels is not None:
         _write_labels(labels, recording, found, force=force)
     if as_json:
         say_json(results)
     elif not quiet:
         _print(recording, results)
+
+
+def _numbered(folder: Path) -> dict[Path, int]:
+    """The files of voices that lie in a folder, and the number of each one's voice."""
+    names = ((path, OWN_NAME.fullmatch(path.name)) for path in sorted(folder.glob("voice-*")))
+    return {path: int(name[1]) for path, name in names if name is not None}
 
 
 def _written(

@@ -15,7 +15,8 @@ import numpy as np
 
 from ..audio import open_audio
 from ..errors import AudioError, DataError
-from .readers import ReadOptions, find_reader, recognize
+from .missing import start_of, way_out
+from .readers import READERS, ReadOptions, find_reader, recognize, why_unknown
 from .trials import Problem, Trial
 from .utterances import UTTERANCE_READERS, Utterance, by_speaker, list_utterances
 
@@ -31,6 +32,7 @@ class Recording:
     sample_rate_hz: int
     frames: int
     fault: str = ""  # why it cannot be used; "" if it can
+    missing: bool = False  # there is no such file
 
     @property
     def seconds(self) -> float:
@@ -71,29 +73,45 @@ def check(
     training = {reader.name for reader in UTTERANCE_READERS}
     if not path.exists():
         raise DataError(f"'{path}' does not exist; expected a list or a folder of recordings. Check the path.")
+    start = start_of(path, options.root)
     reader = find_reader(path, format) if format is not None and format not in training else recognize(path)
+    if reader is None and format is None and not any(one.detect(path) for one in UTTERANCE_READERS):
+        raise _unknown(path)
     if reader is None or format in training:
         listing = list_utterances(path, options, format=format)
         layout = format or next(one.name for one in UTTERANCE_READERS if one.detect(path))
-        return _check_source(path, layout, listing.utterances, listing.problems, listen=listen, progress=progress)
+        files = _inspect([one.path for one in listing.utterances], start, listen=listen, progress=progress)
+        return _check_source(path, layout, listing.utterances, listing.problems, files)
     found = reader.read(path, options)
-    return _check_trials(path, reader.name, found.trials, found.problems, listen=listen, progress=progress)
+    named = [file for trial in found.trials for file in trial.recordings]
+    files = _inspect(named, start, listen=listen, progress=progress)
+    return _check_trials(path, reader.name, found.trials, found.problems, files)
+
+
+def _unknown(path: Path) -> DataError:
+    """Neither a list of trials nor a training source."""
+    trials, sources = (", ".join(reader.name for reader in readers) for readers in (READERS, UTTERANCE_READERS))
+    return DataError(
+        f"'{path}' is none of the known layouts, of trials ({trials}) or training sources ({sources}). "
+        f"{why_unknown(path)} Write a CSV with the columns mixture,target,enrollment, or path,speaker for training; "
+        "`tinywase data formats` describes them all."
+    )
 
 
 def _check_trials(
-    path: Path, layout: str, trials: Sequence[Trial], problems: Sequence[Problem], *, listen: bool, progress: Progress
+    path: Path, layout: str, trials: Sequence[Trial], problems: Sequence[Problem], files: dict[Path, Recording]
 ) -> CheckReport:
-    files = _inspect([file for trial in trials for file in trial.recordings], listen=listen, progress=progress)
     found = list(problems)
     first_lines: dict[str, int] = {}
     for trial in trials:
-        broken = [*_faults(trial.recordings, files), *_trial_faults(trial, files)]
+        broken = _trial_faults(trial, files)
         if trial.mixture_id in first_lines:
             broken.append(
                 f"trial '{trial.mixture_id}' again, first in line {first_lines[trial.mixture_id]}; expected each once. "
                 "Remove one or rename it."
             )
         first_lines.setdefault(trial.mixture_id, trial.line)
+        found += _faults(trial.recordings, files, path, trial.line)
         found += [Problem(path, trial.line, message) for message in broken]
     if not trials and not found:
         found.append(Problem(path, 0, "no trials; expected at least one row. Check that this is the list you meant."))
@@ -134,25 +152,18 @@ def _trial_faults(trial: Trial, files: dict[Path, Recording]) -> list[str]:
 
 
 def _check_source(
-    path: Path,
-    layout: str,
-    utterances: Sequence[Utterance],
-    problems: Sequence[Problem],
-    *,
-    listen: bool,
-    progress: Progress,
+    path: Path, layout: str, utterances: Sequence[Utterance], problems: Sequence[Problem], files: dict[Path, Recording]
 ) -> CheckReport:
-    files = _inspect([utterance.path for utterance in utterances], listen=listen, progress=progress)
     found = list(problems)
     first_lines: dict[str, int] = {}
     for utterance in utterances:
         where = path if utterance.line else utterance.path
-        broken = _faults([utterance.path], files)
+        found += _faults([utterance.path], files, where, utterance.line)
         real = os.path.realpath(utterance.path)
         if real in first_lines:
-            broken.append(f"{utterance.path} again, first in line {first_lines[real]}; expected each once. Remove one.")
+            message = f"{utterance.path} again, first in line {first_lines[real]}; expected each once. Remove one."
+            found.append(Problem(where, utterance.line, message))
         first_lines.setdefault(real, utterance.line)
-        found += [Problem(where, utterance.line, message) for message in broken]
     speakers = by_speaker(utterances)
     for speaker, own in speakers.items():
         if len(own) == 1 and own[0].target:
@@ -177,26 +188,29 @@ def _report(
     return CheckReport(path, layout, rows, speakers, len(files), seconds, tuple(ordered))
 
 
-def _faults(paths: Sequence[Path], files: dict[Path, Recording]) -> list[str]:
-    return [files[path].fault for path in dict.fromkeys(paths) if files[path].fault]
+def _faults(paths: Sequence[Path], files: dict[Path, Recording], where: Path, line: int) -> list[Problem]:
+    """What is wrong with each of the recordings that a row names."""
+    return [
+        Problem(where, line, files[path].fault, missing=path if files[path].missing else None)
+        for path in dict.fromkeys(paths)
+        if files[path].fault
+    ]
 
 
-def _inspect(paths: Sequence[Path], *, listen: bool, progress: Progress) -> dict[Path, Recording]:
+def _inspect(paths: Sequence[Path], start: Path, *, listen: bool, progress: Progress) -> dict[Path, Recording]:
     """Look at each file once."""
     distinct = list(dict.fromkeys(paths))
     files = {}
     for done, path in enumerate(distinct, start=1):
-        files[path] = inspect_recording(path, listen=listen)
+        files[path] = inspect_recording(path, listen=listen, start=start)
         progress(done / len(distinct))
     return files
 
 
-def inspect_recording(path: Path, *, listen: bool = True) -> Recording:
-    """Rate, length and what is wrong with one file."""
+def inspect_recording(path: Path, *, listen: bool = True, start: Path | None = None) -> Recording:
+    """Rate, length and what is wrong with one file; `start` is the folder that the list's relative paths start from."""
     if not os.path.exists(path):
-        return Recording(
-            0, 0, f"no file {path}; expected a recording. Correct the path, or map its beginning: --remap OLD=NEW."
-        )
+        return Recording(0, 0, f"no file {path}; expected a recording. {way_out([path], start)}", missing=True)
     try:
         with open_audio(path) as reader:
             rate_hz, frames = reader.sample_rate_hz, reader.frames

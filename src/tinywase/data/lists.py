@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import DataError
+from ..words import counted
 from .readers import Listing, ReadOptions, find_reader
 from .rendering import render_trial
 from .trials import Problem, RenderedTrial, Trial
@@ -59,7 +60,7 @@ def explain(problems: list[Problem], path: str | Path) -> str:
     """The first problems in words, and how to see the others."""
     shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
     more = f"\n  ... and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-    return f"{path}: {len(problems)} broken rows; `tinywase data check` explains every one.\n{shown}{more}"
+    return f"{path}: {counted(len(problems), 'broken row')}; `tinywase data check` explains every one.\n{shown}{more}"
 
 
 __all__ = ["Listing", "Problem", "ReadOptions", "RenderedTrial", "Trial", "read_list", "read_trials", "render_trial"]

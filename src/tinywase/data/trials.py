@@ -72,6 +72,7 @@ class Problem:
     file: Path
     line: int  # 1 is the first; 0 speaks of the whole file or folder
     message: str
+    missing: Path | None = None  # the recording that is not there, where that is the problem
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else f"{self.file}"

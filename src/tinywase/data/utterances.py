@@ -22,6 +22,7 @@ from .lists import explain
 from .readers.base import ListFile, ReadOptions, first_line, is_recording, number, read_text
 from .readers.csv_lists import csv_rows, filled, header_of
 from .readers.keyed import list_folder, problems_of, read_keyed
+from .readers.unknown import why_unknown
 from .trials import Problem
 
 INTERFERENCE = "-interference"
@@ -211,8 +212,8 @@ def list_utterances(
             listing = reader.read(path, options)
             return UtteranceListing(_of_split(listing.utterances, options.split, path), listing.problems)
     raise DataError(
-        f"'{path}' is none of the known training sources ({names}). Make a folder <speaker>/*.wav or a CSV with the "
-        "columns path,speaker; `tinywase data formats` describes them all."
+        f"'{path}' is none of the known training sources ({names}). {why_unknown(path)} Make a folder "
+        "<speaker>/*.wav or a CSV with the columns path,speaker; `tinywase data formats` describes them all."
     )
 
 

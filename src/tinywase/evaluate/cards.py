@@ -24,8 +24,8 @@ from .tables import number, percent, text_table
 IN_CARD = {  # value of an evaluation: its name in a card, decimals
     "si_sdr_improvement": ("si_sdr_improvement_db", 3),
     "si_sdr": ("si_sdr_db", 3),
-    "pesq": ("pesq", 3),
-    "pesq_improvement": ("pesq_improvement", 3),
+    "pesq": ("pesq", 4),
+    "pesq_improvement": ("pesq_improvement", 4),
     "estoi": ("estoi", 4),
     "estoi_improvement": ("estoi_improvement", 4),
     "activity_f1": ("activity_f1", 4),

@@ -56,7 +56,8 @@ class Scene:
         if "" in here or not others:
             raise DataError(
                 f"trial {self.trial.mixture_id}: nobody is known to be absent from it; expected a list that names the "
-                "speakers, with at least three. Leave out the conditions that need a stranger."
+                "speakers, with at least three: add the columns target_speaker, interference_speaker, or leave out the "
+                "conditions that need a stranger."
             )
         return render_trial(others[self.rng.integers(len(others))], self.audio.sample_rate_hz)
 

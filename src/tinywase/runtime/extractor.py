@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import AudioReader, Source, is_array, open_audio
-from ..errors import AudioError, ConfigError
+from ..errors import AudioError, ConfigError, StreamError
 from .enrollment import enroll
 from .model import PackedModel, open_model
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
@@ -64,6 +64,7 @@ class ExtractionReport:
     presence: Presence
     confidence: float | None
     active_s: float
+    silent: bool  # the recording is: nobody's voice is in it
     muted: bool  # the target was absent and `absent` was "mute"
     attenuation_db: float  # how much quieter than in the mixture, only to avoid clipping
     residual_attenuation_db: float
@@ -249,7 +250,13 @@ class Extractor:
         """
         if int(sample_rate_hz) != sample_rate_hz:
             raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
-        return VoiceStream(self.model, _vector_for(self.model, voiceprint), int(sample_rate_hz))
+        vector = _vector_for(self.model, voiceprint)
+        if not self.model.config.causal:
+            raise StreamError(
+                f"the model '{self.model.name}' is offline: it needs the whole recording. To stream, use a causal one; "
+                "'live' is bundled."
+            )
+        return VoiceStream(self.model, vector, int(sample_rate_hz))
 
     def _separate(
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress
@@ -299,6 +306,7 @@ def _report(
         channels=reader.channels,
         confidence=evidence.confidence,
         active_s=evidence.active_s,
+        silent=heard.rms == 0,
         activity=separated.activity,
         activity_hop_s=separated.activity_hop_s,
         **written,

@@ -21,6 +21,7 @@ def summary(extractor: Extractor, voiceprint: Voiceprint, report: ExtractionRepo
         "presence": report.presence.value,
         "confidence": None if report.confidence is None else round(report.confidence, 4),
         "active_s": round(report.active_s, 3),
+        "silent": report.silent,
         "muted": report.muted,
         "attenuation_db": round(report.attenuation_db, 2),
         "residual_attenuation_db": round(report.residual_attenuation_db, 2),

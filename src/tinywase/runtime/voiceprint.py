@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..files import write_whole
+from ..sniff import is_recording
 
 FORMAT = "tinywase voiceprint"
 VERSION = 1
@@ -127,6 +128,8 @@ class Voiceprint:
         Raises:
             FormatError: it is damaged or no voiceprint.
         """
+        if is_recording(raw):
+            _refuse(path, f"this is a recording: use --enroll {path}")
         content = _object(raw, path)
         if content.get("format") != FORMAT:
             _refuse(path, f'it is not a voiceprint: expected "format": "{FORMAT}"')

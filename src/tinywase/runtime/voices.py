@@ -74,7 +74,7 @@ def find_voices(model: PackedModel, heard: Heard, *, alike: float, progress: Pro
         return []
     owner, length_s = _owners(windows, groups), heard.mixture.frames / rate_hz
     voices = [
-        FoundVoice(voiceprint, len(cells) * CELL_S, _segments(cells, length_s), _sample(windows, groups, number))
+        FoundVoice(voiceprint, len(cells) * CELL_S, _segments(cells, length_s), _sample(windows, groups, number, owner))
         for number, voiceprint in enumerate(voiceprints)
         if len(cells := np.flatnonzero(owner == number)) * CELL_S >= LEAST_S
     ]
@@ -204,8 +204,10 @@ def _segments(cells: np.ndarray, length_s: float) -> list[Segment]:
     return [Segment(float(run[0]) * CELL_S, min(float(run[-1] + 1) * CELL_S, length_s)) for run in runs]
 
 
-def _sample(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> Segment:
-    """The clearest window, and its neighbours of the same voice up to SAMPLE_S, whichever is clearer first."""
+def _sample(windows: _Windows, groups: Sequence[Sequence[int]], number: int, owner: np.ndarray) -> Segment:
+    """The clearest window, and its neighbours of the same voice up to SAMPLE_S, whichever is clearer first; of that the
+    longest part in which no other voice speaks, because windows reach into their neighbours' turns.
+    """
     clearness = dict(zip(windows.cells[groups[number]], _clearness(windows, groups, number), strict=True))
     first = last = max(clearness, key=lambda cell: clearness[cell])
     while (last - first + WINDOW_CELLS) * CELL_S < SAMPLE_S:
@@ -216,4 +218,22 @@ def _sample(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> 
             first -= 1
         else:
             last += 1
-    return Segment(float(first) * CELL_S, float(last + WINDOW_CELLS) * CELL_S)
+    cells = np.arange(first, last + WINDOW_CELLS)
+    own = _longest_turn(cells[0], owner[cells], number)
+    if not len(own):  # the clearest window is nobody's own: anywhere the voice has
+        own = _longest_turn(0, owner, number)[: round(SAMPLE_S / CELL_S)]
+    return Segment(float(own[0]) * CELL_S, float(own[-1] + 1) * CELL_S)
+
+
+def _longest_turn(first: int, owner: np.ndarray, number: int) -> np.ndarray:
+    """The cells from the first to the last that a voice owns before another speaks; pauses belong to them.
+
+    Shape: owners of the cells from `first` on -> ascending int [any]
+    """
+    own = np.flatnonzero(owner == number)
+    others = np.flatnonzero((owner != number) & (owner >= 0))
+    turns = [turn for turn in np.split(own, np.searchsorted(own, others)) if len(turn)]
+    if not turns:
+        return own
+    longest = max(turns, key=len)
+    return first + np.arange(longest[0], longest[-1] + 1)

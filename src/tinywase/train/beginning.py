@@ -30,8 +30,9 @@ def read_state(path: str | Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"system", "averaged"} - set(state)
-    except (OSError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
-        message = f"{path}: not the state of a training ({error}). Give init the state.pt of 'tinywase train'."
+    except (OSError, RuntimeError, TypeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as error:
+        why = "it was not written by torch.save" if isinstance(error, LookupError) else error  # that says "101" alone
+        message = f"{path}: not the state of a training ({why}). Give init the state.pt of 'tinywase train'."
         raise ConfigError(message) from error
     if missing:
         raise ConfigError(f"{path}: not the state of a training, it has no {', '.join(sorted(missing))}.")

@@ -65,8 +65,9 @@ def load_published(path: str | Path, *, blocks: int = PUBLISHED_BLOCKS) -> Wase:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError) as error:
+        told = isinstance(error, (OSError, pickle.UnpicklingError, RuntimeError)) and str(error)
+        first = str(error).splitlines()[0] if told else "it was not written by torch.save"  # KeyError says "101" alone
         raise FormatError(
             f"{path}: no checkpoint that is safe to open ({first}). Expected torch.save of {{'model': state_dict}}; if "
             "it holds objects of its own code, load it there and save {'model': checkpoint['model']} again."

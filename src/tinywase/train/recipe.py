@@ -1,7 +1,7 @@
 """What a training is: a TOML file holds the differences from these defaults.
 
 objective = "extraction"                  # or "voiceprint": the voiceprint encoder alone, by speaker classification
-init = ["runs/small-voiceprint/best.safetensors"]
+init = ["runs/small-voiceprint/state.pt"]  # with its speaker classifier; weights alone: weights/small.safetensors
 [model]
 name = "small"
 [data]

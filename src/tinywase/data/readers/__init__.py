@@ -7,6 +7,7 @@ from pathlib import Path
 from ...errors import DataError
 from . import asteroid, csv_lists, librimix, scp, wase, wesep, wsj0mix
 from .base import Listing, Reader, ReadOptions
+from .unknown import why_unknown
 
 READERS: tuple[Reader, ...] = (  # the first that recognizes a path reads it: the more demanding ones stand first
     csv_lists.GAINS,
@@ -46,10 +47,10 @@ def find_reader(path: Path, name: str | None = None) -> Reader:
     found = recognize(path)
     if found is None:
         raise DataError(
-            f"'{path}' is none of the known layouts ({names}). Name its format, or write a CSV with the columns "
-            "mixture,target,enrollment; `tinywase data formats` describes them all."
+            f"'{path}' is none of the known layouts ({names}). {why_unknown(path)} Name its format, or write a CSV "
+            "with the columns mixture,target,enrollment; `tinywase data formats` describes them all."
         )
     return found
 
 
-__all__ = ["READERS", "Listing", "ReadOptions", "Reader", "find_reader", "recognize"]
+__all__ = ["READERS", "Listing", "ReadOptions", "Reader", "find_reader", "recognize", "why_unknown"]
