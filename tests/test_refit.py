@@ -1,4 +1,4 @@
-"""tools/refit.py: fixed filters in place of learned ones, at the same hop, with every band as loud as it was."""
+"""Filters that become fixed ones: tools/refit.py before and after, train/settling.py between; bench/filters.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 from torch import Tensor  # noqa: E402
 from voices import RATE_HZ, voice  # noqa: E402
 
-from tinywase.config import SMALL, ModelConfig  # noqa: E402
+from tinywase.config import SMALL, ModelConfig, named_config  # noqa: E402
+from tinywase.errors import ConfigError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
+from tinywase.train.settling import Settling, fixed_filters  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 NARROW = dataclasses.replace(SMALL, filters=64, window=64, bottleneck=16, hidden=24, blocks=2, stacks=1)
@@ -46,79 +49,90 @@ def _script(name: str) -> ModuleType:
 
 
 def network() -> Wase:
-    """Fresh filters with noise in them, and norms that are not the trivial ones."""
+    """Filters with noise in them, and norms that are not the trivial ones."""
     torch.manual_seed(1)
     model = Wase(NARROW).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if name in ("encoder.weight", "voiceprint_encoder.filterbank.weight"):
+            if name in ("encoder.weight", "decoder.weight", "voiceprint_encoder.filterbank.weight"):
                 parameter.add_(0.02 * torch.randn_like(parameter))
             if "norm." in name:
                 parameter.add_(0.3 * torch.randn_like(parameter))
     return model
 
 
-@pytest.mark.parametrize(("window", "overlap"), [(64, 2), (128, 4), (256, 8)])
-def test_every_band_keeps_its_mean_and_deviation(refit: ModuleType, window: int, overlap: int) -> None:
-    model = network()
-    new = refit.refitted(model, refit.refitted_config(NARROW, window, overlap), VOICES)
-    assert (new.config.hop, new.config.codec) == (NARROW.hop, "fourier")
-    assert new.config.voiceprint.filterbank == "mel"
-    mixtures = [refit._mixture(one, other) for one, other in zip(VOICES, [*VOICES[1:], VOICES[0]], strict=True)]
-
-    def heard(network: Wase) -> Tensor:
-        norm = network.separator.norm
-        rows = torch.cat([refit._normalized(refit._codec_bands(network, mixture)) for mixture in mixtures], 1)
-        return rows * norm.weight[:, None] + norm.bias[:, None]
-
-    with torch.no_grad():
-        before, after = heard(model), heard(new)
-    band = torch.arange(len(after)) // (len(after) // len(before))
-    torch.testing.assert_close(after.mean(1), before.mean(1)[band], atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(after.std(1), before.std(1)[band].abs(), atol=1e-3, rtol=1e-2)
-
-
-def test_clean_filters_of_the_same_window_compute_what_they_did(refit: ModuleType) -> None:
-    torch.manual_seed(2)
-    model = Wase(NARROW).eval()
-    new = refit.refitted(model, refit.refitted_config(NARROW, 64, 2), VOICES)
+@torch.no_grad()
+def estimate(model: Wase) -> Tensor:
     mixture, enrollment = torch.from_numpy(VOICES[0] + VOICES[1])[None], torch.from_numpy(VOICES[2])[None]
-    with torch.no_grad():
-        estimates = [net(mixture, net.enroll(enrollment)).estimate for net in (model, new)]
-    torch.testing.assert_close(estimates[0], estimates[1], atol=1e-4, rtol=1e-3)
+    return model(mixture, model.enroll(enrollment)).estimate
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(64, 2), (128, 4), (256, 8)])
+def test_a_longer_window_computes_what_the_old_one_did(refit: ModuleType, window: int, overlap: int) -> None:
+    model = network()
+    new = refit.stretched(model, window, overlap)
+    assert (new.config.hop, new.config.window, new.config.overlap) == (NARROW.hop, window, overlap)
+    before, after = estimate(model), estimate(new)
+    assert (before - after).norm() < 0.02 * before.norm()  # norms hear a little more silence at the edges
+    overlaps = (new.encoder.weight * fixed_filters(new)["encoder.weight"]).sum(-1)
+    assert (overlaps >= 0).all()  # on the way to the transform nothing passes through zero
 
 
 @pytest.mark.parametrize(
     ("changes", "window", "overlap"),
-    [({"features": "latent"}, 64, 2), ({}, 64, 4), ({}, 96, 3), ({}, 128, 2)],
+    [({"features": "latent"}, 64, 2), ({"filters": 32}, 64, 2), ({}, 64, 4), ({}, 128, 2)],
 )
-def test_what_cannot_be_refitted_is_refused(
-    refit: ModuleType, changes: dict[str, str], window: int, overlap: int
+def test_what_cannot_be_stretched_is_refused(
+    refit: ModuleType, changes: dict[str, Any], window: int, overlap: int
 ) -> None:
-    config: ModelConfig = dataclasses.replace(NARROW, **changes)  # type: ignore[arg-type]
-    with pytest.raises(SystemExit, match="expected a hop|only a network"):
-        refit.refitted_config(config, window, overlap)
+    with pytest.raises(SystemExit, match=r"expected a (hop|network)"):
+        refit.stretched(Wase(dataclasses.replace(NARROW, **changes)), window, overlap)
 
 
-def test_the_program_writes_a_checkpoint(
+def test_filters_settle_while_the_decoder_learns() -> None:
+    model = network()
+    begun = {name: value.clone() for name, value in model.state_dict().items()}
+    settling = Settling(model)
+    assert not model.encoder.weight.requires_grad
+    assert model.decoder.weight.requires_grad
+    for part in (0.5, 1.0, 1.7):
+        settling.move(part)
+        for name, fixed in fixed_filters(model).items():
+            expected = torch.lerp(begun[name], fixed, min(1.0, part))
+            torch.testing.assert_close(model.state_dict()[name], expected)
+    with pytest.raises(ConfigError, match="settle: expected a network that hears log_power"):
+        Settling(Wase(named_config("tiny")))
+
+
+def test_what_has_settled_is_left_out_and_computes_the_same(refit: ModuleType) -> None:
+    model = network()
+    with pytest.raises(SystemExit, match="Train with settle until it is there"):
+        refit.fixed(model)
+    Settling(model).move(1.0)
+    new = refit.fixed(model)
+    assert (new.config.codec, new.config.voiceprint.filterbank) == ("fourier_encoder", "mel")
+    assert "encoder.weight" not in new.state_dict()
+    torch.testing.assert_close(estimate(new), estimate(model), atol=1e-5, rtol=1e-3)
+
+
+def test_the_program_writes_checkpoints(
     refit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tinywase.data.bank import build_bank
-    from tinywase.data.utterances import read_utterances
-
-    soundfile = pytest.importorskip("soundfile")
-    for number, samples in enumerate(VOICES):
-        path = tmp_path / "speech" / f"speaker{number % 4}" / f"{number}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, samples, RATE_HZ)
-    build_bank(read_utterances(tmp_path / "speech"), tmp_path / "bank", RATE_HZ)
-    save_weights(network(), tmp_path / "before.safetensors")
-    arguments = ["--bank", str(tmp_path / "bank"), "--window", "128", "--overlap", "4"]
     before, after = str(tmp_path / "before.safetensors"), str(tmp_path / "after.safetensors")
-    monkeypatch.setattr(sys, "argv", ["refit.py", before, after, *arguments])
-    refit.main()
-    assert "parameters have become" in capsys.readouterr().out
-    assert load_checkpoint(Path(after)).config.overlap == 4
+
+    def run(model: Wase, *options: str) -> ModelConfig:
+        save_weights(model, before)
+        monkeypatch.setattr(sys, "argv", ["refit.py", before, after, *options])
+        refit.main()
+        assert "parameters have become" in capsys.readouterr().out
+        return load_checkpoint(Path(after)).config
+
+    model = network()
+    assert run(model, "--window", "128", "--overlap", "4").overlap == 4
+    Settling(model).move(1.0)
+    assert run(model, "--fix").codec == "fourier_encoder"
+    with pytest.raises(SystemExit, match="what is to be done"):
+        run(model)
 
 
 def test_stray_energy_is_that_of_the_noise_in_a_filter(filters: ModuleType) -> None:

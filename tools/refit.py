@@ -1,152 +1,110 @@
-"""Weights of a network that hears power, with fixed filters in place of its learned ones: something to train on from.
+"""Windows that overlap more, and filters that are fixed: the two ends of a training with `settle`.
 
-    python tools/refit.py weights/small.safetensors runs/fixed.safetensors --bank runs/bank --window 512 --overlap 4
+    python tools/refit.py weights/small.safetensors runs/begin.safetensors --window 512 --overlap 4
+    tinywase train recipes/small.toml --set 'init=["runs/begin.safetensors"]' --set settle=0.6 \
+        --set model.window=512 --set model.filters=512 --set model.overlap=4
+    python tools/refit.py runs/small/last.safetensors runs/fixed.safetensors --fix
 
-Learned filters collect noise (docs/experiments.md 31). The speech codec becomes the Fourier transform, its window a
-multiple of the old one at the same hop, and the voiceprint encoder's filterbank the mel pairs it began as. A new band
-takes the weights of the old one it lies in, and the norms behind the filters take gains and biases that give every band
-the mean and deviation it had, on mixtures and utterances of the bank. What comes out computes something else: half
-of the improvement or so is left until it is trained.
+Learned filters collect noise (docs/experiments.md 31). The first command stretches the window of a network that hears
+power, at the same hop: silence on both sides of every filter, and every band as often as it takes to fill the window.
+It computes what it did, but for norms at the edges. The training moves encoder and filterbank to fixed filters; the
+last command leaves those out of the weights: `codec = "fourier_encoder"`, `filterbank = "mel"`.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from tinywase.config import ModelConfig
-from tinywase.data.activity import prepare_enrollment, scale_to_rms
-from tinywase.data.bank import SpeechBank
-from tinywase.errors import AudioError
+from tinywase.filters import fourier_filters
 from tinywase.models import Wase
-from tinywase.models.filterbank import log_power
-from tinywase.models.operations import analyze
-from tinywase.models.voiceprint import TcnVoiceprint, pad_to_frames
 from tinywase.quant.attach import float_state
 from tinywase.train.checkpoint import load_checkpoint, save_weights
+from tinywase.train.settling import can_settle, fixed_filters
 
-RECORDINGS = 64
-LEAST_S = 2.0  # of a recording that is heard
-RMS = 0.05
+NOT_LEARNED = (
+    "expected a network that hears log_power, with a tcn voiceprint encoder, learned filters, and as many of them as a "
+    "window has samples."
+)
+AS_GOOD_AS_FIXED = 1e-3  # relative to the largest value; float16 rounds to half of it
 
 
-def refitted_config(config: ModelConfig, window: int, overlap: int) -> ModelConfig:
-    """The configuration with fixed filters.
+def stretched(model: Wase, window: int, overlap: int) -> Wase:
+    """The network with a longer window.
 
     Raises:
-        SystemExit: networks whose filters are no pairs, or another hop.
+        SystemExit: it has no pairs of learned filters, or the hop would be another.
     """
-    if config.features != "log_power" or config.voiceprint.kind != "tcn":
-        raise SystemExit("only a network that hears log_power, with a tcn voiceprint encoder, has pairs of filters.")
-    if window // overlap != config.hop or window % config.filters:
+    config = model.config
+    if not can_settle(model):
+        raise SystemExit(NOT_LEARNED)
+    if window // overlap != config.hop or window % config.window:
         raise SystemExit(
             f"--window {window} --overlap {overlap}: expected a hop of {config.hop} samples, the network's, and a "
-            f"multiple of its {config.filters} filters."
+            f"multiple of its window of {config.window}."
         )
-    voiceprint = dataclasses.replace(config.voiceprint, filterbank="mel")
-    return dataclasses.replace(
-        config, window=window, overlap=overlap, filters=window, codec="fourier", voiceprint=voiceprint
-    )
-
-
-@torch.no_grad()
-def refitted(model: Wase, config: ModelConfig, utterances: Sequence[np.ndarray]) -> Wase:
-    """The network with the filters of `config`. Utterances: [T] each, at its sample rate."""
-    new, old = Wase(config).eval(), float_state(model)
-    times = config.filters // model.config.filters
-    band = torch.arange(config.filters // 2) // times  # of the old one that a new one lies in
-    state = {name: value for name, value in old.items() if name in new.state_dict()}
-    bottleneck, mask = "separator.bottleneck.weight", "separator.mask."
-    state[bottleneck] = old[bottleneck][:, band] / times
-    for name in (f"{mask}weight", f"{mask}bias"):
-        state[name] = torch.cat([half[band] for half in old[name].chunk(2)])
-    enrollments = [torch.from_numpy(prepare_enrollment(audio, config.sample_rate_hz))[None] for audio in utterances]
-    mixtures = [_mixture(one, other) for one, other in zip(utterances, [*utterances[1:], utterances[0]], strict=True)]
-    state |= _matched("separator.norm", old, _codec_bands, (model, new), mixtures, band)
-    bands = torch.arange(config.voiceprint.filters // 2)
-    state |= _matched("voiceprint_encoder.norm", old, _voiceprint_bands, (model, new), enrollments, bands)
+    new = Wase(dataclasses.replace(config, window=window, filters=window, overlap=overlap)).eval()
+    old, times = float_state(model), window // config.window
+    band = torch.arange(window // 2) // times  # of the old one that a new one lies in
+    state = {name: old.get(name, value) for name, value in new.state_dict().items()}
+    edge = (window - config.window) // 2
+    wide = {side: functional.pad(_over(old[f"{side}.weight"], band), (edge, edge)) for side in ("encoder", "decoder")}
+    # A sign that both sides have changes nothing, and spares the way to the transform a passage through zero.
+    target = torch.from_numpy(fourier_filters(window // 2, window))[:, None]
+    sign = torch.where((wide["encoder"] * target).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+    state["encoder.weight"], state["decoder.weight"] = sign * wide["encoder"], sign * wide["decoder"] / times
+    state["separator.bottleneck.weight"] = old["separator.bottleneck.weight"][:, band] / times
+    for name in ("separator.norm.weight", "separator.norm.bias"):
+        state[name] = old[name][band]
+    for name in ("separator.mask.weight", "separator.mask.bias"):
+        state[name] = _over(old[name], band)
     new.load_state_dict(state)
     return new
 
 
-def _mixture(one: np.ndarray, other: np.ndarray) -> Tensor:
-    length = min(len(one), len(other))
-    return torch.from_numpy(scale_to_rms(one[:length], RMS) + scale_to_rms(other[:length], RMS))[None]
+def _over(values: Tensor, band: Tensor) -> Tensor:
+    """Rows of cosines and rows of sines, each by its band."""
+    return torch.cat([half[band] for half in values.chunk(2)])
 
 
-def _codec_bands(model: Wase, signal: Tensor) -> Tensor:
-    """Log power as the separator hears it. Shape: [1, T] -> [C, F]."""
-    config = model.config
-    return log_power(model._encode(pad_to_frames(signal, config.window, config.hop, config.edge)))[0]
+def fixed(model: Wase) -> Wase:
+    """The network without the filters that have settled.
 
-
-def _voiceprint_bands(model: Wase, signal: Tensor) -> Tensor:
-    """Log power as the voiceprint encoder hears it. Shape: [1, T] -> [C, F]."""
-    config, weight = model.config.voiceprint, cast(TcnVoiceprint, model.voiceprint_encoder).filterbank.weight
-    return log_power(analyze(pad_to_frames(signal, config.window, config.hop, config.hop), weight, config.hop))[0]
-
-
-def _matched(
-    norm: str,
-    old: dict[str, Tensor],
-    bands_of: Callable[[Wase, Tensor], Tensor],
-    models: tuple[Wase, Wase],
-    signals: Sequence[Tensor],
-    band: Tensor,
-) -> dict[str, Tensor]:
-    """Gain and bias of a norm that make every new band what the old one was, in mean and deviation."""
-    heard = [torch.cat([_normalized(bands_of(model, signal)) for signal in signals], 1) for model in models]
-    (mean, deviation), (new_mean, new_deviation) = ((x.mean(1), x.std(1).clamp_min(1e-3)) for x in heard)
-    gain, bias = old[f"{norm}.weight"][band], old[f"{norm}.bias"][band]
-    new_gain = gain * deviation[band] / new_deviation
-    return {f"{norm}.weight": new_gain, f"{norm}.bias": bias + gain * mean[band] - new_gain * new_mean}
-
-
-def _normalized(x: Tensor) -> Tensor:
-    return (x - x.mean()) / x.std()
-
-
-def drawn_utterances(bank: SpeechBank) -> list[np.ndarray]:
-    """With enough speech each, the same ones every time."""
-    rng = np.random.default_rng(0)
-    found: list[np.ndarray] = []
-    for index in rng.permutation(len(bank.utterances)):
-        audio = bank.audio(int(index))
-        try:
-            if len(prepare_enrollment(audio, bank.sample_rate_hz)) >= LEAST_S * bank.sample_rate_hz:
-                found.append(audio)
-        except AudioError:  # hardly any speech
-            continue
-        if len(found) == RECORDINGS:
-            break
-    if len(found) < 2:
-        raise SystemExit(f"the bank has {len(found)} utterances of {LEAST_S:g} s: expected two or more.")
-    return found
+    Raises:
+        SystemExit: they have not.
+    """
+    state = float_state(model)
+    if not can_settle(model):
+        raise SystemExit(NOT_LEARNED)
+    for name, values in fixed_filters(model).items():
+        apart = float((state[name] - values).abs().max() / values.abs().max())
+        if apart > AS_GOOD_AS_FIXED:
+            raise SystemExit(
+                f"'{name}' is {apart:.3f} away from its fixed filters. Train with settle until it is there."
+            )
+    voiceprint = dataclasses.replace(model.config.voiceprint, filterbank="mel")
+    new = Wase(dataclasses.replace(model.config, codec="fourier_encoder", voiceprint=voiceprint)).eval()
+    new.load_state_dict({name: state[name] for name in new.state_dict()})
+    return new
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--bank", type=Path, required=True, help="speech to match the bands on, made by 'data pack'")
-    parser.add_argument("--window", type=int, required=True, help="samples")
-    parser.add_argument("--overlap", type=int, required=True, help="windows that cover a sample")
+    parser.add_argument("--window", type=int, help="samples")
+    parser.add_argument("--overlap", type=int, default=2, help="windows that cover a sample")
+    parser.add_argument("--fix", action="store_true", help="leave out what has settled")
     options = parser.parse_args()
-    model, bank = load_checkpoint(options.weights).eval(), SpeechBank.load(options.bank)
-    if bank.sample_rate_hz != model.config.sample_rate_hz:
-        raise SystemExit(
-            f"{options.bank} is at {bank.sample_rate_hz} Hz, the network at {model.config.sample_rate_hz}: pack it "
-            f"with --rate {model.config.sample_rate_hz}."
-        )
-    config = refitted_config(model.config, options.window, options.overlap)
-    new = refitted(model, config, drawn_utterances(bank))
+    if options.fix == (options.window is not None):
+        raise SystemExit("what is to be done? Give --window and --overlap, or --fix.")
+    model = load_checkpoint(options.weights).eval()
+    new = fixed(model) if options.fix else stretched(model, options.window, options.overlap)
     save_weights(new, options.output, {})
     before, after = (sum(p.numel() for p in net.parameters()) for net in (model, new))
     print(f"{options.output}: {before:,} parameters have become {after:,}.")
