@@ -31,7 +31,6 @@ CONFIGS = {
     "causal log power": dataclasses.replace(CAUSAL, features="log_power", filters=40, lookahead_frames=2),
     "forgetting norms": dataclasses.replace(CAUSAL, norm_memory_frames=7, lookahead_frames=1),
     "fourier": named_config("tiny", features="log_power", codec="fourier", overlap=4, voiceprint=MEL),
-    "fourier encoder": named_config("tiny", features="log_power", codec="fourier_encoder", overlap=4),
     "fourier of halves": named_config("tiny", codec="fourier"),
     "causal fourier": dataclasses.replace(CAUSAL, codec="fourier", overlap=4, lookahead_frames=2),
     "overlap 8": dataclasses.replace(CAUSAL, features="log_power", overlap=8),

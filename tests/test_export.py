@@ -135,7 +135,6 @@ def test_an_existing_file_is_kept_unless_forced(model: Wase, tmp_path: Path) -> 
         {"causal": True, "lookahead_frames": 2},
         {"cues": "activity"},
         {"codec": "fourier", "overlap": 4},
-        {"codec": "fourier_encoder"},
     ],
 )
 def test_the_configuration_survives(changes: dict[str, Any], tmp_path: Path) -> None:

@@ -141,7 +141,6 @@ def test_dequantizing_is_one_float32_multiplication() -> None:
         {"features": "log_power"},
         {"features": "log_power", "codec": "fourier", "window": 64, "filters": 64, "overlap": 4},
         {"voiceprint": dataclasses.replace(TINY.voiceprint, filterbank="mel")},
-        {"codec": "fourier_encoder", "window": 64, "filters": 64},
     ],
 )
 def test_layout_is_the_state_dict_of_the_network(name: str, changes: dict[str, Any]) -> None:

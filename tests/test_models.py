@@ -107,7 +107,6 @@ def test_level_of_the_mixture_is_the_level_of_the_estimate() -> None:
         *({"lookahead_frames": ahead, "share_stacks": shared} for ahead in (0, 1, 4) for shared in (False, True)),
         {"lookahead_frames": 1, "norm_memory_frames": 9},
         {"lookahead_frames": 1, "codec": "fourier"},
-        {"codec": "fourier_encoder", "overlap": 4},
         {"overlap": 4},
         {"lookahead_frames": 3, "codec": "fourier", "overlap": 8},
     ],

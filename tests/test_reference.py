@@ -39,7 +39,6 @@ CONFIGS = {
     "forgetting norms": named_config("tiny", causal=True, norm_memory_frames=7),
     "norms of one frame": named_config("tiny", causal=True, norm_memory_frames=1),
     "fourier": named_config("tiny", features="log_power", codec="fourier", overlap=4, voiceprint=MEL),
-    "fourier encoder": named_config("tiny", features="log_power", codec="fourier_encoder"),
     "causal fourier": named_config("tiny", codec="fourier", overlap=4, causal=True, lookahead_frames=2),
     "overlap 8": named_config("tiny", overlap=8, causal=True),
     "kernel 5": named_config("tiny", kernel=5, causal=True, share_stacks=True, lookahead_frames=1),

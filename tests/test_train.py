@@ -23,13 +23,12 @@ from tinywase.config import CONFIGS, named_config  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
 from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
-from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
+from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.losses import SpeakerClassifier, is_lone, si_snr, snr_loss  # noqa: E402
 from tinywase.train.objectives import ExtractionObjective  # noqa: E402
 from tinywase.train.recipe import load_recipe  # noqa: E402
 from tinywase.train.schedule import learning_rate_factor  # noqa: E402
-from tinywase.train.settling import fixed_filters  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 RECIPE = """
@@ -80,24 +79,6 @@ def test_training_in_two_parts_gives_the_weights_of_one(workplace: Path) -> None
     assert resumed.progress.step == 12
     for name, value in resumed.system.state_dict().items():
         assert torch.equal(value, whole[name]), name
-
-
-def test_filters_settle_on_the_same_way_in_two_parts(workplace: Path) -> None:
-    noisy = Wase(named_config("tiny", features="log_power"))
-    noisy.encoder.weight.data += 0.05 * torch.randn_like(noisy.encoder.weight)
-    save_weights(noisy, workplace / "noisy.safetensors")
-    changes = ['model.features="log_power"', "settle=0.5", "optimizer.steps=8"]
-    changes.append(f'init=["{workplace / "noisy.safetensors"}"]')
-    whole = trained(workplace, "settled", *changes).system.model
-    torch.testing.assert_close(whole.encoder.weight.data, fixed_filters(whole)["encoder.weight"])
-    halted = Trainer(load_recipe(workplace / "toy.toml", [f"out={workplace / 'settling'}", *changes]))
-    begun = halted.system.model.decoder.weight.clone()
-    halted.on_step = lambda progress, logs: setattr(halted, "_stop", progress.step >= 3)
-    halted.run()
-    assert not torch.equal(halted.system.model.encoder.weight, whole.encoder.weight)
-    resumed = trained(workplace, "settling", *changes).system.model
-    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in resumed.state_dict().items())
-    assert not torch.equal(whole.decoder.weight, begun)  # it learns
 
 
 def test_loss_falls(workplace: Path) -> None:

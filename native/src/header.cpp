@@ -80,27 +80,25 @@ Config Config::read(const uint8_t *h) {
   c.cues = static_cast<Cues>(checked("cues", h[67], 0, 2));
   c.lookahead_frames = number("lookahead_frames", 68, 0, c.causal ? kWide : 0);
   c.norm_memory_frames = number("norm_memory_frames", 180, 0, c.causal ? kLongest : 0);
-  const int codec = checked("codec", h[177], 0, 2);
-  c.fixed_encoder = codec > 0;
-  c.fixed_decoder = codec == 1;
+  c.fourier = checked("codec", h[177], 0, 1);
   if (h[178] == 2) throw FileError("overlap = 2: a file says 0 for the usual one.");
   c.overlap = h[178] ? checked("overlap", h[178], 4, 8) : 2;
   c.log_power = checked("features", h[176], 0, 1);
   c.voiceprint = read_voiceprint(h);
-  const uint32_t version = c.fixed_encoder || c.overlap != 2 || c.voiceprint.mel ? 3 : c.norm_memory_frames ? 2 : 1;
+  const uint32_t version = c.fourier || c.overlap != 2 || c.voiceprint.mel ? 3 : c.norm_memory_frames ? 2 : 1;
   if (read_u32(h + 4) != version)
     throw FileError("its version is " + text(read_u32(h + 4)) + ", but what it says of the configuration needs version " + text(version) + ".");
   if (c.overlap % 2) throw FileError("overlap = " + text(c.overlap) + ": expected 2, 4, 6 or 8 windows.");
   if (c.window % c.overlap)
     throw FileError("window = " + text(c.window) + " samples: expected a multiple of " + text(c.overlap) + ", because the hop is that part of it.");
-  if (c.fixed_encoder && c.filters != c.window)
+  if (c.fourier && c.filters != c.window)
     throw FileError("filters = " + text(c.filters) + ", window = " + text(c.window) + ": a Fourier transform has as many filters as samples.");
   if (c.log_power && c.filters % 2) throw FileError("filters = " + text(c.filters) + ": log_power pairs them, expected an even number.");
   if (c.kernel % 2 == 0) throw FileError("kernel = " + text(c.kernel) + ": expected an odd number of frames.");
   if (const uint64_t reach = static_cast<uint64_t>(c.kernel - 1) << (c.blocks - 1); reach > kFarthest)
     throw FileError("a kernel of " + text(c.kernel) + " in " + text(c.blocks) + " blocks reaches over " + text(reach) + " frames: expected at most " +
                     text(kFarthest) + ".");
-  check_fixed("", c.fixed_encoder, c.filters, c.window);
+  check_fixed("", c.fourier, c.filters, c.window);
   check_fixed("voiceprint.", c.voiceprint.mel, c.voiceprint.filters, c.voiceprint.window);
   if (const uint64_t ahead = static_cast<uint64_t>(c.lookahead_frames) * c.hop(); ahead > kLongest)
     throw FileError("lookahead_frames = " + text(c.lookahead_frames) + " are " + text(ahead) + " samples: expected at most " + text(kLongest) + ".");

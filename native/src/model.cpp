@@ -9,11 +9,11 @@ namespace tinywase {
 namespace {
 
 std::vector<float> encoder_weight(const ModelFile &file) {
-  return file.config().fixed_encoder ? fourier_filters(file.config().window, 1) : file.tensor("encoder.weight").values();
+  return file.config().fourier ? fourier_filters(file.config().window, 1) : file.tensor("encoder.weight").values();
 }
 
 std::vector<float> decoder_weight(const ModelFile &file) {
-  return file.config().fixed_decoder ? fourier_filters(file.config().window, 2.0 / file.config().overlap) : file.tensor("decoder.weight").values();
+  return file.config().fourier ? fourier_filters(file.config().window, 2.0 / file.config().overlap) : file.tensor("decoder.weight").values();
 }
 
 // Weight [filters, 1, window] of a transposed convolution: its rows are the decoder's inputs.

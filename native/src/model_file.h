@@ -25,7 +25,7 @@ struct Config {
   int sample_rate_hz, filters, window, overlap, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames, norm_memory_frames;
   bool share_stacks, causal, mean_skip;
   Cues cues;
-  bool fixed_encoder, fixed_decoder;  // they are the transform of filters.h, not tensors
+  bool fourier;    // encoder and decoder are the transform of filters.h, not tensors
   bool log_power;  // what the separator hears: the log power of the latent's filter pairs, else the latent
   VoiceprintConfig voiceprint;
   std::string name;

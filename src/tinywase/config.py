@@ -17,7 +17,7 @@ from .errors import ConfigError
 CUES = ("both", "voiceprint", "activity")
 VOICEPRINT_KINDS = ("lstm", "tcn")
 FEATURES = ("latent", "log_power")
-CODECS = ("learned", "fourier", "fourier_encoder")
+CODECS = ("learned", "fourier")
 FILTERBANKS = ("learned", "mel")
 T = TypeVar("T")
 
@@ -74,9 +74,7 @@ class ModelConfig:
     filters: int = 512  # N
     window: int = 16  # L, samples
     overlap: int = 2  # windows that cover a sample: the hop is L / overlap
-    codec: str = (
-        "learned"  # encoder and decoder: learned, or both or the encoder alone the Fourier transform, not stored
-    )
+    codec: str = "learned"  # encoder and decoder: learned filters, or the Fourier transform, which needs no storage
     bottleneck: int = 128  # B
     hidden: int = 512  # H
     kernel: int = 3  # P
@@ -105,7 +103,7 @@ class ModelConfig:
                 f"window = {self.window} samples: expected a multiple of {self.overlap}, the overlap, because the "
                 "hop is that part of it."
             )
-        if self.codec != "learned" and self.filters != self.window:
+        if self.codec == "fourier" and self.filters != self.window:
             raise ConfigError(
                 f"filters = {self.filters}, window = {self.window}: a Fourier transform has as many filters as samples."
             )
@@ -123,11 +121,6 @@ class ModelConfig:
     def hop(self) -> int:
         """Samples between encoder frames."""
         return self.window // self.overlap
-
-    @property
-    def learned_sides(self) -> tuple[str, ...]:
-        """Which of speech encoder and decoder have filters of their own; the other ones are the Fourier transform."""
-        return {"learned": ("encoder", "decoder"), "fourier_encoder": ("decoder",)}.get(self.codec, ())
 
     @property
     def edge(self) -> int:

@@ -19,8 +19,7 @@ beginning. The parts follow each other in this order, and nothing else is in the
     104  f64      its dropout (of training; nothing reads it at inference)
     112  64 bytes name of the configuration, UTF-8, zero-padded
     176  u8       features (0 latent, 1 log_power)
-    177  u8       codec (0 learned: encoder and decoder are tensors, 1 fourier: neither is, 2 fourier_encoder: the
-                  decoder alone is), since version 3
+    177  u8       codec (0 learned: encoder and decoder are tensors, 1 fourier: they are none), since version 3
     178  u8       overlap: windows that cover a sample, 4, 6 or 8; 0 means 2, since version 3
     179  u8       zero
     180  u32      norm_memory_frames, since version 2

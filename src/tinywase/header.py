@@ -130,7 +130,7 @@ def _check_limits(config: ModelConfig) -> None:
                 raise FormatError(f"{label}{name} = {value}: a model file takes at most {top}.")
     voiceprint = config.voiceprint
     for label, fixed, filters, window in (
-        ("", config.codec != "learned", config.filters, config.window),
+        ("", config.codec == "fourier", config.filters, config.window),
         ("voiceprint.", voiceprint.filterbank == "mel", voiceprint.filters, voiceprint.window),
     ):
         if fixed and filters * window > MOST_FIXED_VALUES:

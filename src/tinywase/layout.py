@@ -21,13 +21,14 @@ VOICEPRINT = "voiceprint_encoder."
 
 def expected_tensors(config: ModelConfig) -> Shapes:
     """Name -> shape of every tensor that a model of this configuration must have."""
-    filters = (config.filters, 1, config.window)
-    encoder, decoder = (
-        {f"{side}.weight": filters} if side in config.learned_sides else {} for side in ("encoder", "decoder")
+    learned = config.codec == "learned"
+    shapes: Shapes = {"encoder.weight": (config.filters, 1, config.window)} if learned else {}
+    shapes |= _prefixed("separator.", _separator(config))
+    shapes |= {"decoder.weight": (config.filters, 1, config.window)} if learned else {}
+    shapes |= _prefixed(
+        VOICEPRINT, _lstm(config.voiceprint) if config.voiceprint.kind == "lstm" else _tcn(config.voiceprint)
     )
-    voiceprint = (_lstm if config.voiceprint.kind == "lstm" else _tcn)(config.voiceprint)
-    shapes = encoder | _prefixed("separator.", _separator(config)) | decoder
-    return shapes | _prefixed(VOICEPRINT, voiceprint)
+    return shapes
 
 
 def activation_points(config: ModelConfig) -> tuple[str, ...]:

@@ -56,9 +56,9 @@ class Wase(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = _filters(config, "encoder", 1.0)
+        self.encoder = _filters(config)
         self.separator = Separator(config)
-        self.decoder = _filters(config, "decoder", 2 / config.overlap)
+        self.decoder = _filters(config, 2 / config.overlap)
         self.voiceprint_encoder = build_voiceprint_encoder(config.voiceprint, config.sample_rate_hz)
 
     def forward(self, mixture: Tensor, voiceprint: Tensor | None) -> Extraction:
@@ -71,7 +71,7 @@ class Wase(nn.Module):
         begin = ahead + config.early_frames
         length = mixture.shape[-1]
         estimate = self._decode(latent * mask, length)
-        whole = not config.learned_sides  # a codec that gives back what it takes: nothing is left to decode
+        whole = config.codec == "fourier"  # it gives back what it takes: nothing is left to decode
         return Extraction(
             estimate=estimate,
             residual=mixture - estimate if whole else self._decode(latent * (1 - mask), length),
@@ -160,9 +160,9 @@ class Wase(nn.Module):
         return whole
 
 
-def _filters(config: ModelConfig, side: str, scale: float) -> Filters:
+def _filters(config: ModelConfig, scale: float = 1.0) -> Filters:
     """A side of the speech codec; learned filters that hear power begin as the transform that fixed ones are."""
-    learned = side in config.learned_sides
+    learned = config.codec == "learned"
     if learned and config.features == "latent":
         return Filters(nn.init.kaiming_uniform_(torch.empty(config.filters, 1, config.window), a=5**0.5), learned=True)
     pairs = torch.from_numpy(fourier_filters(config.filters // 2, config.window))[:, None]

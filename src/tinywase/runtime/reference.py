@@ -39,13 +39,11 @@ class ReferenceModel:
     def __init__(self, model_file: ModelFile) -> None:
         self.config: ModelConfig = model_file.config
         self._weights = Weights(model_file.tensors)
-        self._encoder, self._decoder = self._filters("encoder", 1.0), self._filters("decoder", 2 / self.config.overlap)
-
-    def _filters(self, side: str, scale: float) -> Array:
-        """Of the speech encoder or decoder. Shape: -> [N, 1, L]."""
-        if side in self.config.learned_sides:
-            return self._weights[f"{side}.weight"]
-        return np.float32(scale) * fourier_filters(self.config.window // 2, self.config.window)[:, None]
+        if self.config.codec == "fourier":
+            self._encoder = fourier_filters(self.config.window // 2, self.config.window)[:, None]
+            self._decoder = np.float32(2 / self.config.overlap) * self._encoder
+        else:
+            self._encoder, self._decoder = self._weights["encoder.weight"], self._weights["decoder.weight"]
 
     def enroll(self, enrollment: Array) -> Array:
         """The voiceprint of a prepared enrollment. Shape: [T] -> [D].

@@ -120,8 +120,8 @@ def put_weights(
     fixed = {name for name in FILTERS if name not in own and name in tensors}
     if fixed:
         raise FormatError(
-            f"{path}: its learned filters '{min(fixed)}' have no place in {whose}, whose filters are fixed. Put fixed "
-            "ones in with tools/refit.py."
+            f"{path}: its learned filters '{min(fixed)}' have no place in {whose}, whose filters are fixed. Leave "
+            "[model] codec and filterbank as they were."
         )
     known = {name: value for name, value in tensors.items() if name in own}
     for name, value in known.items():

@@ -32,7 +32,6 @@ from .objectives import Logs, Objective, TrainedSystem, build_objective
 from .progress import Every, Numbers, Progress, curve_writer
 from .recipe import Recipe
 from .schedule import learning_rate_factor, schedule_position
-from .settling import Settling
 from .source import open_mixer
 
 log = logging.getLogger(__name__)
@@ -51,7 +50,6 @@ class Trainer:
             mixer = open_mixer(recipe.data, recipe.mix, recipe.model.sample_rate_hz)
         self.system, self.objective = self._build(mixer)
         self.system.to(self.hardware.device)
-        self.settling = Settling(self.system.model) if recipe.settle else None
         self.averaged = {key: value.detach().clone() for key, value in self.system.model.state_dict().items()}
         self.optimizer = self._build_optimizer()
         self.progress = Progress()
@@ -183,8 +181,6 @@ class Trainer:
         factor = learning_rate_factor(progress.position, recipe.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
-        if self.settling:
-            self.settling.move(progress.position / (recipe.settle * recipe.optimizer.steps))
         batch = {key: value.to(hardware.device, non_blocking=True) for key, value in batch.items()}
         with hardware.arithmetic():
             loss, logs = self.objective.loss(wrapped, batch, progress.position)

@@ -83,7 +83,6 @@ class Recipe:
     )
     threads: int = 1  # of torch, on a CPU
     compile: bool = False  # fuse the network with torch.compile: minutes at the start, several times the speed on a GPU
-    settle: float = 0.0  # part of the schedule in which learned filters become fixed ones (settling.py); 0: they learn
     loader_processes: int = 0  # that make batches; 0: a thread, enough for a CPU
     minutes: float = 0.0  # of training, over all runs of the recipe; 0: until the optimizer's steps are made
     checkpoint_minutes: float = 5.0
@@ -97,8 +96,6 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.objective not in ("extraction", "voiceprint"):
             raise ConfigError(f"objective = {self.objective!r}: expected 'extraction' or 'voiceprint'.")
-        if not 0 <= self.settle <= 1:
-            raise ConfigError(f"settle = {self.settle}: expected a part of the schedule between 0 and 1.")
         for name in ("loader_processes", "minutes"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: expected 0 or more.")
