@@ -1,6 +1,6 @@
 """Filters that encoders are, or begin as: pairs of a cosine and a sine (docs/model.md 1, 2).
 
-Letters: L window.
+Letters: L window, V overlap, windows that cover a sample.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def log_power(filtered: Tensor) -> Tensor:
 
 
 class Filters(nn.Module):
-    """A speech encoder or decoder, learned or, where no checkpoint holds it, fixed. Shape of `weight`: [N, 1, L]."""
+    """Of an encoder or decoder: learned or, where no checkpoint holds them, fixed. Shape of `weight`: [N, 1, L]."""
 
     weight: Tensor
 
