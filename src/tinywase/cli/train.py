@@ -47,18 +47,25 @@ def train(
 
 
 def reporter(steps: int, bar: Callable[[float], None], *, quiet: bool) -> Callable[[Progress, Logs], None]:
-    """Moves the bar, and says a line now and then where there is none."""
+    """Moves the bar, and says a line now and then where there is none: the losses' means since the last one."""
+    from ..train.objectives import mean_logs
+
     last = time.monotonic()
+    unsaid: list[Logs] = []
 
     def report(progress: Progress, logs: Logs) -> None:
         nonlocal last
         done = progress.position / steps
         bar(done)
-        if quiet or time.monotonic() - last < LINE_S:
+        if quiet:
+            return
+        unsaid.append(logs)
+        if time.monotonic() - last < LINE_S:
             return
         last = time.monotonic()
         left_h = (1 - done) / max(1e-9, done) * progress.train_s / 3600
-        values = " ".join(f"{key} {float(value):.3f}" for key, value in logs.items() if key != "learning_rate")
+        values = " ".join(f"{key} {float(value):.3f}" for key, value in mean_logs(unsaid).items())
+        unsaid.clear()
         dev = progress.scores.get("improvement_db")
         note(
             f"step {progress.step} ({done:.0%}), {progress.audio_s / 3600:.2f} h heard at "

@@ -28,7 +28,7 @@ from .checkpoint import save_weights
 from .dev import dev_scores, render_dev
 from .hardware import Hardware, prepare_hardware
 from .loader import batches
-from .objectives import Logs, Objective, TrainedSystem, build_objective
+from .objectives import Logs, Objective, TrainedSystem, build_objective, mean_logs
 from .progress import Every, Numbers, Progress, curve_writer
 from .recipe import Recipe
 from .schedule import learning_rate_factor, schedule_position
@@ -56,6 +56,7 @@ class Trainer:
         self.on_step = on_step
         self.dev = render_dev(recipe.data, recipe.model.sample_rate_hz) if self.hardware.leads else {}
         self.logs: Logs = {}  # of the latest step
+        self.unreported: list[Logs] = []  # of the steps since the latest report
         self._stop = False
 
     @contextlib.contextmanager
@@ -154,6 +155,7 @@ class Trainer:
         while not self._over():
             begun = time.monotonic()
             self.logs = self._step(wrapped, next(data))
+            self.unreported.append(self.logs)
             if not self.hardware.cuda or progress.step % CHECK_STEPS == 0:
                 self._check_finite()
             if progress.step > first_step + 1:
@@ -171,9 +173,11 @@ class Trainer:
                 curves(self._evaluate())
 
     def _report(self, curves: Callable[[Numbers], None]) -> None:
-        """The losses of the last step, if this run made any."""
-        if self.logs:
-            curves({**self.logs, "learning_rate": self.optimizer.param_groups[0]["lr"]})
+        """The losses since the last report, each as its mean: one step's say more of its batch than of the weights."""
+        if not self.unreported:
+            return
+        curves({**mean_logs(self.unreported), "learning_rate": self.optimizer.param_groups[0]["lr"]})
+        self.unreported.clear()
 
     def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
         """One update of the weights and of their average."""

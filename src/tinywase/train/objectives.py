@@ -24,6 +24,12 @@ Tensors = dict[str, Tensor]
 Logs = dict[str, Tensor]  # numbers to report; reading them would make a GPU wait, so that is left to who reports
 
 
+def mean_logs(of_steps: Sequence[Logs]) -> Logs:
+    """Every number's mean over the steps that have it."""
+    names = dict.fromkeys(name for logs in of_steps for name in logs)
+    return {name: torch.stack([logs[name].float() for logs in of_steps if name in logs]).mean() for name in names}
+
+
 class Objective(Protocol):
     """What the loop needs: arrays for a step (made by a loader thread, so no torch), and their loss."""
 
