@@ -1,0 +1,93 @@
+"""tools/interleave.py: half the hop computes the mean of two runs half a hop apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+from torch import Tensor  # noqa: E402
+from torch.nn import functional  # noqa: E402
+from voices import voice  # noqa: E402
+
+from tinywase.config import SMALL  # noqa: E402
+from tinywase.errors import ConfigError  # noqa: E402
+from tinywase.models import Wase  # noqa: E402
+from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
+
+TOOL = Path(__file__).resolve().parent.parent / "tools/interleave.py"
+NARROW = dataclasses.replace(SMALL, filters=64, window=64, bottleneck=16, hidden=24, blocks=2, stacks=2)
+MIXTURE, ENROLLMENT = (
+    torch.from_numpy(sound)[None] for sound in (voice(0, 0, 5.0) + voice(1, 1, 5.0), voice(2, 2, 5.0))
+)
+
+
+@pytest.fixture(scope="module")
+def interleave() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("interleave", TOOL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def network(**changes: Any) -> Wase:
+    torch.manual_seed(1)
+    model = Wase(dataclasses.replace(NARROW, **changes)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm." in name or "cue_projections" in name:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+@torch.no_grad()
+def run(model: Wase, delay: int = 0) -> Tensor:
+    """The estimate of the mixture that begins `delay` samples later. Shape: -> [1, T]."""
+    estimate = model(functional.pad(MIXTURE, (delay, 0)), model.enroll(ENROLLMENT)).estimate
+    return estimate[:, delay:]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"overlap": 4},
+        {"features": "latent"},
+        {"share_stacks": True},
+        {"causal": True, "lookahead_frames": 2, "norm_memory_frames": 50},
+    ],
+)
+def test_half_the_hop_computes_the_mean_of_two_runs(interleave: ModuleType, changes: dict[str, Any]) -> None:
+    model = network(**changes)
+    new = interleave.interleaved(model)
+    assert (new.config.window, new.config.hop) == (NARROW.window, model.config.hop // 2)
+    runs = [run(model), run(model, model.config.hop // 2)]
+    mean, found = torch.stack(runs).mean(0), run(new)
+    apart = (runs[0] - runs[1]).norm()
+    assert (found - mean).norm() < 0.25 * apart  # norms hear both grids, and silence at other edges
+    assert apart > 0.01 * mean.norm()  # two runs, not one
+
+
+def test_windows_that_overlap_too_often_are_refused(interleave: ModuleType) -> None:
+    with pytest.raises(ConfigError, match=r"overlap = 16: expected"):
+        interleave.interleaved(network(overlap=8))
+
+
+def test_the_program_writes_a_checkpoint(
+    interleave: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = tmp_path / "before.safetensors", tmp_path / "after.safetensors"
+    save_weights(network(), before)
+    monkeypatch.setattr(sys, "argv", ["interleave.py", str(before), str(after)])
+    interleave.main()
+    assert "parameters have become" in capsys.readouterr().out
+    assert load_checkpoint(after).config.blocks == NARROW.blocks + 1
