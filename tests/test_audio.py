@@ -128,6 +128,19 @@ def test_a_truncated_file_is_refused_with_the_seconds_that_can_be_read(tmp_path:
         whole(path)
 
 
+@pytest.mark.parametrize("seconds", [10.0, 30.0])  # the second needs several blocks
+def test_the_seconds_of_a_truncated_flac_file_are_those_that_can_be_decoded(tmp_path: Path, seconds: float) -> None:
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, noise(int(8000 * seconds)), 8000)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(AudioError, match=r"is truncated or damaged: \d+\.\d\d s can be read") as caught:
+        list(open_audio(path).blocks())  # the default block, which is longer than what is left of the first file
+    told_s = float(str(caught.value).split("damaged: ")[1].split(" s")[0])
+    flac_block_s = 4096 / 8000
+    assert seconds / 2 - 2 * flac_block_s <= told_s <= seconds / 2
+
+
 def test_a_wav_file_from_a_pipe_with_an_endless_header_is_no_truncated_file(tmp_path: Path) -> None:
     path = tmp_path / "piped.wav"
     soundfile.write(path, noise(8000), 8000)

@@ -148,10 +148,10 @@ def test_frozen_voiceprint_encoder_does_not_change_and_everything_else_learns(wo
 def test_quantized_voiceprint_encoder_learns_from_the_teachers_voiceprints(workplace: Path) -> None:
     logged: list[Logs] = []
     quant = {"bits": 3, "method": "lsq", "voiceprint_bits": 4}
-    settings = recipe(workplace, "voiceprint", quant=quant, distill={"features": 0.1, "mask": 0.1})
+    settings = recipe(workplace, "voiceprint", quant=quant, distill={"features": 0.1})
     compressor = Compressor(settings, teacher(), on_step=lambda progress, logs: logged.append(logs))
     compressor.run()
-    assert {"teacher_estimate", "teacher_voiceprint", "teacher_features", "teacher_mask"} <= set(logged[-1])
+    assert {"teacher_estimate", "teacher_voiceprint", "teacher_features"} <= set(logged[-1])
     assert any(name.startswith("voiceprint_encoder.") for name in weight_quantizers(compressor.finished()))
 
 
@@ -273,11 +273,11 @@ def test_a_teacher_of_another_kind_is_refused(student: Any, message: str) -> Non
         DistillConfig().check_pair(TINY, student)
 
 
-def test_masks_of_other_filters_cannot_be_compared() -> None:
-    student = dataclasses.replace(TINY, filters=16)
+def test_features_of_other_frames_cannot_be_compared() -> None:
+    student = dataclasses.replace(TINY, window=2 * TINY.window)
     DistillConfig().check_pair(TINY, student)
-    with pytest.raises(ConfigError, match="filters = 32, the student 16"):
-        DistillConfig(mask=0.1).check_pair(TINY, student)
+    with pytest.raises(ConfigError, match=f"window = {TINY.window}, the student {2 * TINY.window}"):
+        DistillConfig(features=0.1).check_pair(TINY, student)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_masks_of_other_filters_cannot_be_compared() -> None:
         ({"freeze_from": 2.0}, "freeze_from = 2.0"),
         ({"calibration_batches": 0}, "calibration_batches = 0"),
         ({"distill": {"begin": -1.0}}, "distill.begin = -1.0"),
-        ({"distill": {"mask": -1.0}}, "distill.mask = -1.0"),
+        ({"distill": {"features": -1.0}}, "distill.features = -1.0"),
         ({"objective": "voiceprint"}, "trains extraction only"),
         ({"loss": {"speaker": 0.5}}, "loss.speaker at 0"),
         ({"max_size_bytes": 1, "max_drop_db": 1.0}, "a largest size or a largest drop"),
@@ -348,7 +348,7 @@ def test_features_are_the_ends_of_the_stacks(share: bool) -> None:
     model = Wase(dataclasses.replace(TINY, share_stacks=share))
     extraction = model(torch.randn(2, 800), torch.randn(2, TINY.voiceprint.dimensions))
     assert len(extraction.features) == TINY.stacks
-    assert all(x.shape == (2, TINY.bottleneck, extraction.mask.shape[-1]) for x in extraction.features)
+    assert all(x.shape == (2, TINY.bottleneck, extraction.activity.shape[-1]) for x in extraction.features)
 
 
 def test_feature_distance_is_zero_for_equals_and_works_across_widths() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tinywase.evaluate.report import RATES, Report, build_report, rows_csv, summ
 from tinywase.evaluate.run import Evaluation
 from tinywase.evaluate.score import ALL_METRICS, Failure, Row
 from tinywase.evaluate.statistics import RESAMPLES
-from tinywase.evaluate.tables import markdown, text_table
+from tinywase.evaluate.tables import markdown, text_table, text_tables
 from tinywase.metrics import LIMIT_DB
 
 COMMAND = "tinywase evaluate ours mixture --list test.csv"
@@ -76,13 +77,53 @@ def test_the_tables_stand_with_their_list_notes_failures_and_command() -> None:
     one_space = re.sub(" +", " ", text)
     assert "| ours | 4 | 6.00 [" in one_space
     assert "25.0 %" in text
-    assert "| SI-SDRi dB | different (4) | FM (4) |" in one_space
-    assert "| ours | mixture | si_sdr_improvement | +6.000 [" in one_space
+    assert "| SI-SDRi dB | ours | mixture |" in one_space
+    assert "| FM (4) | 6.0 [" in one_space
+    assert "| against mixture | figure | difference | ahead in |" in one_space
+    assert "| ours | SI-SDR dB | +6.000 [" in one_space
     assert "List `test.csv`, 5 trials" in text
     assert "Runtimes: ours native, mixture python." in text
     assert "Note: pesq is left out" in text
     assert "Failed: line 6 (0004)" in text
     assert text.endswith(f"```\n{COMMAND}\n```\n")
+
+
+def test_the_tables_of_every_metric_fit_a_terminal() -> None:
+    """Three systems, all metrics, all sex pairs, a comparison: the widest of usual runs."""
+    quality = {"sdr": 15.3, "pesq": 2.5, "estoi": 0.7}
+    rows = []
+    for position in range(8):
+        for name, gain_db in {"small": 8.5, "mixture": 0.0, "oracle": 15.3}.items():
+            row = make_row(position, name, gain_db + position, ("FF", "FM", "MF", "MM")[position % 4])
+            values = quality | {f"{metric}_improvement": value for metric, value in quality.items()}
+            rows.append(replace(row, values=row.values | values | {"activity_f1": 0.9}))
+    evaluation = Evaluation(("small", "mixture", "oracle"), ("native", *2 * ("python",)), tuple(rows), (), 8, 8)
+    text = markdown(build_report(evaluation, list_name="test.csv", command=COMMAND, against="mixture"))
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert max(map(len, tables)) <= 80
+    one_space = re.sub(" +", " ", text)
+    assert "| system | SDRi dB | PESQ (gain) | ESTOI (gain) | activity F1 |" in one_space
+    assert "2.50 (+2.50) | 0.700 (+0.700) | 0.900 |" in one_space
+
+
+def test_figures_that_were_not_asked_for_have_no_table() -> None:
+    assert "activity F1" in markdown(make_report())
+    report = make_report()
+    rows = tuple(
+        replace(row, values={name: value for name, value in row.values.items() if name != "activity_f1"})
+        for row in report.evaluation.rows
+    )
+    evaluation = replace(report.evaluation, rows=rows)
+    assert "activity F1" not in markdown(build_report(evaluation, list_name="test.csv", command=COMMAND))
+
+
+def test_a_table_that_is_too_wide_goes_on_below_with_its_first_column() -> None:
+    header, rows = ["name", "a", "b", "c"], [["x", "1" * 10, "2" * 10, "3" * 30]]
+    first, second, third = text_tables(header, rows, width=33).split("\n\n")
+    assert first == text_table(["name", "a"], [["x", "1" * 10]])
+    assert second == text_table(["name", "b"], [["x", "2" * 10]])
+    assert third.splitlines()[2] == f"| x    | {'3' * 30} |"  # no table holds it: one of its own
+    assert text_tables(header[:3], [rows[0][:3]], width=34) == text_table(header[:3], [rows[0][:3]])
 
 
 def test_an_interrupted_run_says_so_in_its_table() -> None:

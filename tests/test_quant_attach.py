@@ -31,6 +31,9 @@ from tinywase.quant.collect import frozen_activations, packed_weights  # noqa: E
 from tinywase.quant.rules import QuantConfig, plan_weights  # noqa: E402
 
 LSTM = dataclasses.replace(TINY, voiceprint=VoiceprintConfig(dimensions=16, filters=8, hidden=6, window=64, hop=32))
+FIXED = dataclasses.replace(
+    TINY, codec="fourier", filters=TINY.window, voiceprint=dataclasses.replace(TINY.voiceprint, filterbank="mel")
+)
 SHARED_CAUSAL = dataclasses.replace(TINY, share_stacks=True, causal=True)
 EVERYTHING = QuantConfig(bits=3, method="lsq", codec_bits=8, voiceprint_bits=4)
 
@@ -68,6 +71,14 @@ def test_overrides_choose_single_tensors_and_the_last_match_wins() -> None:
     assert "separator.mask.weight" not in plans
 
 
+def test_fixed_filters_take_no_bits_and_what_is_learned_beside_them_does() -> None:
+    learned, fixed = (plan_weights(expected_tensors(config), EVERYTHING) for config in (TINY, FIXED))
+    filters = {"encoder.weight", "decoder.weight", "voiceprint_encoder.filterbank.weight"}
+    assert set(learned) - set(fixed) == filters and set(fixed) <= set(learned)
+    assert {plan.bits for name, plan in fixed.items() if name.startswith("voiceprint_encoder.")} == {4}
+    assert plan_weights(expected_tensors(FIXED), dataclasses.replace(EVERYTHING, codec_bits=32)) == fixed
+
+
 def test_an_override_that_names_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'separator\.block\.\*' matches no weight"):
         plan_weights(expected_tensors(TINY), QuantConfig(overrides=(("separator.block.*", 2),)))
@@ -89,7 +100,7 @@ def test_impossible_configurations_are_refused(values: dict, message: str) -> No
         QuantConfig(**values)
 
 
-@pytest.mark.parametrize("config", [TINY, LSTM, SHARED_CAUSAL], ids=["tcn", "lstm", "shared-causal"])
+@pytest.mark.parametrize("config", [TINY, LSTM, FIXED, SHARED_CAUSAL], ids=["tcn", "lstm", "fixed", "shared-causal"])
 def test_quantized_everywhere_it_should_be_and_every_weight_lies_on_its_codebook(config: ModelConfig) -> None:
     model = student(config, EVERYTHING)
     assert set(weight_quantizers(model)) == {name for name, shape in expected_tensors(config).items() if len(shape) > 1}

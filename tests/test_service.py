@@ -89,6 +89,16 @@ def test_the_voices_in_a_recording_are_the_librarys(client: TestClient) -> None:
     assert (wrong.status_code, error(wrong)) == (400, "alike = 7: expected a cosine, -1 to 1, for example 0.57.")
 
 
+def test_one_view_is_asked_for_and_given(client: TestClient, tmp_path: Path) -> None:
+    sent = files(mixture=MIXTURE, enroll=ENROLLMENT)
+    extractor = Extractor.from_pretrained("nano", views=1)
+    extractor.extract_file(MIXTURE, tmp_path / "one.wav", extractor.enroll(ENROLLMENT))
+    for views, same in (("1", True), ("", False), ("4", False)):  # its card advises 4; requests share nothing
+        answer = client.post("/api/extract", files=sent, data={"views": views})
+        assert answer.status_code == 200, answer.text
+        assert (answer.content == (tmp_path / "one.wav").read_bytes()) == same, views
+
+
 def test_names_from_elsewhere_stay_names(client: TestClient) -> None:
     sent = [
         ("mixture", ("../../Sitzung März \r\n.flac", MIXTURE.read_bytes())),
@@ -136,6 +146,10 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
         (files(enroll=ENROLLMENT), {}, 422, "mixture: Field required"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"model": "big"}, 400, "no model 'big' here. Known names: nano"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"model": "/etc/passwd"}, 400, "no model '/etc/passwd' here"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "0"}, 422, "views: Input should be greater"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "9"}, 422, "views: Input should be less"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "some"}, 422, "views: Input should be a valid integer"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "2", "model": "live"}, 400, "a causal model is a stream"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"absent": "hum"}, 422, "absent: Input should be"),
         (files(mixture=Path(__file__), enroll=ENROLLMENT), {}, 400, "test_service.py: not a recording"),
         (files(mixture=MIXTURE, voice=Path(__file__)), {}, 400, "voiceprint 'test_service.py': it is not JSON"),

@@ -83,7 +83,7 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
         ({"format": []}, "a conversation begins with"),
         ({"volume": 3}, "a conversation begins with"),
         ({"voice": {}}, "not a voiceprint"),
-        ({"model": "nano"}, "made by the model"),
+        ({"model": "nano"}, "the model 'nano' is offline"),
         ({"model": "big"}, "no model 'big' here"),
     ],
 )
@@ -96,6 +96,14 @@ def test_a_conversation_that_begins_wrongly_ends_with_an_explanation(
         else:
             socket.send_text(said if isinstance(said, str) else json.dumps(hello(**said)))
         assert answer in socket.receive_json()["error"]
+        assert socket.receive()["code"] == 1008
+
+
+def test_another_models_voice_is_refused(client: TestClient) -> None:
+    voice = json.loads(Extractor.from_pretrained("nano").enroll(ENROLLMENT).to_bytes())
+    with client.websocket_connect("/api/live") as socket:
+        socket.send_json(hello(voice=voice))
+        assert "made by the model 'nano'" in socket.receive_json()["error"]
         assert socket.receive()["code"] == 1008
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def test_the_bundled_sample_can_be_tried_and_listened_to(page: Page) -> None:
     page.click("#sample")
     extracted(page)
     assert text(page, "#verdict").startswith("Found: the voice speaks for")
+    assert text(page, "#advice") == ""
     page.click("#play")
     if picture := os.environ.get("TINYWASE_PAGE_PICTURE"):
         page.picture(Path(picture))
@@ -89,6 +91,31 @@ def test_files_of_ones_own_and_a_part_marked_by_dragging(page: Page, tmp_path: P
     page.until("document.querySelector('#status').classList.contains('wrong')")
     assert "test_service_page.py: not a recording that can be read" in text(page, "#status")
     page.complaints.clear()  # the browser logs the refusal too
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"presence": "uncertain", "enrollment_s": 2.0}, "The model cannot tell: listen to it, or give a longer"),
+        ({"presence": "uncertain", "enrollment_s": 12.0}, "The model cannot tell: listen to it."),
+        ({"presence": "absent"}, "What you hear is probably somebody else."),
+        ({"presence": "uncertain", "confidence": None}, ""),
+        ({"presence": "absent", "silent": True}, ""),
+    ],
+)
+def test_a_voice_that_is_not_clearly_found_brings_advice(page: Page, told: dict[str, object], words: str) -> None:
+    page.run(f"""{{
+      const read = Response.prototype.formData;
+      Response.prototype.formData = async function () {{
+        const parts = await read.call(this);
+        const report = JSON.parse(await new Response(parts.get("report")).text());
+        parts.set("report", JSON.stringify({{ ...report, ...{json.dumps(told)} }}));
+        return parts;
+      }};
+    }}""")
+    page.click("#sample")
+    extracted(page)
+    assert text(page, "#advice").startswith(words) and bool(text(page, "#advice")) == bool(words)
 
 
 def test_a_voice_is_chosen_among_those_found(page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -317,6 +318,7 @@ def test_the_signal_loss_is_of_the_target_and_of_everything_else_in_their_shares
     assert set(logs) == {"signal"}
 
 
-def test_options_that_are_no_more_are_refused_by_name(workplace: Path) -> None:
-    with pytest.raises(ConfigError, match=r"unknown key 'loss\.ordered_from'"):
-        load_recipe(workplace / "toy.toml", ["loss.ordered_from=100"])
+@pytest.mark.parametrize("key", ["loss.ordered_from", "mix.level_db", "mix.both_targets"])
+def test_options_that_are_no_more_are_refused_by_name(workplace: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown key '{re.escape(key)}'"):
+        load_recipe(workplace / "toy.toml", [f"{key}=0"])

@@ -95,6 +95,10 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
     assert open_model(tiny_model_path).views == 1
     assert open_model(path).views == 2
     assert Extractor.from_pretrained(path, views=4).model.views == 4
+    advised = Extractor.from_pretrained(path)
+    assert (advised.with_views(3).model.views, advised.model.views) == (3, 2)
+    with pytest.raises(ConfigError, match="views = 0"):
+        advised.with_views(0)
     once, twice = open_model(path, views=1), open_model(path)
     mixture = noise(8000)
     voiceprint = once.enroll(noise(8000))

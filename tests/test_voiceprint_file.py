@@ -77,7 +77,9 @@ def test_the_model_that_made_it_takes_it(tiny_model_path: Path) -> None:
 def test_another_model_refuses_it_and_says_so(tiny_model_path: Path) -> None:
     model = PackedModel.load(tiny_model_path, runtime="reference")
     with pytest.raises(
-        FormatError, match=r"made by the model 'small' \(0123.*not by the model 'tiny'.*Enroll again with 'tiny'"
+        FormatError,
+        match=r"made by the model 'small' \(0123.*not by the model 'tiny'.*Enroll again with 'tiny', "
+        "or extract a recording with 'small'",
     ):
         voiceprint(model="small").vector_for(model)
 

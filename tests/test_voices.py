@@ -223,7 +223,8 @@ def test_results_that_exist_are_kept_unless_told_otherwise(
 def test_an_earlier_runs_voices_go_and_nothing_else_does(conversation: Path, tmp_path: Path, tinywase: Command) -> None:
     out = tmp_path / "voices"
     out.mkdir()
-    for name in ("voice-3.voice", "voice-3.wav", "voice-3-alone.wav", "voice-03.wav", "voice-memo.wav", "voice-4.txt"):
+    earlier = ("voice-1-alone.wav", "voice-3.voice", "voice-3.wav", "voice-3-alone.wav")
+    for name in (*earlier, "voice-03.wav", "voice-memo.wav", "voice-4.txt"):
         (out / name).write_text("earlier")
     assert tinywase("voices", conversation, "-o", out, "--force", "-q").code == 0
     made = {f"voice-{number}{what}" for number in (1, 2) for what in (".voice", ".wav")}

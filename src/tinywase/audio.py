@@ -126,8 +126,8 @@ class _FileReader(AudioReader):
             while len(block := self._file.read(frames, dtype="float32", always_2d=True)):
                 count += len(block)
                 yield block
-        except soundfile.LibsndfileError:
-            raise self._ended_early(count) from None
+        except soundfile.LibsndfileError:  # the block is lost, but libsndfile stands behind what it could decode of it
+            raise self._ended_early(max(count, self._file.tell())) from None
         tolerated = LOSSY_SHORTFALL_S * self.sample_rate_hz if self.subtype in LOSSY else 0
         if count < self.frames - tolerated:
             raise self._ended_early(count)

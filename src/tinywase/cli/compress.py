@@ -62,7 +62,9 @@ def compress(
         typer.Option(metavar="HOW", help="Weight quantizer: soft-sigmoid or lsq; the recipe's, or the paper's."),
     ] = None,
     voiceprint_bits: Annotated[int | None, typer.Option(help="Of the voiceprint encoder; 32 is float.")] = None,
-    codec_bits: Annotated[int | None, typer.Option(help="Of speech encoder and decoder; 32 is float.")] = None,
+    codec_bits: Annotated[
+        int | None, typer.Option(help="Of speech encoder and decoder, where learned; 32 is float.")
+    ] = None,
     max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Mixed widths: largest file, 500KB.")] = None,
     max_drop: Annotated[str | None, typer.Option(metavar="DB", help="Mixed widths: largest loss, 0.3dB.")] = None,
     recipe_path: Annotated[Path | None, typer.Option("--recipe", help="Everything else; see recipes/.")] = None,

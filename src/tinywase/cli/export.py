@@ -24,7 +24,7 @@ def export(
     share: Annotated[bool, typer.Option("--share", help="With --random: one stack used several times.")] = False,
     causal: Annotated[bool, typer.Option("--causal", help="With --random: a network that streams.")] = False,
     bits: Annotated[int, typer.Option(help="Of the separator's weights, without training; 32 is float.")] = 32,
-    codec_bits: Annotated[int, typer.Option(help="Of speech encoder and decoder.")] = 32,
+    codec_bits: Annotated[int, typer.Option(help="Of speech encoder and decoder, where learned.")] = 32,
     voiceprint_bits: Annotated[int, typer.Option(help="Of the voiceprint encoder.")] = 32,
     float_kind: Annotated[
         FloatKind, typer.Option(metavar="KIND", help="Store what is not quantized as float32, float16 or ramp8.")

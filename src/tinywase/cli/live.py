@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
 import typer
 
-from ..errors import AudioError, FormatError, TinyWaseError
+from ..errors import AudioError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, check_one_voice, kept_voice, voiceprint_from
+from .voice_options import Enroll, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..runtime.extractor import Extractor
     from ..runtime.stream import VoiceStream
 
 SHOWN_EVERY_S = 0.5
@@ -88,11 +87,11 @@ def live(
     if source == PIPE and rate is None:
         raise typer.BadParameter("raw samples do not say their sampling rate: give --rate, for example 16000.")
     from ..runtime.extractor import Extractor
+    from ..runtime.stream import check_causal
 
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    enrollments = expanded(enroll or [])
-    _refuse_other_models_voice(extractor, kept_voice(enrollments, voice))
-    voiceprint = voiceprint_from(extractor, enrollments, voice)
+    check_causal(extractor.model)
+    voiceprint = voiceprint_from(extractor, expanded(enroll or []), voice)
     limit_s = float("inf") if seconds is None else seconds
     if source == PIPE:
         assert rate is not None
@@ -119,24 +118,6 @@ def _is_file(end: str) -> bool:
     from ..audio_writer import CONTAINERS
 
     return end != PIPE and (Path(end).is_file() or Path(end).suffix.lower() in CONTAINERS)
-
-
-def _refuse_other_models_voice(extractor: Extractor, kept: Path | None) -> None:
-    """Before the general refusal, which advises the model that made the voice: that one may not stream.
-
-    Raises:
-        FormatError: another model made it.
-    """
-    from ..runtime.voiceprint import Voiceprint
-
-    if kept is None:
-        return
-    name, voiceprint = extractor.model.name, Voiceprint.load(kept)
-    if extractor.model.config.causal and voiceprint.fingerprint != extractor.model.fingerprint:
-        raise FormatError(
-            f"'{kept}' is a voice for the model '{voiceprint.model}', expected one for '{name}', which streams. Enroll "
-            f"again: tinywase enroll A.wav -m {name} -o NAME.voice."
-        )
 
 
 def _pipe(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..runtime.voices import FoundVoice
 
 VOICE, SAMPLE, ALONE = ".voice", ".wav", "-alone.wav"  # after voice-1, voice-2, ...
-OWN_NAME = re.compile(rf"voice-([1-9]\d*)(?:{'|'.join(map(re.escape, (VOICE, SAMPLE, ALONE)))})")
+OWN_NAME = re.compile(rf"voice-[1-9]\d*(?:{'|'.join(map(re.escape, (VOICE, SAMPLE, ALONE)))})")
 
 
 def voices(
@@ -34,7 +34,7 @@ def voices(
     ] = None,
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's results, all of them.")] = False,
     runtime: Computed = Runtime.AUTO,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -54,24 +54,24 @@ def voices(
 
     if str(recording) == PIPE:
         raise typer.BadParameter("voices reads the recording more than once: give a file instead of standard input.")
-    refuse_overwritten_recordings(_numbered(out), [recording])
+    earlier = _earlier(out)
+    refuse_overwritten_recordings(earlier, [recording])
     if labels is not None:
         check_labels_path(labels)
         refuse_output(labels, force=force)
-    for path in _numbered(out):
+    for path in earlier:
         refuse_output(path, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, threads=threads)
     with progress_bar(f"listening to {recording.name}", quiet=quiet) as progress:
         found = extractor.find_voices(recording, alike=ALIKE if alike is None else alike, progress=progress)
     make_folder(out)
+    for path in earlier:  # all of them, and before the first is written: none can be taken for one of this run's
+        with writing(path):
+            path.unlink(missing_ok=True)
     results = [
         _written(extractor, recording, voice, out / f"voice-{number}", extract=extract, force=force, quiet=quiet)
         for number, voice in enumerate(found, 1)
     ]
-    for path, number in _numbered(out).items():
-        if number > len(found):  # an earlier run's, of other voices
-            with writing(path):
-                path.unlink()
     if labels is not None:
         _write_labels(labels, recording, found, force=force)
     if as_json:
@@ -80,10 +80,9 @@ def voices(
         _print(recording, results)
 
 
-def _numbered(folder: Path) -> dict[Path, int]:
-    """The files of voices that lie in a folder, and the number of each one's voice."""
-    names = ((path, OWN_NAME.fullmatch(path.name)) for path in sorted(folder.glob("voice-*")))
-    return {path: int(name[1]) for path, name in names if name is not None}
+def _earlier(folder: Path) -> list[Path]:
+    """What an earlier run left in the folder, whatever its options were."""
+    return [path for path in sorted(folder.glob("voice-*")) if OWN_NAME.fullmatch(path.name)]
 
 
 def _written(

@@ -47,11 +47,9 @@ class MixConfig:
     segment_s: float = 3.0
     enrollment_s: float = 3.0
     gain_db: float = 2.5  # +g to one voice and -g to the other, g uniform in [-gain_db, gain_db]
-    level_db: float = 0.0  # the whole mixture, uniform in [-level_db, level_db]
     from_start: float = 0.5  # chance that a segment begins where its utterance begins, so that there is an onset
     speeds: tuple[float, ...] = (0.82, 0.9, 1.0, 1.1, 1.22)  # each makes new voices of all speakers
     near: float = 0.0  # chance that the other voice is chosen to be about as high as the target's: the hard case
-    both_targets: bool = True  # a mixture serves twice, each of its voices being the target once
     single: float = 0.0  # chance of a lone target
     absent: float = 0.0  # chance of an enrollment of somebody else
     nobody: float = 0.0  # chance that of an absent target's mixture the noise alone is left
@@ -101,7 +99,6 @@ class MixRecipe:
 
     voices: tuple[VoiceRecipe, ...]  # the first is the target
     absent: bool  # the target is enrolled but does not speak
-    level_db: float
     noise_snr_db: float | None
     t60_s: float | None
     seed: int
@@ -193,7 +190,6 @@ class Mixer:
         return MixRecipe(
             voices=tuple(voices),
             absent=absent,
-            level_db=rng.uniform(-config.level_db, config.level_db),
             noise_snr_db=rng.uniform(*config.noise_snr_db) if nobody or rng.random() < config.noise else None,
             t60_s=augment.draw_room(self.bank.sample_rate_hz, rng)[0] if rng.random() < config.room else None,
             seed=int(rng.integers(2**32)),
@@ -246,9 +242,8 @@ class Mixer:
         if recipe.noise_snr_db is not None:
             noise = self._noise(len(mixture), rng)
             mixture = mixture + noise * np.float32(VOICE_RMS * 10 ** (-recipe.noise_snr_db / 20))
-        gain = 10 ** (recipe.level_db / 20)
-        gain = min(gain, PEAK / max(1e-9, float(np.abs(mixture).max())))
-        return voices * np.float32(gain), mixture * np.float32(gain)
+        gain = np.float32(min(1.0, PEAK / max(1e-9, float(np.abs(mixture).max()))))
+        return voices * gain, mixture * gain
 
     def _noise(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Recorded or made, at RMS 1. Shape: -> [count]."""
@@ -306,7 +301,7 @@ class Mixer:
     # Batches
 
     def batch(self, segments: int, rng: np.random.Generator) -> Batch:
-        """S segments; with `both_targets` they come in pairs that share a mixture where both voices can be enrolled."""
+        """S segments, in pairs that share a mixture where both its voices can be enrolled: each is the target once."""
         rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []  # mixture, target, enrollment, class
         failures = 0
         while len(rows) < segments:
@@ -323,7 +318,6 @@ class Mixer:
 
     def _segments(self, recipe: MixRecipe) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
         voices, mixture = self.render(recipe)
-        both = self.config.both_targets and not recipe.absent
         enrolled = {i: voice for i, voice in enumerate(recipe.voices) if voice.enrollment is not None}
         return [
             (
@@ -333,7 +327,7 @@ class Mixer:
                 self.speaker_class(voice),
             )
             for i, voice in enrolled.items()
-            if i == 0 or both
+            if i == 0 or not recipe.absent
         ]
 
     def _heard_with(self, voice: VoiceRecipe, others: list[VoiceRecipe]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 from .behaviour import Measured
 from .report import group_fields
 from .statistics import Mean
-from .tables import percent, text_table, with_interval
+from .tables import percent, text_tables, with_interval
 
 UNDEFINED = Mean(math.nan, math.nan, math.nan, 0)
 IN_CARD = {  # value: its name in a card, decimals
@@ -25,9 +25,9 @@ IN_CARD = {  # value: its name in a card, decimals
 
 
 def behaviour_table(measured: Sequence[Measured]) -> str:
-    """Markdown: one row per condition, means with 95 % bootstrap intervals."""
+    """Markdown, 80 characters wide: one row per condition, means with 95 % bootstrap intervals."""
     header = ["condition", "trials", "SI-SDRi dB", "SI-SDR dB", "below 1 dB", "confused", "heard", "leak dB"]
-    return text_table(header, [_line(one) for one in measured])
+    return text_tables(header, [_line(one) for one in measured])
 
 
 def behaviour_fields(measured: Sequence[Measured]) -> list[dict[str, Any]]:

@@ -11,11 +11,13 @@ from .score import ACTIVITY
 from .statistics import Group, Mean, PairedDifference, SystemSummary
 
 NOT_MEASURED = "–"
+WIDTH = 80  # characters of a terminal: wider lines wrap there, and nobody reads them
 
 
 def markdown(report: Report) -> str:
-    """Tables for people: all trials, by sex pair, comparisons; and the command that made them."""
-    parts = [_main_table(report.summaries), _sexes_table(report.summaries), _comparison_table(report.comparisons)]
+    """Tables for people: all trials, by sex pair, comparisons; and their command. JSON holds more."""
+    parts = [make(report.summaries) for make in (_main_table, _further_table, _sexes_table)]
+    parts.append(_comparison_table(report.comparisons))
     parts.append(
         f"List `{report.list_name}`, {report.evaluation.trials_done} trials; means with 95 % bootstrap intervals."
     )
@@ -36,6 +38,22 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
 
 
+def text_tables(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = WIDTH) -> str:
+    """One text table where `width` characters hold it, else several below each other, the first column in each."""
+    first, *others = zip(header, *rows, strict=True)
+    parts: list[list[tuple[str, ...]]] = []
+    room = 0
+    for column in others:
+        wide = len(" |") + 1 + max(map(len, column))
+        if not parts or wide > room:
+            parts.append([first])
+            room = width - len("|  |") - max(map(len, first))
+        parts[-1].append(column)
+        room -= wide
+    tables = [list(zip(*part, strict=True)) for part in parts]
+    return "\n\n".join(text_table(lines[0], lines[1:]) for lines in tables)
+
+
 def _text_line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first, *others = zip(cells, widths, strict=True)
     padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
@@ -43,54 +61,65 @@ def _text_line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _main_table(summaries: Sequence[SystemSummary]) -> str:
-    measured = [name for name in SIGNAL_METRICS if any(name in summary.overall.means for summary in summaries)]
-    header = ["system", "trials"]
-    for name in measured:
-        metric = SIGNAL_METRICS[name]
-        header.append(f"{metric.title}i {metric.unit}" if metric.unit else f"{metric.title} (gain)")
-    header += ["activity F1", "below 1 dB", "confused", "RTF"]
-    return text_table(header, [_main_row(summary, measured) for summary in summaries])
+    """What every run measures: SI-SDR improvement, the shares of failures, the real-time factor."""
+    header = ["system", "trials", "SI-SDRi dB", "below 1 dB", "confused", "RTF"]
+    return text_tables(header, [_main_row(summary) for summary in summaries])
 
 
-def _main_row(summary: SystemSummary, measured: Sequence[str]) -> list[str]:
+def _main_row(summary: SystemSummary) -> list[str]:
     group = summary.overall
-    cells = [summary.name, str(group.trials)]
-    for name in measured:
-        decimals = SIGNAL_METRICS[name].decimals
-        gain = _mean(group, f"{name}_improvement")
-        if SIGNAL_METRICS[name].unit:
-            cells.append(with_interval(gain, decimals))
-        else:
-            cells.append(f"{number(_mean(group, name).value, decimals)} ({number(gain.value, decimals, sign=True)})")
-    cells.append(number(_mean(group, ACTIVITY).value, 3))
-    cells += [percent(_mean(group, name).value) for name in RATES]
-    return [*cells, number(summary.rtf, 4)]
+    gain = with_interval(_mean(group, "si_sdr_improvement"), SIGNAL_METRICS["si_sdr"].decimals)
+    rates = [percent(_mean(group, name).value) for name in RATES]
+    return [summary.name, str(group.trials), gain, *rates, number(summary.rtf, 4)]
+
+
+def _further_table(summaries: Sequence[SystemSummary]) -> str:
+    """The other figures that were asked for; empty where none was."""
+    measured = {name for summary in summaries for name in summary.overall.means}
+    columns = {}
+    for name, metric in SIGNAL_METRICS.items():
+        if name in measured and name != "si_sdr":
+            columns[f"{metric.title}i {metric.unit}" if metric.unit else f"{metric.title} (gain)"] = name
+    if ACTIVITY in measured:
+        columns["activity F1"] = ACTIVITY
+    if not columns:
+        return ""
+    rows = [[one.name, *(_further_cell(one.overall, name) for name in columns.values())] for one in summaries]
+    return text_tables(["system", *columns], rows)
+
+
+def _further_cell(group: Group, name: str) -> str:
+    if name == ACTIVITY:
+        return number(_mean(group, name).value, 3)
+    metric, gain = SIGNAL_METRICS[name], _mean(group, f"{name}_improvement")
+    if metric.unit:
+        return with_interval(gain, metric.decimals)
+    return f"{number(_mean(group, name).value, metric.decimals)} ({number(gain.value, metric.decimals, sign=True)})"
 
 
 def _sexes_table(summaries: Sequence[SystemSummary]) -> str:
-    """SI-SDR improvement by sex pair; empty where the list does not tell the sexes."""
+    """SI-SDR improvement, a row per sex pair and a column per system; empty where the list does not tell the sexes."""
     pairs = [name for name in (summaries[0].groups if summaries else {}) if name != "all"]
     if not pairs:
         return ""
-    header = ["SI-SDRi dB", *(f"{pair} ({summaries[0].groups[pair].trials})" for pair in pairs)]
     rows = []
-    for summary in summaries:
-        groups = [summary.groups.get(pair, Group(0, {})) for pair in pairs]
-        rows.append([summary.name, *(with_interval(_mean(group, "si_sdr_improvement"), 2) for group in groups)])
-    return text_table(header, rows)
+    for pair in pairs:
+        groups = [summary.groups.get(pair, Group(0, {})) for summary in summaries]
+        gains = (with_interval(_mean(group, "si_sdr_improvement"), 1) for group in groups)
+        rows.append([f"{pair} ({groups[0].trials})", *gains])
+    return text_tables(["SI-SDRi dB", *(summary.name for summary in summaries)], rows)
 
 
 def _comparison_table(comparisons: Sequence[PairedDifference]) -> str:
     if not comparisons:
         return ""
-    header = ["system", "against", "figure", "difference", "ahead in", "trials"]
+    header = [f"against {comparisons[0].against}", "figure", "difference", "ahead in"]
     rows = []
     for item in comparisons:
+        metric = SIGNAL_METRICS[item.value.removesuffix("_improvement")]
         difference = with_interval(item.difference, 3, sign=True)
-        rows.append(
-            [item.system, item.against, item.value, difference, percent(item.better_rate), str(item.difference.count)]
-        )
-    return text_table(header, rows)
+        rows.append([item.system, f"{metric.title} {metric.unit}".rstrip(), difference, percent(item.better_rate)])
+    return text_tables(header, rows)
 
 
 def _mean(group: Group, name: str) -> Mean:

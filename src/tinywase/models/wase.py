@@ -32,7 +32,6 @@ class Extraction:
     estimate: Tensor  # [B, T]
     residual: Tensor  # [B, T]
     activity: Tensor | None  # [B, R+1, F - V/2 + 1] logits, frame f centred on sample f * hop; None without that cue
-    mask: Tensor  # [B, N, F]
     features: tuple[Tensor, ...]  # R of [B, C, F - V/2 + 1]: what leaves each stack, frame f centred as above
 
 
@@ -76,7 +75,6 @@ class Wase(nn.Module):
             estimate=estimate,
             residual=mixture - estimate if whole else self._decode(latent * (1 - mask), length),
             activity=None if activity is None else activity[..., begin:],
-            mask=mask,
             features=tuple(x[..., begin:] for x in separation.features),
         )
 

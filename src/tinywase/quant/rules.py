@@ -2,7 +2,10 @@
 
 Quantizable are tensors of two dimensions or more: convolutions, linear layers, LSTM matrices. Norms, biases and
 slopes stay float. Groups by name: `separator.` (what the paper quantizes), `encoder.` and `decoder.` (the speech
-codec), and `voiceprint_encoder.`; then single tensors by pattern, the last match winning."""
+codec), and `voiceprint_encoder.`; then single tensors by pattern, the last match winning. Fixed filters (`codec`
+`fourier`, `voiceprint.filterbank` `mel`) are no tensors: they are computed in float and take no bytes, whatever the
+bits of their group. So one recipe serves networks of either kind.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ class QuantConfig:
     method: str = "soft-sigmoid"
     levels: str = "symmetric"  # table of levels, see levels.py
     per_channel: bool = False  # a scale per output channel instead of one per tensor
-    codec_bits: int = FLOAT_BITS  # speech encoder and decoder
-    voiceprint_bits: int = FLOAT_BITS  # voiceprint encoder
+    codec_bits: int = FLOAT_BITS  # speech encoder and decoder, where they are learned
+    voiceprint_bits: int = FLOAT_BITS  # voiceprint encoder, all of it that is learned
     activation_bits: int = 8
     overrides: tuple[tuple[str, int], ...] = ()  # (name pattern, bits): mixed widths
 

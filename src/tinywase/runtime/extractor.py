@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from ..audio import AudioReader, Source, is_array, open_audio
-from ..errors import AudioError, ConfigError, StreamError
+from ..errors import AudioError, ConfigError
 from .enrollment import enroll
 from .model import PackedModel, open_model
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
 from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
-from .stream import VoiceStream
+from .stream import VoiceStream, check_causal
 from .voiceprint import Voiceprint
 from .voices import ALIKE, FoundVoice, find_voices
 
@@ -97,6 +97,14 @@ class Extractor:
                 is the same, bit for bit.
         """
         return cls(open_model(name_or_path, runtime, views=views, threads=threads))
+
+    def with_views(self, views: int) -> Extractor:
+        """The same model, `views` runs over a recording averaged: 1 is fastest. Nothing is opened again.
+
+        Raises:
+            ConfigError: views that the model cannot have.
+        """
+        return Extractor(self.model.with_views(views))
 
     @property
     def sample_rate_hz(self) -> int:
@@ -250,13 +258,8 @@ class Extractor:
         """
         if int(sample_rate_hz) != sample_rate_hz:
             raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
-        vector = _vector_for(self.model, voiceprint)
-        if not self.model.config.causal:
-            raise StreamError(
-                f"the model '{self.model.name}' is offline: it needs the whole recording. To stream, use a causal one; "
-                "'live' is bundled."
-            )
-        return VoiceStream(self.model, vector, int(sample_rate_hz))
+        check_causal(self.model)
+        return VoiceStream(self.model, _vector_for(self.model, voiceprint), int(sample_rate_hz))
 
     def _separate(
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress

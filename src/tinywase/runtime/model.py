@@ -6,6 +6,7 @@ native one where it is there and says once where it is not. Letters: T samples, 
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 from collections.abc import Mapping
@@ -114,6 +115,16 @@ class PackedModel:
             return cls(model_file, native, runtime_name=chosen, path=path, views=views)
         model_file = read_model(path)
         return cls(model_file, ReferenceModel(model_file), runtime_name=chosen, path=path, views=views)
+
+    def with_views(self, views: int) -> PackedModel:
+        """The same model with another number of views; both share one runtime.
+
+        Raises:
+            ConfigError: views that the model cannot have.
+        """
+        other = copy.copy(self)
+        other.views = check_views(views, self.config)
+        return other
 
     def enroll(self, enrollment: Array) -> Array:
         """See `RuntimeModel`."""

@@ -16,12 +16,25 @@ import numpy as np
 
 from ..audio import whole_numbers
 from ..errors import AudioError, StreamError
-from .model import RuntimeModel
+from .model import PackedModel, RuntimeModel
 from .offset import RunningOffset
 from .resampling import LowDelayResampler
 
 GAIN = np.float32(30.0)
 LOUDEST = 1e6  # floats are -1..1, or a careless program's integers
+
+
+def check_causal(model: PackedModel) -> None:
+    """Before a voice is enrolled for a stream.
+
+    Raises:
+        StreamError: the model is offline; `live` is the bundled one that is not.
+    """
+    if not model.config.causal:
+        raise StreamError(
+            f"the model '{model.name}' is offline: it needs the whole recording. To stream, use a causal one; "
+            "'live' is bundled."
+        )
 
 
 class VoiceStream:

@@ -83,8 +83,8 @@ class Voiceprint:
             other = model.name
             raise FormatError(
                 f"this voiceprint was made by the model '{self.model}' ({self.fingerprint}), not by the model "
-                f"'{other}' ({model.fingerprint}) that is to use it. Enroll again with '{other}', or extract with "
-                f"'{self.model}'."
+                f"'{other}' ({model.fingerprint}) that is to use it. Enroll again with '{other}', or extract a "
+                f"recording with '{self.model}'."
             )
         return self.vector
 

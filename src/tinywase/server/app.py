@@ -48,6 +48,7 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
+MOST_VIEWS = 8  # twice what cards advise; each takes as long as one
 CLIENT_CLOSED = 499  # nobody reads it any more; for logs
 
 
@@ -58,6 +59,14 @@ StartS = Annotated[float | None, Form(description="Listen from here on, in secon
 StopS = Annotated[float | None, Form(description="Listen up to here, in seconds.")]
 Model = Annotated[str, Form(description="A name of /api/models; empty: the first.")]
 Absent = Annotated[Literal["pass", "mute", "fail"], Form(description="What to do where the voice is absent.")]
+NumberOfViews = Annotated[
+    int | None,
+    Form(
+        ge=1,
+        le=MOST_VIEWS,
+        description="Runs over the recording, averaged; 1 is fastest. Empty: as the model's card advises.",
+    ),
+]
 Container = Annotated[Literal["wav", "flac"], Form(alias="format", description="Of the answer.")]
 
 
@@ -141,6 +150,7 @@ def build_app(
         model: Model = "",
         absent: Absent = "pass",
         keep_highband: Annotated[bool, Form(description="Let the recording through above the model's band.")] = False,
+        views: NumberOfViews = None,
         container: Container = "wav",
     ) -> Response:
         """The voice, as a file; the header Tinywase-Report says in JSON how it went.
@@ -153,6 +163,8 @@ def build_app(
         if start_s is not None and stop_s is None:
             raise ConfigError("start_s says from where on in the mixture, and wants a stop_s. Send both or none.")
         extractor = catalogue.find(model)
+        if views is not None:
+            extractor = extractor.with_views(views)
         wants_several = SEVERAL in request.headers.get("accept", "")
 
         def voiceprint_in(recording: Path, progress: Progress) -> Voiceprint:

@@ -1,12 +1,11 @@
 """Distillation: a student learns what its teacher hears, beside or instead of the true target [Huang22].
 
-    loss = task * (the teacher's own training loss) + estimate * (-SI-SNR between the estimates of teacher and student)
-         + features * (distance of the features at the end of each stack) + mask * (distance of the masks)
+    loss = the teacher's own training loss + estimate * (-SI-SNR between the estimates of teacher and student)
+         + features * (distance of the features at the end of each stack)
 
 The teacher may be another network, so long as both work at one rate and on one voiceprint encoder: estimates are
 compared sample by sample. Features need the same frames, and are compared per channel where the widths agree, else by
-their energy per frame; masks need the same filters too. Letters: S segments, T samples, C bottleneck channels, F
-frames, N encoder filters.
+their energy per frame. Letters: S segments, C bottleneck channels, F frames.
 """
 
 from __future__ import annotations
@@ -33,17 +32,15 @@ from .objectives import Arrays, ExtractionObjective, Logs, Tensors, TrainedSyste
 class DistillConfig:
     """Weights of the losses, and when the teacher begins to speak."""
 
-    task: float = 1.0  # the loss the teacher was trained with; 0 leaves only the teacher
     estimate: float = 0.2  # the paper's
     features: float = 0.0
-    mask: float = 0.0
     voiceprint: float = 1.0  # cosine distance of the voiceprints, where the student's encoder is quantized
     begin: float = 0.0  # part of the steps before which the teacher is silent; 1: it never speaks
 
     def __post_init__(self) -> None:
         if not 0 <= self.begin <= 1:
             raise ConfigError(f"distill.begin = {self.begin}: expected a part of the steps between 0 and 1.")
-        for name in ("task", "estimate", "features", "mask", "voiceprint"):
+        for name in ("estimate", "features", "voiceprint"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"distill.{name} = {getattr(self, name)}: expected a weight of 0 or more.")
 
@@ -51,11 +48,10 @@ class DistillConfig:
         """Refuse a teacher that this student cannot learn from.
 
         Raises:
-            ConfigError: another rate, another voiceprint encoder, or frames or masks that cannot be compared.
+            ConfigError: another rate, another voiceprint encoder, or frames that cannot be compared.
         """
-        framed = ["window", "overlap"] if self.mask or self.features else []
-        same = ["sample_rate_hz", "voiceprint", *framed, *(["filters"] if self.mask else [])]
-        for name in same:
+        framed = ["window", "overlap"] if self.features else []
+        for name in ["sample_rate_hz", "voiceprint", *framed]:
             theirs, ours = getattr(teacher, name), getattr(student, name)
             if theirs != ours:
                 raise ConfigError(
@@ -108,7 +104,6 @@ class DistilledExtraction:
         """Total and parts of the loss of a step."""
         result = system(batch)
         total, logs = self.base.losses(result, batch)
-        total = self.config.task * total
         if self.config.begin < 1 and step >= self.begin_step:
             for name, weight, value in self._distances(result, batch):
                 total = total + weight * value
@@ -126,8 +121,6 @@ class DistilledExtraction:
         if config.features:
             pairs = list(zip(reversed(ours.features), reversed(theirs.features), strict=False))
             yield "features", config.features, torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
-        if config.mask:
-            yield "mask", config.mask, functional.mse_loss(ours.mask.float(), theirs.mask.float())
         if config.voiceprint and result["voiceprints"].requires_grad:
             ours_v = result["voiceprints"][: len(voiceprint)].float()
             yield "voiceprint", config.voiceprint, (1 - functional.cosine_similarity(ours_v, voiceprint.float())).mean()

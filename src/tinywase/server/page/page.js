@@ -8,6 +8,7 @@ import { Wave } from "./wave.js";
 
 const $ = (id) => document.getElementById(id);
 const FOUND = { present: "Found", uncertain: "Perhaps found", absent: "Not found" };
+const ENROLLED_S = 10; // of speech: samples of that length are recognized more often than of 2 s
 let extraction = null; // what ends the one that is going on
 const chosen = { mixture: null, enroll: [], voice: null, found: null };
 
@@ -213,6 +214,7 @@ async function show(mixture, { report, voice, estimate, residual }) {
   $("verdict").textContent =
     `${FOUND[report.presence]}: the voice speaks for ${report.active_s.toFixed(1)} of ` +
     `${report.duration_s.toFixed(1)} s${sure}. ${report.took_s.toFixed(1)} s of computing.`;
+  $("advice").textContent = advice(report);
   $("notes").replaceChildren(...report.enrollment_notes.map(noted));
   for (const [name, file] of Object.entries({ estimate, residual, voice })) {
     const link = $(`save-${name}`);
@@ -231,6 +233,14 @@ async function show(mixture, { report, voice, estimate, residual }) {
   document.querySelector('input[name="track"][value="estimate"]').checked = true;
   player.load({ mixture, estimate, residual }, "estimate");
   $("result").scrollIntoView({ behavior: "smooth", block: "nearest" });
+}
+
+// What to do where the voice was compared and not clearly found; "" otherwise.
+function advice({ silent, confidence, presence, enrollment_s }) {
+  if (silent || confidence === null || presence === "present") return "";
+  if (presence === "absent") return "What you hear is probably somebody else.";
+  const more = enrollment_s < ENROLLED_S ? `, or give a longer sample: ${ENROLLED_S} s tell more than 2 s` : "";
+  return `The model cannot tell: listen to it${more}.`;
 }
 
 function noted(words) {
