@@ -155,7 +155,6 @@ class Trainer:
         while not self._over():
             begun = time.monotonic()
             self.logs = self._step(wrapped, next(data))
-            self.unreported.append(self.logs)
             if not self.hardware.cuda or progress.step % CHECK_STEPS == 0:
                 self._check_finite()
             if progress.step > first_step + 1:
@@ -163,6 +162,7 @@ class Trainer:
             progress.position = schedule_position(progress.step, progress.train_s, recipe)
             if not self.hardware.leads:
                 continue
+            self.unreported.append(self.logs)
             if self.on_step:
                 self.on_step(progress, self.logs)
             if reports():
