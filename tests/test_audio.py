@@ -234,6 +234,14 @@ def test_a_film_that_is_cut_is_refused(tmp_path: Path) -> None:
         open_audio(path)
 
 
+def test_a_damaged_aac_file_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV (extra `media`) is not installed")
+    path = tmp_path / "d.aac"
+    path.write_bytes(b"\xff\xf1\x50\x80" + bytes(300))  # a header of no channels, and nothing behind it
+    with pytest.raises(AudioError, match=r"d\.aac: its sound track has 0 channels .* copy it again"):
+        open_audio(path)
+
+
 def written(path: Path, subtype: str = "PCM_16", rate_hz: int = 8000, channels: int = 1) -> AudioFormat:
     return output_format(path, sample_rate_hz=rate_hz, channels=channels, subtype=subtype, frames=1000)
 

@@ -15,6 +15,7 @@ import soundfile
 from stand_in import Command, Result
 
 from tinywase import Presence
+from tinywase.audio import AudioReader, open_audio
 from tinywase.cli.extract_report import print_many, report_lines
 
 Extract = Callable[..., Result]
@@ -186,6 +187,20 @@ def test_one_bad_recording_does_not_stop_the_others(desk: Path, extract: Extract
     rows = json.loads(result.out)
     assert ["error" in row for row in rows] == [True, False]
     assert (desk / "alone" / "june" / "b.flac").exists()
+
+
+def test_what_the_system_refuses_of_one_does_not_stop_the_others(
+    desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(source: object, **options: object) -> AudioReader:
+        if str(source).endswith("a.wav"):
+            raise PermissionError(13, "Permission denied", str(source))
+        return open_audio(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tinywase.runtime.extractor.open_audio", refusing)
+    result = extract(desk / "calls", "-o", desk / "alone", "--json")
+    assert result.code == 1 and "a.wav': Permission denied. Check" in result.err
+    assert ["error" in row for row in json.loads(result.out)] == [True, False]
 
 
 def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract: Extract) -> None:

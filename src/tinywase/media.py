@@ -33,13 +33,18 @@ def decode_media(path: Path) -> BinaryIO:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise AudioError(f"{path}: has no sound track, expected one. Choose a file with sound.")
+            codec = container.streams.audio[0].codec_context
+            if not codec.channels or not codec.sample_rate:
+                raise AudioError(
+                    f"{path}: its sound track has {codec.channels} channels at {codec.sample_rate} Hz, expected at "
+                    "least one of each. The file is damaged: copy it again."
+                )
             ended_s, promised_s = _decode(container, output), (container.duration or 0) / av.time_base
             if ended_s < promised_s - TOLERATED_S:
                 raise truncated(str(path), ended_s, promised_s)
-    except av.error.FFmpegError as error:
-        raise AudioError(
-            f"{path}: cannot be decoded ({error.strerror or error}). Convert it: ffmpeg -i INPUT output.wav"
-        ) from None
+    except (av.error.FFmpegError, ValueError) as error:  # the latter of tracks that change what they are midway
+        why = getattr(error, "strerror", None) or error
+        raise AudioError(f"{path}: cannot be decoded ({why}). Convert it: ffmpeg -i INPUT output.wav") from None
     output.seek(0)
     return output
 

@@ -42,6 +42,12 @@ def say_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def system_error(error: OSError) -> str:
+    """What the system refused: a disk, a permission, a name."""
+    where = f"'{error.filename}': " if error.filename else ""
+    return f"{where}{error.strerror or error}. Check the disk, the path and its permissions."
+
+
 @contextmanager
 def progress_bar(text: str, *, quiet: bool = False) -> Iterator[Callable[[float], None]]:
     """A bar with the time left, on stderr, where somebody looks; yields a function that takes the part done, 0..1."""

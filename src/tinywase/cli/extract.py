@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import TinyWaseError
-from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json
+from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
 from .voice_options import Enroll, check_one_voice, model_of, voiceprint_from
@@ -251,10 +251,11 @@ def _extract_many(
 
             try:
                 results.append(_extract_one(extractor, job, chosen(job), choices, part))
-            except TinyWaseError as error:
+            except (TinyWaseError, OSError) as error:
                 failed += 1
-                note(f"Error: {error}")
-                results.append({"mixture": job.mixture, "output": str(job.output), "error": str(error)})
+                why = system_error(error) if isinstance(error, OSError) else str(error)
+                note(f"Error: {why}")
+                results.append({"mixture": job.mixture, "output": str(job.output), "error": why})
     if as_json:
         say_json(results)
     elif not quiet:

@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import TinyWaseError
-from .console import note, say
+from .console import note, say, system_error
 
 COMMANDS = {  # name: (module, function or sub-application, help)
     "extract": ("extract", "extract", "One voice out of recordings, by a sample of that voice."),
@@ -55,11 +55,10 @@ class _Group(TyperGroup):
         except TinyWaseError as error:
             note(f"Error: {error}")
             raise typer.Exit(1) from None
-        except OSError as error:  # a disk, a permission, a name; a closed pipe is the reader's own wish
+        except OSError as error:  # a closed pipe is the reader's own wish
             if error.errno == errno.EPIPE:
                 raise
-            where = f"'{error.filename}': " if error.filename else ""
-            note(f"Error: {where}{error.strerror or error}. Check the disk, the path and its permissions.")
+            note(f"Error: {system_error(error)}")
             raise typer.Exit(1) from None
         except ModuleNotFoundError as error:
             package = (error.name or "").split(".")[0]
