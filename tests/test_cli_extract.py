@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -201,6 +202,18 @@ def test_what_the_system_refuses_of_one_does_not_stop_the_others(
     result = extract(desk / "calls", "-o", desk / "alone", "--json")
     assert result.code == 1 and "a.wav': Permission denied. Check" in result.err
     assert ["error" in row for row in json.loads(result.out)] == [True, False]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names must be text here")
+def test_names_that_are_no_text_are_written_and_told(desk: Path, extract: Extract) -> None:
+    strange = os.fsdecode(b"caf\xe9")
+    (desk / strange).mkdir()
+    (desk / "calls" / "a.wav").rename(desk / strange / f"{strange}.wav")
+    (desk / "calls" / "june" / "b.flac").rename(desk / strange / "z.flac")
+    result = extract(desk / strange, "-o", desk / f"{strange}-alone", "--labels", desk / strange, "--json")
+    assert result.code == 0, result.err
+    assert [Path(row["output"]).name for row in json.loads(result.out)] == ["caf?.wav", "z.flac"]
+    assert (desk / f"{strange}-alone" / f"{strange}.wav").exists() and (desk / strange / f"{strange}.rttm").exists()
 
 
 def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract: Extract) -> None:

@@ -157,6 +157,11 @@ def test_a_folder_gets_all_results(tmp_path: Path) -> None:
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_command_that_is_no_text_does_not_keep_the_results_back(tmp_path: Path) -> None:
+    write_results(tmp_path, replace(make_report(done=1), command="tinywase evaluate caf\udce9"))
+    assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["command"] == "tinywase evaluate caf?"
+
+
 @pytest.mark.parametrize("done", [0, 1])
 def test_plots_of_almost_nothing_are_drawn(done: int, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")

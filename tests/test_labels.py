@@ -55,6 +55,11 @@ def test_rttm_has_its_ten_fields_and_audacity_its_three() -> None:
     assert audacity == "1.250000\t2.500000\tAda L\n3.000000\t3.100000\tAda L\n"
 
 
+def test_names_that_are_no_text_are_written_as_far_as_they_are(tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.rttm", [Segment(0.0, 1.0)], recording="caf\udce9", speaker="me")
+    assert (tmp_path / "a.rttm").read_text(encoding="utf-8").startswith("SPEAKER caf? 1 ")
+
+
 def test_labels_are_written_by_suffix_and_others_refused(tmp_path: Path) -> None:
     write_labels(tmp_path / "who.RTTM", [Segment(0.0, 1.0)], recording="a", speaker="b")
     assert (tmp_path / "who.RTTM").read_text().startswith("SPEAKER a 1 0.000 1.000")

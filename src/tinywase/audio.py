@@ -142,13 +142,18 @@ class _FileReader(AudioReader):
 
 def _sequential_file(file: Any, name: str) -> _SequentialFile:
     try:
-        return _SequentialFile(os.fsencode(file) if isinstance(file, str) and os.name == "posix" else file)
+        return _SequentialFile(system_path(file) if isinstance(file, str) else file)
     except (soundfile.LibsndfileError, TypeError) as error:  # the latter of headerless files, whose rate it wants
         why = getattr(error, "error_string", "raw samples without a header").strip().rstrip(".")
         raise AudioError(
             f"{printable(name)}: not a recording that can be read ({why}). Expected WAV, FLAC, OGG, MP3 or another "
             "format of libsndfile; convert it, for example: ffmpeg -i INPUT output.wav"
         ) from None
+
+
+def system_path(path: str) -> str | bytes:
+    """A path as soundfile takes it whatever its name is: bytes where names may be no text."""
+    return os.fsencode(path) if os.name == "posix" else path
 
 
 def printable(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from .audio import LOSSY
+from .audio import LOSSY, system_path
 from .errors import OutputError
 from .files import make_folder, whole_file
 
@@ -95,7 +95,7 @@ def open_writer(path: str | Path, audio_format: AudioFormat, *, force: bool = Fa
     """`with open_writer(path, audio_format) as writer: writer.write(block)`; an exception inside leaves nothing."""
     kind, path = audio_format, Path(path)
     with whole_file(path, force=force) as part:
-        with _sound_file(str(part), kind, path) as file:
+        with _sound_file(system_path(str(part)), kind, path) as file:
             writer = AudioWriter(file, path)
             yield writer
         _check_whole(part, path, writer.frames, lossy=kind.subtype in LOSSY)
@@ -112,7 +112,7 @@ def write_recording(path: Path, samples: np.ndarray, audio_format: AudioFormat, 
         writer.write(np.asarray(samples))
 
 
-def _sound_file(file: str | io.BytesIO, kind: AudioFormat, path: Path) -> Any:
+def _sound_file(file: str | bytes | io.BytesIO, kind: AudioFormat, path: Path) -> Any:
     """An empty sound file; `path` is its name in messages."""
     try:
         return soundfile.SoundFile(
@@ -129,7 +129,7 @@ def _sound_file(file: str | io.BytesIO, kind: AudioFormat, path: Path) -> Any:
 def _check_whole(part: Path, path: Path, expected_frames: int, *, lossy: bool) -> None:
     """A full disk shows only here where libsndfile's own buffers are written at the end."""
     try:
-        frames = soundfile.info(str(part)).frames
+        frames = soundfile.info(system_path(str(part))).frames
     except soundfile.LibsndfileError as error:
         raise _unwritable(path, error) from None
     if frames < expected_frames and not lossy:

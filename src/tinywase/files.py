@@ -56,6 +56,11 @@ def write_whole(path: str | Path, data: bytes, *, force: bool = False) -> None:
         os.fsync(stream.fileno())
 
 
+def write_text(path: str | Path, text: str, *, force: bool = False) -> None:
+    """`write_whole` for reports in UTF-8; what file names hold that is no text becomes question marks, as on screen."""
+    write_whole(path, text.encode(errors="replace"), force=force)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """The system's refusals as ours, with the name of the file that was asked for.

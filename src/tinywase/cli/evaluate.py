@@ -132,14 +132,14 @@ def _give(report: Report, *, out: Path | None, markdown: Path | None, as_json: b
     from ..evaluate.outputs import write_results
     from ..evaluate.report import summary_json
     from ..evaluate.tables import markdown as markdown_text
-    from ..files import write_whole
+    from ..files import write_text
 
     say((summary_json(report) if as_json else markdown_text(report)).rstrip())
     if out is not None:
         for text in write_results(out, report, force=force):
             note(f"Note: {text}")
     if markdown is not None:
-        write_whole(markdown, markdown_text(report).encode(), force=force)
+        write_text(markdown, markdown_text(report), force=force)
 
 
 def _finish(evaluation: Evaluation, trials: list[Trial], list_path: Path, root: Path | None) -> None:

@@ -121,14 +121,14 @@ def _written(
 
 
 def _write_labels(path: Path, recording: Path, found: list[FoundVoice], *, force: bool) -> None:
-    from ..files import write_whole
+    from ..files import write_text
     from ..runtime.labels import labels_text
 
     text = "".join(
         labels_text(voice.segments, path.suffix.lower(), recording=recording.stem, speaker=f"voice-{number}")
         for number, voice in enumerate(found, 1)
     )
-    write_whole(path, text.encode(), force=force)
+    write_text(path, text, force=force)
 
 
 def _print(recording: Path, results: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import make_folder, whole_file, write_whole
+from ..files import make_folder, whole_file, write_text
 from .plots import draw_plots
 from .report import Report, rows_csv, summary_json
 from .tables import markdown
@@ -44,9 +44,9 @@ def write_results(folder: Path, report: Report, *, force: bool = False) -> tuple
         OutputError: the folder refuses, or a result exists and `force` is false.
     """
     make_folder(folder)
-    write_whole(folder / "trials.csv", rows_csv(report.evaluation.rows).encode(), force=force)
-    write_whole(folder / "summary.json", summary_json(report).encode(), force=force)
-    write_whole(folder / "table.md", markdown(report).encode(), force=force)
+    write_text(folder / "trials.csv", rows_csv(report.evaluation.rows), force=force)
+    write_text(folder / "summary.json", summary_json(report), force=force)
+    write_text(folder / "table.md", markdown(report), force=force)
     if find_spec("matplotlib") is None:
         return ("the plots are left out: package 'matplotlib' is not installed (pip install 'tinywase[plots]').",)
     for name, save in draw_plots(report.evaluation.rows, report.summaries).items():

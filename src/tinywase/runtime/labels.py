@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OutputError
-from ..files import write_whole
+from ..files import write_text
 
 THRESHOLD = 0.5
 SHORTEST_GAP_S = 0.2  # shorter pauses do not end a segment
@@ -65,7 +65,7 @@ def write_labels(path: Path, speech: Sequence[Segment], *, recording: str, speak
     """Write the segments; the suffix of `path` names the kind."""
     check_labels_path(path)
     text = labels_text(speech, path.suffix.lower(), recording=recording, speaker=speaker)
-    write_whole(path, text.encode(), force=force)
+    write_text(path, text, force=force)
 
 
 def _one_word(name: str) -> str:
