@@ -82,6 +82,15 @@ def test_trials_are_drawn_where_a_name_is_missing() -> None:
     assert bootstrap_mean(values, rng(1), speakers=speakers) == bootstrap_mean(values, rng(1))
 
 
+@pytest.mark.parametrize(("people", "too_few"), [("ab", True), ("abc", True), ("abcd", False)])
+def test_trials_are_drawn_where_people_are_too_few_to_differ(people: str, too_few: bool) -> None:
+    values = np.random.default_rng(0).normal(7.0, 1.0, 24)
+    pairs = [(a, b) for a in people for b in people if a != b]
+    speakers = [pairs[number % len(pairs)] for number in range(24)]
+    rng = np.random.default_rng
+    assert (bootstrap_mean(values, rng(1), speakers=speakers) == bootstrap_mean(values, rng(1))) is too_few
+
+
 def test_trials_are_split_by_sex_pair_and_unknown_ones_are_in_all_only() -> None:
     pairs = {"FM": 1.0, "MF": 3.0, "FF": 5.0, "MM": 7.0, "": 9.0}
     rows = [make_row(index, value, sexes=sexes) for index, (sexes, value) in enumerate(pairs.items())]

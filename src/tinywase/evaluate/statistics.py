@@ -3,7 +3,8 @@
 The intervals are percentiles of the mean over resampled trials [Efron79]. Where a list names both speakers of every
 trial, people are drawn instead of trials: a person who is drawn twice is there twice, in all trials in which they
 speak [Owen07]. So the interval says how far another set of speakers could move the mean, which for lists of ten readers
-is more than other trials of the same ten would.
+is more than other trials of the same ten would. Of two people every draw is the list itself, of three the list or one
+of three pairs: an interval of nothing. From four on, drawn people hold the truth more often than drawn trials do.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ LEVEL = 0.95
 RESAMPLES = 2000
 SEED = 20211  # fixed: the same rows give the same interval
 FEWEST = 3  # values: fewer have no interval
+FEWEST_PEOPLE = 4  # trials are drawn where there are fewer
 BLOCK_VALUES = 1_000_000  # drawn at once: 6000 trials times 2000 resamples would take 100 MB
 
 
@@ -78,7 +80,8 @@ def bootstrap_mean(
     """Mean of the defined values and the percentiles of resampled means.
 
     Args:
-        speakers: of every value; trials are drawn where they are missing or a name is.
+        speakers: of every value; trials are drawn where they are missing or a name is, and where they are fewer than
+            FEWEST_PEOPLE.
 
     >>> bootstrap_mean([3.0] * 5 + [math.nan], np.random.default_rng(0))
     Mean(value=3.0, low=3.0, high=3.0, count=5)
@@ -88,8 +91,9 @@ def bootstrap_mean(
     defined, count = numbers[kept], int(kept.sum())
     if count < FEWEST:
         return Mean(float(defined.mean()) if count else math.nan, math.nan, math.nan, count)
-    named = [pair for pair, keep in zip(speakers, kept, strict=True) if keep] if speakers else []
-    draw = _people(named) if named and all(map(all, named)) else _trials(count)
+    pairs = [pair for pair, keep in zip(speakers, kept, strict=True) if keep] if speakers else []
+    people = {name for pair in pairs for name in pair}
+    draw = _people(pairs) if len(people) >= FEWEST_PEOPLE and "" not in people else _trials(count)
     block = max(1, BLOCK_VALUES // count)
     sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
     means = np.concatenate([_weighted_means(defined, draw(rng, size)) for size in sizes])
