@@ -12,21 +12,29 @@ from .errors import OutputError
 
 
 def refuse_output(path: str | Path, *, force: bool = False) -> Path:
-    """`path` as a Path, if a file may be made there; ask before long work.
+    """The file that `path` means, links followed, if it may be made; ask before long work.
 
     Raises:
-        OutputError: `path` is a folder, or exists and `force` is false, or its folder is missing or refuses.
+        OutputError: it is a folder, a device or a pipe, or exists and `force` is false, or its folder is missing or
+            refuses.
     """
     path = Path(path)
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_dir():
         raise OutputError(f"'{path}' is a folder: give a file name.")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"'{path}' is a device or a pipe, which a file cannot replace: give a file name.")
     if path.exists() and not force:
-        raise OutputError(f"'{path}' exists already. Choose another name or allow replacing it (--force).")
-    if not path.parent.is_dir():
-        raise OutputError(f"folder '{path.parent}' does not exist: create it or put '{path.name}' elsewhere.")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"folder '{path.parent}' may not be written to: put '{path.name}' elsewhere.")
-    return path
+        raise _exists(path)
+    if not target.parent.is_dir():
+        raise OutputError(f"folder '{target.parent}' does not exist: create it or put '{path.name}' elsewhere.")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"folder '{target.parent}' may not be written to: put '{path.name}' elsewhere.")
+    return target
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(f"'{path}' exists already. Choose another name or allow replacing it (--force).")
 
 
 @contextmanager
@@ -34,18 +42,32 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     """A temporary path next to `path` to write to; it becomes `path` when the block ends well and vanishes otherwise.
 
     Raises:
-        OutputError: `refuse_output` refuses, or the folder does.
+        OutputError: `refuse_output` refuses, or the folder does, or `force` is false and `path` exists by then.
     """
-    path = refuse_output(path, force=force)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")  # no part of its name, which may be as long as may be
+    path, target = Path(path), refuse_output(path, force=force)
+    part = target.with_name(f".{secrets.token_hex(8)}.part")  # no part of its name, which may be as long as may be
     with writing(path):
         part.touch(exist_ok=False)
     try:
         yield part
         with writing(path):
-            os.replace(part, path)
+            _take_name(part, target, force=force)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _take_name(part: Path, target: Path, *, force: bool) -> None:
+    """`part` becomes `target`; unforced by a link, which unlike a rename replaces nothing that appeared meanwhile."""
+    if not force:
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            raise _exists(target) from None
+        except OSError:  # a file system without links
+            pass
+        else:
+            return
+    os.replace(part, target)
 
 
 def write_whole(path: str | Path, data: bytes, *, force: bool = False) -> None:
