@@ -234,6 +234,20 @@ def test_a_film_that_is_cut_is_refused(tmp_path: Path) -> None:
         open_audio(path)
 
 
+@pytest.mark.parametrize("levels", [(0.0001, 0.3), (0.3, 0.0001)], ids=["quiet first", "loud first"])
+def test_an_mp3_file_that_does_not_tell_its_length_is_read_whole(tmp_path: Path, levels: tuple[float, float]) -> None:
+    path = tmp_path / "stream.mp3"
+    samples = np.concatenate([level * np.random.default_rng(0).standard_normal(80000) for level in levels])
+    soundfile.write(path, samples.clip(-1, 1), 16000, bitrate_mode="VARIABLE", compression_level=0.5)
+    data = path.read_bytes()
+    tag = b"ID3\x04\x00\x00\x00\x00\x01\x00" + b"Xing".ljust(128, b"\0")  # a title, not a length
+    path.write_bytes(tag + data[data.index(data[:2], 4) :])  # without the first frame
+    for source in (path, path.read_bytes()):
+        with open_audio(source) as reader:
+            lengths = {sum(map(len, reader.blocks())) for _ in range(2)}
+        assert lengths == {reader.frames} and 160000 <= reader.frames < 163000
+
+
 def test_a_damaged_aac_file_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="PyAV (extra `media`) is not installed")
     path = tmp_path / "d.aac"

@@ -21,6 +21,7 @@ import soundfile
 
 from .errors import AudioError
 from .media import MEDIA_SUFFIXES, decode_media
+from .mpeg import Lengthened, tells_its_length
 from .truncation import refuse_truncated, truncated
 
 Source = str | os.PathLike | bytes | BinaryIO | np.ndarray
@@ -107,17 +108,43 @@ class _FileReader(AudioReader):
     def __init__(self, file: Any, name: str) -> None:
         self._owned: list[Any] = [file] if hasattr(file, "read") else []
         try:
-            self._file = _sequential_file(file, name)
-            self._owned.insert(0, self._file)
+            self._file = self._opened(file, name)
             refuse_truncated(self._file, printable(name))
-            file = self._file
+            frames = self._file.frames
+            if self._file.subtype.startswith("MPEG"):
+                frames = self._counted(file, name) or frames
             super().__init__(
-                name, sample_rate_hz=file.samplerate, channels=file.channels, frames=file.frames, subtype=file.subtype
+                name,
+                sample_rate_hz=self._file.samplerate,
+                channels=self._file.channels,
+                frames=frames,
+                subtype=self._file.subtype,
             )
         except BaseException:
             self.close()
             raise
-        self.container = file.format
+        self.container = self._file.format
+
+    def _opened(self, file: Any, name: str) -> _SequentialFile:
+        opened = _sequential_file(file, name)
+        self._owned.insert(0, opened)
+        return opened
+
+    def _counted(self, file: Any, name: str) -> int:
+        """The frames of an MPEG file that does not tell them, opened anew so that all can be read; 0 of others."""
+        if isinstance(file, str):
+            file = open(file, "rb")  # noqa: SIM115 (closed with the others)
+            self._owned.append(file)
+        if tells_its_length(file):
+            return 0
+        self._file = self._opened(Lengthened(file), name)
+        count = 0
+        try:
+            while len(block := self._file.read(BLOCK_FRAMES, dtype="float32")):
+                count += len(block)
+        except soundfile.LibsndfileError:
+            raise truncated(printable(name), count / self._file.samplerate, None) from None
+        return count
 
     def _raw_blocks(self, frames: int) -> Iterator[np.ndarray]:
         count = 0
