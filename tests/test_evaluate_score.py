@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,15 @@ def test_the_interference_itself_is_confusion_and_the_target_is_not(trials: list
     assert wrong.values["confused"] == 1.0
     assert wrong.values["interference_si_sdr"] > 40
     assert (right.values["confused"], right.values["below_1db"]) == (0.0, 0.0)
+
+
+def test_a_target_alone_leaves_nothing_to_improve(trials: list[Trial]) -> None:
+    alone = replace(trials[0], interference=(), interference_gains_db=(), mixture=trials[0].target, recipe="files")
+    halved = function_system("half", lambda mixture, enrollment, rate_hz: mixture * (np.arange(len(mixture)) % 2))
+    (row,) = score_trial(0, alone, systems=[halved], metrics=["si_sdr", "estoi"]).rows
+    assert row.values["input_si_sdr"] == 60.0 and row.values["si_sdr"] < 10
+    undefined = ("si_sdr_improvement", "estoi_improvement", "below_1db", "confused")
+    assert all(math.isnan(row.values[name]) for name in undefined)
 
 
 def target_of(trial: Trial) -> np.ndarray:

@@ -20,7 +20,7 @@ from ..data.activity import activity_label
 from ..data.rendering import render_trial
 from ..data.trials import RenderedTrial, Trial
 from ..errors import ConfigError
-from ..metrics import PESQ_RATES_HZ, SIGNAL_METRICS, activity_f1, limited, missing_package, si_sdr
+from ..metrics import LIMIT_DB, PESQ_RATES_HZ, SIGNAL_METRICS, activity_f1, limited, missing_package, si_sdr
 from .systems import System, SystemOutput
 
 ACTIVITY = "activity_f1"
@@ -145,8 +145,10 @@ def _score_system(
     duration_s = len(audio.mixture) / audio.sample_rate_hz
     outputs = signal_values(audio, output.estimate, metrics)
     values: dict[str, float] = {}
+    lone = inputs["si_sdr"] == LIMIT_DB  # a target alone leaves nothing to improve
     for name, value in outputs.items():
-        values |= {f"input_{name}": inputs[name], name: value, f"{name}_improvement": value - inputs[name]}
+        improvement = math.nan if lone else value - inputs[name]
+        values |= {f"input_{name}": inputs[name], name: value, f"{name}_improvement": improvement}
     values |= speaker_values(audio, output.estimate, si_sdr_improvement=values["si_sdr_improvement"])
     if ACTIVITY in metrics:
         values[ACTIVITY] = _activity_value(audio, output)
