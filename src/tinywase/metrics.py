@@ -107,7 +107,8 @@ def estoi(*, reference: np.ndarray, estimate: np.ndarray, sample_rate_hz: int) -
         warnings.simplefilter("error", RuntimeWarning)
         try:
             value = float(stoi(reference, estimate, sample_rate_hz, extended=True))
-        except RuntimeWarning:  # fewer than 30 frames of speech: pystoi would warn and answer 1e-5
+        except (RuntimeWarning, np.exceptions.AxisError):
+            # fewer than 30 frames of speech, where pystoi would warn and answer 1e-5, or none
             return math.nan
     return round(value, ESTOI_DECIMALS)
 
