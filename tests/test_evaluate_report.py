@@ -82,10 +82,18 @@ def test_the_tables_stand_with_their_list_notes_failures_and_command() -> None:
     assert "| against mixture | figure | difference | ahead in |" in one_space
     assert "| ours | SI-SDR dB | +6.000 [" in one_space
     assert "List `test.csv`, 5 trials" in text
-    assert "Runtimes: ours native, mixture python." in text
+    assert "Runtimes: ours native (threads: 1), mixture python (threads: " in text
     assert "Note: pesq is left out" in text
     assert "Failed: line 6 (0004)" in text
     assert text.endswith(f"```\n{COMMAND}\n```\n")
+
+
+def test_threads_are_those_that_were_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    summary = json.loads(summary_json(make_report()))
+    assert [system["threads"] for system in summary["systems"]] == ["1", "all"]
+    assert summary["machine"]["threads"] == summary["threads"] == "1"
+    assert "ours native (threads: 1), mixture python (threads: all)" in markdown(make_report())
 
 
 def test_the_tables_of_every_metric_fit_a_terminal() -> None:

@@ -87,7 +87,7 @@ def summary_json(report: Report) -> str:
         "trials_done": report.evaluation.trials_done,
         "notes": list(report.notes),
         "failed": [str(failure) for failure in report.evaluation.failures],
-        "machine": machine(report.jobs),
+        "machine": machine(report.jobs, runtimes[0]),
         "systems": systems,
         "comparisons": [_comparison_fields(comparison) for comparison in report.comparisons],
     }
@@ -100,7 +100,7 @@ def _cell(value: float | None) -> str:
 
 def _system_fields(summary: SystemSummary, runtime: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"system": summary.name, "failures": summary.failures}
-    fields |= {"rtf": _defined(summary.rtf), "runtime": runtime}
+    fields |= {"rtf": _defined(summary.rtf), "runtime": runtime, "threads": threads_of(runtime)}
     fields |= group_fields(summary.overall)
     split = {name: group_fields(group) for name, group in summary.groups.items() if name != "all"}
     return {**fields, "by_sexes": split}
@@ -135,17 +135,23 @@ def _defined(value: float) -> float | None:
     return None if math.isnan(value) else float(f"{value:.6g}")
 
 
-def machine(jobs: int) -> dict[str, Any]:
-    """What the real-time factor was measured on."""
+def machine(jobs: int, runtime: str) -> dict[str, Any]:
+    """What the real-time factor of the first system, which `runtime` computes, was measured on."""
     return {
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "jobs": jobs,
-        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        "threads": threads_of(runtime),
         "python": platform.python_version(),
     }
 
 
-def _cpu_name() -> str:
+def threads_of(runtime: str) -> str:
+    """How many threads a system may use: the native runtime's models are opened with one (systems.py)."""
+    return "1" if runtime == "native" else os.environ.get("OMP_NUM_THREADS", "all")
+
+
+def cpu_name() -> str:
+    """The processor's own name where the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..metrics import SIGNAL_METRICS
-from .report import RATES, Report, machine
+from .report import RATES, Report, cpu_name, threads_of
 from .score import ACTIVITY
 from .statistics import Group, Mean, PairedDifference, SystemSummary
 
@@ -146,7 +146,10 @@ def with_interval(mean: Mean, decimals: int, *, sign: bool = False) -> str:
 
 def _speed_text(report: Report) -> str:
     """What the real-time factors are those of."""
-    evaluation, hardware = report.evaluation, machine(report.jobs)
-    runtimes = ", ".join(f"{name} {by}" for name, by in zip(evaluation.systems, evaluation.runtimes, strict=True))
-    place = f"{hardware['cpu']}, {report.jobs} at a time, threads: {hardware['threads']}"
+    evaluation = report.evaluation
+    runtimes = ", ".join(
+        f"{name} {runtime} (threads: {threads_of(runtime)})"
+        for name, runtime in zip(evaluation.systems, evaluation.runtimes, strict=True)
+    )
+    place = f"{cpu_name()}, {report.jobs} at a time"
     return f"RTF: extraction time over audio time, median over trials, on {place}. Runtimes: {runtimes}."
