@@ -157,6 +157,23 @@ def test_spex_knows_the_other_speaker_from_the_sibling_folder(tmp_path: Path) ->
     assert first.interference == (second.target,)
 
 
+def test_spex_takes_the_sibling_folders_that_are_there(tmp_path: Path) -> None:
+    first, second = read_trials(LAYOUTS["scp"](tmp_path).path)
+    third = first.target.parent.with_name("s3") / first.target.name
+    third.parent.mkdir()
+    third.write_bytes(second.target.read_bytes())
+    found, _ = read_trials(LAYOUTS["scp"](tmp_path).path)
+    assert found.interference == (second.target, third)
+    third.unlink()
+    second.target.unlink()
+    lists = tmp_path / "lists"
+    for kind in ("mix", "ref", "aux"):
+        lines(lists / f"{kind}.scp", (lists / f"{kind}.scp").read_text().splitlines()[:1])
+    (alone,) = read_trials(lists)
+    assert alone.interference == ()
+    assert render_trial(alone, 8000).interference is None
+
+
 def test_clearervoice_mix_with_length_is_read(tmp_path: Path) -> None:
     layout = LAYOUTS["scp"](tmp_path)
     mix = layout.path / "mix.scp"

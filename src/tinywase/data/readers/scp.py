@@ -57,9 +57,12 @@ def _read_spex(path: Path, options: ReadOptions) -> Listing:
 
 
 def _interference_beside(target: Path) -> tuple[Path, ...]:
-    """In the layout of wsj0-2mix the other speaker lies in the sibling folder."""
-    sibling = {"s1": "s2", "s2": "s1"}.get(target.parent.name)
-    return (target.parent.with_name(sibling) / target.name,) if sibling else ()
+    """In the layout of wsj0-mix the other speakers lie in the sibling folders, where those are there at all."""
+    folders = [f"s{number}" for number in range(1, MOST_SPEAKERS + 1)]
+    if target.parent.name not in folders:
+        return ()
+    siblings = (target.parent.with_name(name) / target.name for name in folders if name != target.parent.name)
+    return tuple(path for path in siblings if path.is_file())
 
 
 def _speakers_of(key: str, target: Path) -> tuple[str, str]:
