@@ -166,6 +166,19 @@ def test_what_exists_in_part_is_told_not_skipped(desk: Path, extract: Extract) -
     assert "skipped" not in more.out
 
 
+def test_a_batch_that_was_interrupted_says_what_is_missing_and_how_to_go_on(desk: Path, extract: Extract) -> None:
+    words = (desk / "calls", "-o", desk / "alone", "--labels", desk / "who")
+    assert extract(*words).code == 0
+    (desk / "who" / "a.rttm").unlink()
+    again = extract(*words)
+    assert again.code == 1 and "1 skipped" in again.out
+    assert f"'{desk}/alone/a.wav' exists already and '{desk}/who/a.rttm' does not" in again.err
+    assert f"Remove '{desk}/alone/a.wav' and run again" in again.err
+    (desk / "alone" / "a.wav").unlink()
+    assert extract(*words).code == 0
+    assert (desk / "who" / "a.rttm").exists()
+
+
 def test_a_muted_voice_has_no_labels(desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinywase.runtime.presence.PresenceRule.verdict", lambda rule, evidence: Presence.ABSENT)
     monkeypatch.setattr("tinywase.runtime.passes.audible_activity", lambda activity, power: np.ones_like(activity))

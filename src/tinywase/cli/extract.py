@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import TinyWaseError
+from ..errors import OutputError, TinyWaseError
 from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
@@ -203,6 +203,8 @@ def _extract_one(
     from ..runtime.labels import write_labels
     from ..runtime.summary import spans, spoken
 
+    if not choices.force:
+        _refuse_half_done(job)
     if job.labels is not None:
         refuse_output(job.labels, force=choices.force)
     began_s = time.perf_counter()
@@ -222,6 +224,18 @@ def _extract_one(
         name = Path(job.mixture).stem if job.mixture != PIPE else "stdin"
         write_labels(job.labels, speech, recording=name, speaker=choices.speaker, force=choices.force)
     return described(extractor, job, voiceprint, report, took_s) | {"segments_s": spans(speech)}
+
+
+def _refuse_half_done(job: Job) -> None:
+    """What exists is kept, whose voice it holds is not known: nothing is redone unasked."""
+    there = [path for path in job.outputs if path.exists()]
+    missing = [path for path in job.outputs if not path.exists()]
+    if there and missing:
+        existing = ", ".join(f"'{path}'" for path in there)
+        raise OutputError(
+            f"{existing} exists already and '{missing[0]}' does not: an earlier run was interrupted, or made less. "
+            f"Remove {existing} and run again, which makes all of them; --force replaces whatever exists."
+        )
 
 
 def _extract_many(
