@@ -17,6 +17,7 @@ from tinywase import Presence
 from tinywase.errors import AudioError, ConfigError, FormatError, OutputError
 from tinywase.runtime.enrollment import quality_notes
 from tinywase.runtime.presence import PresenceRule
+from tinywase.runtime.summary import spoken
 
 # Files
 
@@ -37,6 +38,12 @@ def test_a_file_gives_what_an_array_gives(tmp_path: Path) -> None:
     assert (report.duration_s, report.channels, report.sample_rate_hz) == (1.0, 2, 44100)
     assert report.band_hz == 4000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.wav", "rest.wav"]
+
+
+def test_a_voice_speaks_no_longer_than_its_recording(tmp_path: Path) -> None:
+    extractor = stand_in()
+    report = extractor.extract_file(noise(44200), tmp_path / "out.wav", voice(extractor), sample_rate_hz=44100)
+    assert spoken(extractor, report)[-1].stop_s == report.duration_s == 44200 / 44100
 
 
 def test_an_array_is_extracted_to_a_file_too(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ def test_segments_are_apart_long_enough_and_within_the_recording(values: list[fl
     assert all(s.start_s >= 0 and s.stop_s <= len(values) * HOP_S + 1e-9 for s in found)
 
 
+def test_the_last_segment_ends_with_the_recording() -> None:
+    assert segments(np.ones(334), HOP_S, length_s=3.332) == [Segment(0.0, 3.332)]
+
+
 def test_rttm_has_its_ten_fields_and_audacity_its_three() -> None:
     speech = [Segment(1.25, 2.5), Segment(3.0, 3.1)]
     rttm = labels_text(speech, ".rttm", recording="my meeting", speaker="Ada L")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,13 +27,19 @@ class Segment:
     stop_s: float
 
 
-def segments(activity: np.ndarray, hop_s: float, *, threshold: float = THRESHOLD) -> list[Segment]:
-    """Stretches of activity at or above the threshold: short pauses bridged, short stretches dropped. Shape: [F]."""
+def segments(
+    activity: np.ndarray, hop_s: float, *, threshold: float = THRESHOLD, length_s: float = math.inf
+) -> list[Segment]:
+    """Stretches of activity at or above the threshold: short pauses bridged, short stretches dropped. Shape: [F].
+
+    Args:
+        length_s: of the recording, which the last frame may reach beyond.
+    """
     padded = np.concatenate([[False], np.asarray(activity) >= threshold, [False]])
     edges = np.flatnonzero(padded[1:] != padded[:-1])
     joined: list[list[float]] = []
     for first, last in edges.reshape(-1, 2):
-        start_s, stop_s = float(first) * hop_s, float(last) * hop_s
+        start_s, stop_s = float(first) * hop_s, min(float(last) * hop_s, length_s)
         if joined and start_s - joined[-1][1] < SHORTEST_GAP_S - 1e-9:
             joined[-1][1] = stop_s
         else:

@@ -37,7 +37,8 @@ def summary(extractor: Extractor, voiceprint: Voiceprint, report: ExtractionRepo
 def spoken(extractor: Extractor, report: ExtractionReport) -> list[Segment]:
     """When the voice speaks in what was written; never where that is silence."""
     activity = 0 * report.activity if report.muted else report.activity
-    return segments(activity, report.activity_hop_s, threshold=extractor.rule.activity)
+    hop_s, threshold = report.activity_hop_s, extractor.rule.activity
+    return segments(activity, hop_s, threshold=threshold, length_s=report.duration_s)
 
 
 def spans(speech: list[Segment]) -> list[list[float]]:
