@@ -125,3 +125,16 @@ def test_damaged_archives_are_refused_and_leave_no_bank(bank: Path, tmp_path: Pa
     with pytest.raises(DataError, match="not a whole speech archive .*Make it again with 'tinywase data archive'"):
         unpack_archive(path, tmp_path / "bank")
     assert not (tmp_path / "bank" / "utterances.csv").exists()
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_damaged_archive_leaves_the_bank_that_was_there(bank: Path, tmp_path: Path) -> None:
+    write_archive(bank, tmp_path / "speech.zip")
+    before = unpack_archive(tmp_path / "speech.zip", tmp_path / "bank").audio(0)
+    with zipfile.ZipFile(tmp_path / "speech.zip") as whole, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        for name in whole.namelist():
+            bad.writestr(name, b"noise" if name == "0000.opus" else whole.read(name))
+    with pytest.raises(DataError, match="not a whole speech archive"):
+        unpack_archive(tmp_path / "bad.zip", tmp_path / "bank")
+    assert np.array_equal(SpeechBank.load(tmp_path / "bank").audio(0), before)
+    assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == ["samples.npy", "utterances.csv"]

@@ -228,3 +228,22 @@ def test_rendered_files_have_the_rate_that_was_asked_for(tmp_path: Path) -> None
     layout = LAYOUTS["librimix-recipe"](tmp_path)
     assert run("data", "render", layout.path, tmp_path / "r", "--rate", 16_000, "--limit", 1) == 0
     assert {soundfile.info(file).samplerate for file in (tmp_path / "r").rglob("*.flac")} == {16_000}
+
+
+def test_render_never_replaces_what_it_reads_and_other_files_only_by_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "r"
+    assert run("data", "render", LAYOUTS["gains"](tmp_path).path, folder, "--rate", 16_000) == 0
+    mine = (folder / "list.csv").rename(folder / "mine.csv")
+    before = {path: path.read_bytes() for path in folder.rglob("*.flac")}
+    for words in ([], ["--force"]):
+        assert run("data", "render", mine, folder, "--rate", 8000, *words) == 1
+        assert "is a recording of the list itself" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.rglob("*.flac")} == before
+    other = tmp_path / "other"
+    assert run("data", "render", mine, other) == 0
+    (other / "list.csv").unlink()
+    assert run("data", "render", mine, other) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert run("data", "render", mine, other, "--force") == 0

@@ -115,6 +115,9 @@ def test_a_students_checkpoint_computes_what_its_file_does(workplace: Path, rang
 
 def test_what_each_strategy_means() -> None:
     steps = {strategy: compress_recipe(TINY, strategy=strategy) for strategy in STRATEGIES}
+    assert steps["ptq"].quant.method == "lsq" and steps["daq"].quant.method == "soft-sigmoid"
+    given = compress_recipe(TINY, strategy="ptq", quant={"method": "soft-sigmoid"})
+    assert given.quant.method == "soft-sigmoid"
     assert steps["ptq"].optimizer.steps == 0
     assert {name: r.distill.begin for name, r in steps.items() if r.optimizer.steps} == {
         "qat": 1.0,

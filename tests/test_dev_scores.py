@@ -18,6 +18,7 @@ from tinywase.config import TINY  # noqa: E402
 from tinywase.data.convert import to_csv  # noqa: E402
 from tinywase.data.lists import render_trial  # noqa: E402
 from tinywase.data.trials import Trial  # noqa: E402
+from tinywase.errors import AudioError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.train.dev import DevTrial, dev_scores, equal_error_rate, improvement_db, render_dev  # noqa: E402
 from tinywase.train.recipe import DataConfig  # noqa: E402
@@ -54,6 +55,15 @@ def test_a_target_with_too_little_speech_is_left_out_of_the_equal_error_rate_alo
     short = replace(trials[0], target=tmp_path / "short.wav")
     scores = dev_scores(network(), {"list": rendered([short, *trials[1:]])})
     assert all(math.isfinite(value) for value in scores.values())
+
+
+def test_an_enrollment_with_too_little_speech_is_named_before_anything_is_trained(tmp_path: Path) -> None:
+    trials = trials_of_voices(tmp_path)
+    soundfile.write(tmp_path / "short.wav", 0.1 * np.sin(np.arange(800)), RATE_HZ)
+    short = replace(trials[1], enrollment=tmp_path / "short.wav")
+    (tmp_path / "list.csv").write_text(to_csv([trials[0], short]))
+    with pytest.raises(AudioError, match=r"list\.csv, line 3, .*short\.wav.*of speech"):
+        render_dev(DataConfig(dev=(str(tmp_path / "list.csv"),)), RATE_HZ)
 
 
 def test_a_lone_target_tells_no_improvement(tmp_path: Path) -> None:

@@ -71,6 +71,17 @@ def trained(workplace: Path, name: str, *changes: str) -> Trainer:
     return trainer
 
 
+def test_weights_are_kept_whatever_becomes_of_their_scores(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_scores(*_: object, **__: object) -> dict[str, float]:
+        raise TinyWaseError("no scores")
+
+    monkeypatch.setattr(loop, "render_dev", lambda *_: {"list": []})
+    monkeypatch.setattr(loop, "dev_scores", no_scores)
+    with pytest.raises(TinyWaseError, match="no scores"):
+        trained(workplace, "unscored", "optimizer.steps=2", "checkpoint_minutes=10")
+    assert torch.load(workplace / "unscored" / "state.pt", weights_only=True)["progress"]["step"] == 2
+
+
 def test_training_in_two_parts_gives_the_weights_of_one(workplace: Path) -> None:
     whole = trained(workplace, "whole", "optimizer.steps=12").system.state_dict()
     trained(workplace, "parts", "optimizer.steps=12", "optimizer.decay=5")  # the schedule of 12 steps ...

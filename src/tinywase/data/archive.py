@@ -78,12 +78,15 @@ def unpack_archive(
     try:
         with zipfile.ZipFile(path) as archive:
             table = archive.read(TABLE)
-            _decode_all(archive, table, folder / "samples.npy", progress)
+            # whoever maps the old samples keeps them, and a damaged archive leaves the old bank whole
+            with whole_file(folder / "samples.npy", force=True) as part:
+                _decode_all(archive, table, part, progress)
+                (folder / TABLE).unlink(missing_ok=True)  # no table without its samples
+                (folder / SOURCES).unlink(missing_ok=True)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, soundfile.SoundFileError) as error:
         message = f"{path}: not a whole speech archive ({error}). Make it again with 'tinywase data archive'."
         raise DataError(message) from error
     write_whole(folder / TABLE, table, force=True)
-    (folder / SOURCES).unlink(missing_ok=True)
     return SpeechBank.load(folder)
 
 

@@ -84,7 +84,8 @@ def render_list(
 
     Raises:
         DataError: trials whose names cannot be names of files of their own.
-        OutputError: the list exists and `force` is false, or the folder refuses.
+        OutputError: a recording to write is one that the list names, or it or the list exists and `force` is false,
+            or the folder refuses.
     """
     names = _file_names(trials)
     listing = folder / "list.csv"
@@ -92,6 +93,7 @@ def render_list(
         raise OutputError(
             f"'{listing}' exists already: nothing was written. Choose another folder or replace it (--force)."
         )
+    _refuse_recordings(trials, [_file(folder, part, name) for name in names for part in PARTS], force=force)
     rows = []
     for done, (trial, name) in enumerate(zip(trials, names, strict=True), start=1):
         rows.append(_render(trial, name, folder, sample_rate_hz))
@@ -99,6 +101,24 @@ def render_list(
     relative = to_csv(rows).replace(f"{folder.absolute()}/", "")  # so that the folder can be moved
     write_whole(listing, relative.encode(), force=force)
     return listing
+
+
+def _file(folder: Path, part: str, name: str) -> Path:
+    return folder / part / f"{name}.flac"
+
+
+def _refuse_recordings(trials: Sequence[Trial], outputs: Sequence[Path], *, force: bool) -> None:
+    """Refuse to write over what is read, with `force` too, and over anything else without it."""
+    read = {Path(path).resolve() for trial in trials for path in trial.recordings}
+    for output in outputs:
+        if output.resolve() in read:
+            raise OutputError(
+                f"'{output}' is a recording of the list itself: nothing was written. Choose another folder."
+            )
+        if output.exists() and not force:
+            raise OutputError(
+                f"'{output}' exists already: nothing was written. Choose another folder or replace it (--force)."
+            )
 
 
 def _file_names(trials: Sequence[Trial]) -> list[str]:
@@ -128,7 +148,7 @@ def _render(trial: Trial, name: str, folder: Path, sample_rate_hz: int) -> Trial
         samples = getattr(rendered, part)
         if samples is not None:
             factor = 1.0 if part == "enrollment" else scale
-            files[part] = _write(folder / part / f"{name}.flac", samples * factor, sample_rate_hz)
+            files[part] = _write(_file(folder, part, name), samples * factor, sample_rate_hz)
     return dataclasses.replace(
         trial,
         mixture=files["mixture"],

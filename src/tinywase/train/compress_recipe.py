@@ -8,7 +8,7 @@ bits = 3
 [distill]
 estimate = 0.2
 
-ptq            quantize, calibrate, done: no training
+ptq            quantize, calibrate, done: no training; by lsq unless a method is given
 qat            quantized from the first step, learning from the true targets alone
 kd             not quantized; learning from the teacher too (shared stacks, narrower or causal students)
 qat-then-kd    qat, and for the second half of the steps the teacher too
@@ -97,6 +97,8 @@ def compress_recipe(
     apply_changes(values, changes)
     for key, value in options.items():
         _merge(values, key, value)
+    if values.get("strategy") == "ptq" and isinstance(values.setdefault("quant", {}), dict):
+        values["quant"].setdefault("method", "lsq")  # a soft staircase fits its weights only after training
     model = from_dict(ModelConfig, values.pop("model", {}), base=teacher, where="model.")
     return from_dict(CompressRecipe, values, base=CompressRecipe(model=model)).resolved()
 

@@ -30,12 +30,25 @@ class DevTrial:
 
 
 def render_dev(config: DataConfig, sample_rate_hz: int) -> dict[str, list[DevTrial]]:
-    """Every dev list by its name; the first `dev_trials` of each."""
+    """Every dev list by its name; the first `dev_trials` of each.
+
+    Raises:
+        AudioError: an enrollment with too little speech, found here and not hours into the training.
+    """
     rendered = {}
     for path in config.dev:
         trials = read_trials(path, root=config.dev_root or None)[: config.dev_trials]
-        rendered[Path(path).stem] = [DevTrial(trial, render_trial(trial, sample_rate_hz)) for trial in trials]
+        rendered[Path(path).stem] = [_rendered(path, trial, sample_rate_hz) for trial in trials]
     return rendered
+
+
+def _rendered(path: str, trial: Trial, sample_rate_hz: int) -> DevTrial:
+    audio = render_trial(trial, sample_rate_hz)
+    try:
+        prepare_enrollment(audio.enrollment, sample_rate_hz)
+    except AudioError as error:
+        raise AudioError(f"{path}, line {trial.line}, '{trial.enrollment}': {error}") from error
+    return DevTrial(trial, audio)
 
 
 @torch.no_grad()

@@ -116,9 +116,10 @@ class Trainer:
             self._loop(self._wrapped(), data, curves)
             if hardware.leads:
                 self._report(curves)
+                self._save()  # first: whatever becomes of the scores, the weights are kept
                 if self.dev and self._done:
                     curves(self._evaluate())
-                self._save()
+                    self._save()
         if hardware.world > 1:
             distributed.barrier()  # whoever leaves while others still use the connections ends them too
             distributed.destroy_process_group()
