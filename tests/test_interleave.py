@@ -24,7 +24,7 @@ from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 
 TOOL = Path(__file__).resolve().parent.parent / "tools/interleave.py"
-NARROW = dataclasses.replace(SMALL, filters=64, window=64, bottleneck=16, hidden=24, blocks=2, stacks=2)
+NARROW = dataclasses.replace(SMALL, filters=64, window=64, overlap=2, bottleneck=16, hidden=24, blocks=2, stacks=2)
 MIXTURE, ENROLLMENT = (
     torch.from_numpy(sound)[None] for sound in (voice(0, 0, 5.0) + voice(1, 1, 5.0), voice(2, 2, 5.0))
 )

@@ -24,7 +24,7 @@ from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-NARROW = dataclasses.replace(SMALL, filters=64, window=64, bottleneck=16, hidden=24, blocks=2, stacks=1)
+NARROW = dataclasses.replace(SMALL, filters=64, window=64, overlap=2, bottleneck=16, hidden=24, blocks=2, stacks=1)
 VOICES = [voice(number, number, 5.0) for number in range(3)]
 
 

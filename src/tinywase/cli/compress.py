@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -184,7 +185,8 @@ def _print(verdict: Verdict, output: Path) -> None:
     improvements = f"{verdict.teacher_db.value:>14.2f}{verdict.student_db.value:>14.2f}"
     say(f"{'SI-SDR improvement, dB':24}{improvements}{verdict.difference_db.value:>+10.2f}")
     low, high = verdict.difference_db.low, verdict.difference_db.high
-    say(f"difference {low:+.2f} to {high:+.2f} dB (95 %), on {verdict.measured_on}")
+    interval = "too few trials for an interval" if math.isnan(low) else f"{low:+.2f} to {high:+.2f} dB (95 %)"
+    say(f"difference {interval}, on {verdict.measured_on}")
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
@@ -38,8 +39,16 @@ def note(text: str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """The result for programs, to stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """The result for programs, to stdout; figures that are undefined (nan), which JSON does not have, as null."""
+    print(json.dumps(_defined(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _defined(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def system_error(error: OSError) -> str:

@@ -309,6 +309,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, base in zip(self.optimizer.param_groups, self._learning_rates(), strict=True):
             group["base_lr"] = base  # the recipe may have changed since
+            group["weight_decay"] = self.recipe.optimizer.weight_decay
         self.progress = progress = Progress(**state["progress"])
         progress.position = schedule_position(progress.step, progress.train_s, self.recipe)
         log.info("going on at step %d (%.2f h of audio)", progress.step, progress.audio_s / 3600)

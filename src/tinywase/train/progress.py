@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,7 +58,8 @@ def curve_writer(folder: Path, progress: Progress) -> Iterator[Callable[[Numbers
             for key, value in values.items():
                 board.add_scalar(key, value, progress.step)
             where = {"step": progress.step, "audio_h": progress.audio_s / 3600, "train_h": progress.train_s / 3600}
-            lines.write(json.dumps({k: round(v, 5) for k, v in {**where, **values}.items()}) + "\n")
+            told = {k: None if math.isnan(v) else round(v, 5) for k, v in {**where, **values}.items()}
+            lines.write(json.dumps(told) + "\n")
             lines.flush()
 
         yield write
