@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from tinywase.config import ModelConfig, model_config
+from tinywase.config import ModelConfig, saved_model_config
 from tinywase.format import ModelFile, read_model, to_bytes, write_model
 from tinywase.train.student import with_cues_moved
 
@@ -49,7 +49,7 @@ def cut_checkpoint(source: Path, target: Path, stacks: int) -> None:
 
     with safe_open(source, "pt") as file:
         metadata = dict(file.metadata())
-        config = model_config(json.loads(metadata["config"]))
+        config = saved_model_config(json.loads(metadata["config"]))
         left = names_left(file.keys(), config, stacks)
         tensors = {new: file.get_tensor(old) for new, old in left.items()}
     metadata["config"] = json.dumps(json.loads(metadata["config"]) | {"stacks": stacks})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_type_hints
@@ -227,12 +228,20 @@ def model_config(values: Mapping[str, Any]) -> ModelConfig:
     return from_dict(ModelConfig, values, base=base, where="model.")
 
 
+def saved_model_config(values: Mapping[str, Any]) -> ModelConfig:
+    """A model configuration that `to_dict` saved. What an older tinywase did not know has its default, which stands for
+    what that one did, whatever the configuration of that name says today."""
+    return from_dict(ModelConfig, values, where="model.")
+
+
 def _checked(label: str, value: Any, hint: Any) -> Any:
     """`value` if it is of the annotated type; integers pass for floats, lists for tuples."""
     text = str(hint)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if text.startswith("tuple") and isinstance(value, (list, tuple)):
+    if text.startswith("tuple"):
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{label} = {value!r}: expected a list, such as [{json.dumps(value, default=str)}].")
         return tuple(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
         raise ConfigError(f"{label} = {value!r}: expected {hint.__name__}, got {type(value).__name__}.")

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from ..config import ModelConfig, from_dict, model_config, to_dict
+from ..config import ModelConfig, from_dict, saved_model_config, to_dict
 from ..errors import FormatError
 from ..files import write_whole
 from ..format import read_model
@@ -59,7 +59,7 @@ def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor]
         raise FormatError(message) from error
     if "config" not in metadata:
         raise FormatError(f"{path}: no model configuration in its metadata, expected a checkpoint of 'tinywase train'.")
-    return model_config(_parsed(metadata.pop("config"), path)), tensors, metadata
+    return saved_model_config(_parsed(metadata.pop("config"), path)), tensors, metadata
 
 
 def _parsed(text: str, path: Path | str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import model_config, to_dict
+from ..config import saved_model_config, to_dict
 from ..data.mixing import MixConfig, Mixer
 from ..errors import ConfigError, TinyWaseError
 from ..files import write_whole
@@ -182,7 +182,7 @@ def _kept_settings(text: str, now: Mapping[str, Any]) -> dict[str, Any]:
     their defaults, and fields that are no longer known are left out."""
     kept: dict[str, Any] = {**now, **json.loads(text)}
     for name in ("teacher", "student"):
-        kept[name] = to_dict(model_config(kept[name]))
+        kept[name] = to_dict(saved_model_config(kept[name]))
     for name, kind in TABLES.items():
         defaults = json.loads(json.dumps(to_dict(kind())))
         kept[name] = {key: kept[name].get(key, default) for key, default in defaults.items()}

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from ..config import model_config, to_dict
+from ..config import saved_model_config, to_dict
 from ..data.mixing import Mixer
 from ..errors import ConfigError, TinyWaseError
 from ..files import whole_file
@@ -296,7 +296,7 @@ class Trainer:
         if not path.exists():
             return
         state = torch.load(path, map_location=self.hardware.device, weights_only=True)
-        if model_config(state["model"]) != self.recipe.model:  # what an older tinywase did not know has its default
+        if saved_model_config(state["model"]) != self.recipe.model:
             raise ConfigError(f"{path} is a training of another network. Give this recipe another 'name' or 'out'.")
         voices = voices_of(state, self.system)
         if voices != self.system.voices:

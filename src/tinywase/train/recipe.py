@@ -20,6 +20,9 @@ from ..config import SMALL, ModelConfig, from_dict, model_config
 from ..data.mixing import MixConfig
 from ..errors import ConfigError
 
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -67,6 +70,10 @@ class OptimizerConfig:
     decay: int = 10_000  # last steps, linearly to zero
     average: float = 0.999  # of the weights
 
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ConfigError(f"optimizer.batch = {self.batch}: expected 1 or more.")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -77,10 +84,8 @@ class Recipe:
     init: tuple[str, ...] = ()  # float checkpoints to begin with, later ones over earlier; the rest begins at random
     out: str = ""  # folder for checkpoints and curves; "" is runs/<name>
     seed: int = 0
-    device: str = "auto"  # auto, cpu, cuda
-    precision: str = (
-        "auto"  # auto: bfloat16 where the device has it, with AVX-512 alone in the stacks; float32, bfloat16
-    )
+    device: str = "auto"  # one of DEVICES
+    precision: str = "auto"  # one of PRECISIONS; auto: bfloat16 where the device has it, AVX-512 in the stacks
     threads: int = 1  # of torch, on a CPU
     compile: bool = False  # fuse the network with torch.compile: minutes at the start, several times the speed on a GPU
     loader_processes: int = 0  # that make batches; 0: a thread, enough for a CPU
@@ -96,9 +101,14 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.objective not in ("extraction", "voiceprint"):
             raise ConfigError(f"objective = {self.objective!r}: expected 'extraction' or 'voiceprint'.")
-        for name in ("loader_processes", "minutes"):
+        for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}.")
+        for name in ("loader_processes", "minutes", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: expected 0 or more.")
+        if self.threads < 1:
+            raise ConfigError(f"threads = {self.threads}: expected 1 or more.")
 
     @property
     def folder(self) -> Path:
@@ -114,7 +124,10 @@ def load_recipe(path: Path | str, changes: Iterable[str] = ()) -> Recipe:
     """
     values = read_values(path, changes)
     model = model_config(values.pop("model", {"name": "small"}))
-    return from_dict(Recipe, values, base=Recipe(model=model))
+    recipe: Recipe = from_dict(Recipe, values, base=Recipe(model=model))
+    if recipe.optimizer.steps < 1:  # a compression may do without
+        raise ConfigError(f"optimizer.steps = {recipe.optimizer.steps}: expected 1 or more.")
+    return recipe
 
 
 def read_values(path: Path | str, changes: Iterable[str] = ()) -> dict[str, Any]:
@@ -129,8 +142,8 @@ def read_values(path: Path | str, changes: Iterable[str] = ()) -> dict[str, Any]
     except OSError as error:
         message = f"{path}: cannot read the recipe ({error.strerror}). Recipes are in recipes/*.toml."
         raise ConfigError(message) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML in UTF-8: {error}.") from error
     values.setdefault("name", path.stem)
     apply_changes(values, changes)
     return values
