@@ -120,7 +120,7 @@ def models_page() -> str:
         "below 1 dB: share of trials that improve by less. confused: the result is nearer to the other voice. leak: "
         "level of the output below the mixture's where the target is silent or absent. heard: share of trials in which "
         "the target is reported present; for absent targets these are false alarms. RTF: computing time over audio "
-        "time, one thread."
+        "time, one thread, on the machine that shipped the model; `tinywase bench` compares them on one's own."
     )
     return f"{head}\n\n{page(cards)}\n"
 
