@@ -225,6 +225,7 @@ def test_failed_writing_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     def refuse(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr("os.link", refuse)
     monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(OutputError, match=r"cannot write '.*model\.twase': No space left on device"):
         write_model(tmp_path / "model.twase", float_file())
