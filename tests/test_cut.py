@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from native_models import CONFIGS, integer_model
+from scripts import script
 
 from tinywase.format import ModelFile, read_model, write_model
 from tinywase.runtime.reference import ReferenceModel
 
-SPEC = importlib.util.spec_from_file_location("cut", Path(__file__).resolve().parent.parent / "tools" / "cut.py")
-assert SPEC and SPEC.loader
-cut = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(cut)
+cut = script("tools/cut.py")
 
 
 def idle(model: ModelFile, stacks: int) -> ModelFile:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from scripts import script
 
 RNG = np.random.default_rng(0)
 TARGET, OTHER, NOISE = RNG.standard_normal((3, 16000)).astype(np.float32)
@@ -15,12 +14,7 @@ TARGET, OTHER, NOISE = RNG.standard_normal((3, 16000)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def errors() -> ModuleType:
-    path = Path(__file__).resolve().parent.parent / "bench/errors.py"
-    spec = importlib.util.spec_from_file_location("errors", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("bench/errors.py")
 
 
 def test_ratios_tell_the_other_voice_from_artifacts(errors: ModuleType) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
+
+from scripts import script  # noqa: E402
 
 from tinywase.config import TINY  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
@@ -23,10 +24,7 @@ Grow = Callable[..., Wase]
 @pytest.fixture
 def grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grow:
     """`grow(model, "--stacks", "2")`: the network that the tool makes of a network."""
-    spec = importlib.util.spec_from_file_location("grow", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("tools/grow.py")
 
     def run(model: Wase, *more: str) -> Wase:
         before, after = tmp_path / "before.safetensors", tmp_path / "after.safetensors"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
+from scripts import script  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from voices import voice  # noqa: E402
@@ -23,7 +23,6 @@ from tinywase.errors import ConfigError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 
-TOOL = Path(__file__).resolve().parent.parent / "tools/interleave.py"
 NARROW = dataclasses.replace(SMALL, filters=64, window=64, overlap=2, bottleneck=16, hidden=24, blocks=2, stacks=2)
 MIXTURE, ENROLLMENT = (
     torch.from_numpy(sound)[None] for sound in (voice(0, 0, 5.0) + voice(1, 1, 5.0), voice(2, 2, 5.0))
@@ -32,11 +31,7 @@ MIXTURE, ENROLLMENT = (
 
 @pytest.fixture(scope="module")
 def interleave() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("interleave", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("tools/interleave.py")
 
 
 def network(**changes: Any) -> Wase:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from scripts import script
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "join_words.py"
 RATE_HZ = 8000
 
 
 def join(monkeypatch: pytest.MonkeyPatch, source: Path, folder: Path) -> None:
-    spec = importlib.util.spec_from_file_location("join_words", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("tools/join_words.py")
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(source), str(folder), "--seconds", "3"])
     module.main()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scripts import script
 from voices import trials_of_voices
 
 from tinywase.data.convert import to_csv
@@ -21,10 +21,7 @@ LISTS = ("dev", "dev_ocean", "test", "test_ocean", "test_children")
 @pytest.fixture
 def ship(tmp_path: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """`ship("--only", "test")` for a tiny model and lists of four short trials; returns where the model goes."""
-    spec = importlib.util.spec_from_file_location("ship", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("tools/ship.py")
     monkeypatch.setattr(module.behaviour, "DIALOGUE_S", 20.0)
     (tmp_path / "lists").mkdir()
     for name in LISTS:

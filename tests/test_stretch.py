@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
+from scripts import script  # noqa: E402
 from torch import Tensor  # noqa: E402
 from voices import RATE_HZ, voice  # noqa: E402
 
@@ -23,17 +23,8 @@ from tinywase.filters import fourier_filters  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
 NARROW = dataclasses.replace(SMALL, filters=64, window=64, overlap=2, bottleneck=16, hidden=24, blocks=2, stacks=1)
 VOICES = [voice(number, number, 5.0) for number in range(3)]
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / name)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

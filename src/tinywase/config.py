@@ -23,7 +23,12 @@ FILTERBANKS = ("learned", "mel")
 T = TypeVar("T")
 
 
-def _one_of(label: str, value: str, allowed: tuple[str, ...]) -> None:
+def one_of(label: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is not among those allowed.
+
+    Raises:
+        ConfigError: it is not.
+    """
     if value not in allowed:
         raise ConfigError(f"{label} = {value!r}: expected one of {', '.join(allowed)}.")
 
@@ -55,8 +60,8 @@ class VoiceprintConfig:
     dropout: float = 0.5  # between LSTM layers, training only
 
     def __post_init__(self) -> None:
-        _one_of("voiceprint.kind", self.kind, VOICEPRINT_KINDS)
-        _one_of("voiceprint.filterbank", self.filterbank, FILTERBANKS)
+        one_of("voiceprint.kind", self.kind, VOICEPRINT_KINDS)
+        one_of("voiceprint.filterbank", self.filterbank, FILTERBANKS)
         _positive(self, "dimensions", "filters", "window", "hop", "hidden", "layers")
         if self.kind == "tcn":
             _positive(self, "bottleneck")
@@ -92,9 +97,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
-        _one_of("cues", self.cues, CUES)
-        _one_of("features", self.features, FEATURES)
-        _one_of("codec", self.codec, CODECS)
+        one_of("cues", self.cues, CUES)
+        one_of("features", self.features, FEATURES)
+        one_of("codec", self.codec, CODECS)
         if self.features == "log_power" and self.filters % 2:
             raise ConfigError(f"filters = {self.filters}: log_power pairs them, give an even number.")
         if self.overlap not in (2, 4, 6, 8):
@@ -188,7 +193,7 @@ CONFIGS = {config.name: config for config in (PAPER, PAPER_TCN, SMALL, TINY)}
 
 def named_config(name: str, **changes: Any) -> ModelConfig:
     """The configuration `name` with some fields changed: `named_config("paper", share_stacks=True)`."""
-    _one_of("config", name, tuple(CONFIGS))
+    one_of("config", name, tuple(CONFIGS))
     return dataclasses.replace(CONFIGS[name], **changes)
 
 

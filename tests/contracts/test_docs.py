@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts import script
 
 from tinywase import format as model_file
 from tinywase.config import CONFIGS, ModelConfig, named_config
@@ -79,11 +80,7 @@ def test_format_version_is_in_the_changelog_and_on_its_page() -> None:
 
 def test_generated_documents_are_up_to_date() -> None:
     """`make docs` was run after the last change of a command's help or of docs/results."""
-    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    generate = script("docs/generate.py")
     stale = [path.name for path, text in generate.documents().items() if path.read_text() != text]
     assert not stale, f"{', '.join(stale)}: run 'make docs'"
 

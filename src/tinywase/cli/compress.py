@@ -60,7 +60,10 @@ def compress(
     ] = None,
     method: Annotated[
         Method | None,
-        typer.Option(metavar="HOW", help="Weight quantizer: soft-sigmoid or lsq; the recipe's, or the paper's."),
+        typer.Option(
+            metavar="HOW",
+            help="Weight quantizer: the recipe's, else lsq for ptq and the paper's soft-sigmoid for the rest.",
+        ),
     ] = None,
     voiceprint_bits: Annotated[int | None, typer.Option(help="Of the voiceprint encoder; 32 is float.")] = None,
     codec_bits: Annotated[

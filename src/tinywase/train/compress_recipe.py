@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import ModelConfig, from_dict
+from ..config import ModelConfig, from_dict, one_of
 from ..errors import ConfigError
 from ..quant.rules import FLOAT_BITS, QuantConfig
 from .distill import DistillConfig
@@ -57,8 +57,8 @@ class CompressRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _one_of("strategy", self.strategy, STRATEGIES)
-        _one_of("ranges", self.ranges, RANGES)
+        one_of("strategy", self.strategy, STRATEGIES)
+        one_of("ranges", self.ranges, RANGES)
         for name in ("freeze_from", "sharp_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: expected a part of the steps between 0 and 1.")
@@ -111,8 +111,3 @@ def _merge(values: dict[str, Any], key: str, value: Any) -> None:
             _merge(table, inner, content)
     elif value is not None:
         values[key] = value
-
-
-def _one_of(label: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{label} = {value!r}: expected one of {', '.join(allowed)}.")

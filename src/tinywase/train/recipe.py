@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..config import SMALL, ModelConfig, from_dict, model_config
+from ..config import SMALL, ModelConfig, from_dict, model_config, one_of
 from ..data.mixing import MixConfig
 from ..errors import ConfigError
 
@@ -101,9 +101,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.objective not in ("extraction", "voiceprint"):
             raise ConfigError(f"objective = {self.objective!r}: expected 'extraction' or 'voiceprint'.")
-        for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}.")
+        one_of("device", self.device, DEVICES)
+        one_of("precision", self.precision, PRECISIONS)
         for name in ("loader_processes", "minutes", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: expected 0 or more.")
