@@ -317,7 +317,7 @@ def test_a_shared_student_begins_as_the_teachers_first_stack() -> None:
 
 
 @pytest.mark.parametrize("cues", ["both", "voiceprint", "activity"])
-def test_a_student_of_fewer_stacks_takes_the_cue_on_the_summed_skips_along(cues: str, tmp_path: Path) -> None:
+def test_a_student_of_fewer_stacks_takes_the_cue_on_the_summed_skips_along(cues: str) -> None:
     torch.manual_seed(3)
     large = Wase(dataclasses.replace(TINY, stacks=4, cues=cues)).eval()
     with torch.no_grad():
@@ -327,9 +327,8 @@ def test_a_student_of_fewer_stacks_takes_the_cue_on_the_summed_skips_along(cues:
                     weight.zero_()
     small = dataclasses.replace(TINY, cues=cues)
     student, fresh = begin_student(small, large)
-    save_weights(large, tmp_path / "large.safetensors", dtype=torch.float32)
     begun = Wase(small)
-    go_on_from(begun, tmp_path / "large.safetensors")
+    go_on_from(begun, large, "large.safetensors")
     mixture, voiceprint = 0.1 * torch.randn(1, 4000), torch.randn(1, TINY.voiceprint.dimensions)
     with torch.inference_mode():
         expected = large(mixture, voiceprint).estimate
@@ -419,17 +418,33 @@ def test_a_causal_student_of_an_offline_teacher(workplace: Path) -> None:
     assert packed_model(compressor.finished(), card={}).config.causal
 
 
-def test_a_student_may_go_on_from_another(workplace: Path) -> None:
-    first = Compressor(recipe(workplace, "first", strategy="daq"), teacher())
+@pytest.mark.parametrize("suffix", ["safetensors", "twase"])
+def test_a_student_goes_on_where_another_stopped(workplace: Path, suffix: str) -> None:
+    def compressor(name: str, begin: Wase, *init: Path, bits: int = 3) -> Compressor:
+        quant = {"bits": bits, "method": "lsq", "levels": "even", "per_channel": True, "voiceprint_bits": 4}
+        options = {"strategy": "qat", "ranges": "learned", "quant": quant, "init": [str(path) for path in init]}
+        return Compressor(recipe(workplace, f"{name}-{suffix}", **options), begin)
+
+    first = compressor("first", teacher())
     first.run()
-    checkpoint = workplace / "first" / "last.safetensors"
-    second = Compressor(recipe(workplace, "second", strategy="daq", init=[str(checkpoint)]), teacher())
-    begun, trained, taught = (float_state(m) for m in (second.system.model, load_checkpoint(checkpoint), teacher()))
-    names = [name for name in taught if name.startswith("separator.blocks") and name.endswith("expand.weight")]
-    assert names
-    for name in names:
-        torch.testing.assert_close(begun[name], trained[name])
-        assert not torch.equal(begun[name], taught[name])
+    path = workplace / f"before.{suffix}"
+    if suffix == "twase":
+        export(first.finished(), path, card={})
+    else:
+        save_weights(first.finished(), path)
+    for second in (compressor("init", teacher(), path), compressor("teacher", load_checkpoint(path))):
+        assert all(isinstance(point, LearnedRange) for point in activation_quantizers(second.system.model).values())
+        assert_same(second.system.model, first.finished())
+    narrower = weight_quantizers(compressor("narrower", teacher(), path, bits=2).system.model)
+    assert {q.bits for name, q in narrower.items() if name.startswith("separator.")} == {2}
+
+
+@torch.no_grad()
+def assert_same(one: Wase, other: Wase) -> None:
+    """Both compute the same, bit for bit."""
+    mixture, enrollment = 0.1 * torch.randn(1, 4000), 0.1 * torch.randn(1, 4000)
+    first, second = (model.eval()(mixture, model.enroll(enrollment)).estimate for model in (one, other))
+    assert torch.equal(first, second)
 
 
 def test_a_float_training_begins_with_the_float_weights_of_a_student(

@@ -15,6 +15,9 @@ from scripts import script  # noqa: E402
 
 from tinywase.config import TINY  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
+from tinywase.quant.adopt import configuration  # noqa: E402
+from tinywase.quant.attach import attach, freeze, recording  # noqa: E402
+from tinywase.quant.rules import QuantConfig  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tools" / "grow.py"
@@ -74,3 +77,31 @@ def test_a_stack_that_adds_something_is_cut_off_too(grow: Grow) -> None:
 def test_a_network_without_stacks_is_refused(grow: Grow) -> None:
     with pytest.raises(SystemExit, match="--stacks -2: the network has 2 stacks, at least one has to be left"):
         grow(network(), "--stacks", "-2")
+
+
+@torch.no_grad()
+def test_a_student_of_as_many_stacks_stays_one_and_takes_a_voiceprint_encoder_over(grow: Grow, tmp_path: Path) -> None:
+    quant = QuantConfig(method="lsq", levels="even", per_channel=True, voiceprint_bits=4)
+    torch.manual_seed(5)
+    first, second = (frozen(Wase(TINY).eval(), quant) for _ in range(2))
+    grown = grow(first, "--stacks", "0")
+    assert configuration(grown) == quant
+    assert same(grown, first)
+    save_weights(second, tmp_path / "second.safetensors")
+    mixed = grow(first, "--stacks", "0", "--voiceprint", str(tmp_path / "second.safetensors"))
+    assert same(mixed, first)
+    enrollment = torch.randn(1, 3000)
+    assert torch.equal(mixed.enroll(enrollment), second.enroll(enrollment))
+    save_weights(network(), tmp_path / "plain.safetensors", dtype=torch.float32)
+    in_floats = grow(first, "--stacks", "0", "--voiceprint", str(tmp_path / "plain.safetensors"))
+    assert configuration(in_floats) is None
+    torch.testing.assert_close(in_floats.enroll(enrollment), network().enroll(enrollment), atol=1e-2, rtol=1e-2)
+
+
+def frozen(model: Wase, quant: QuantConfig) -> Wase:
+    """The network with quantizers and ranges."""
+    attach(model, quant)
+    with recording(model):
+        model(0.1 * torch.randn(1, 4000), model.enroll(torch.randn(1, 3000)))
+    freeze(model)
+    return model

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -21,7 +22,10 @@ from voices import voice  # noqa: E402
 from tinywase.config import SMALL  # noqa: E402
 from tinywase.errors import ConfigError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
+from tinywase.quant.attach import attach, freeze, recording  # noqa: E402
+from tinywase.quant.rules import QuantConfig  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
+from tinywase.train.export import packed_model  # noqa: E402
 
 NARROW = dataclasses.replace(SMALL, filters=64, window=64, overlap=2, bottleneck=16, hidden=24, blocks=2, stacks=2)
 MIXTURE, ENROLLMENT = (
@@ -70,6 +74,31 @@ def test_half_the_hop_computes_the_mean_of_two_runs(interleave: ModuleType, chan
     apart = (runs[0] - runs[1]).norm()
     assert (found - mean).norm() < 0.25 * apart  # norms hear both grids, and silence at other edges
     assert apart > 0.01 * mean.norm()  # two runs, not one
+
+
+@pytest.mark.parametrize("method", ["lsq", "soft-sigmoid"])
+@pytest.mark.parametrize("levels", ["even", "symmetric"])
+def test_a_student_stays_one(interleave: ModuleType, method: str, levels: str) -> None:
+    model = network()
+    attach(model, QuantConfig(bits=3, method=method, levels=levels, per_channel=True, voiceprint_bits=4, codec_bits=6))
+    with recording(model):
+        run(model)
+    freeze(model)
+    new = interleave.interleaved(model)
+    runs = [run(model), run(model, model.config.hop // 2)]
+    mean, found = torch.stack(runs).mean(0), run(new)
+    assert (found - mean).norm() < 0.3 * (runs[0] - runs[1]).norm()
+    before, after = packed_model(model, card={}).tensors, packed_model(new, card={}).tensors
+    kept = {
+        "separator.blocks.0.": "separator.blocks.1.",
+        "separator.blocks.3.": "separator.blocks.5.",
+        "decoder.": "decoder.",
+    }
+    for name, tensor in before.items():
+        for old, moved in kept.items():
+            if name.startswith(old):
+                found_tensor = after[name.replace(old, moved)]
+                assert np.array_equal(found_tensor.dequantize(), tensor.dequantize() / (1 + (old == "decoder.")))
 
 
 def test_windows_that_overlap_too_often_are_refused(interleave: ModuleType) -> None:

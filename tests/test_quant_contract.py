@@ -51,6 +51,18 @@ def test_eval_forward_equals_codebook_of_codes_bit_for_bit(shape: tuple[int, ...
         assert len(codes.scales) == (shape[0] if quantizer.per_channel else 1)
 
 
+@pytest.mark.parametrize("factor", [0.5, 4.0])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_weight_that_is_multiplied_keeps_its_codes(shape: tuple[int, ...], factor: float) -> None:
+    weight = some_weight(shape)
+    for quantizer in every_quantizer(weight):
+        before = quantizer.encode(weight)
+        quantizer.rescale(factor)
+        after = quantizer.encode(weight * factor)
+        assert torch.equal(before.codes, after.codes)
+        assert torch.equal(after.scales, before.scales * factor)  # a power of two: no rounding
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_codes_rise_with_the_weight(shape: tuple[int, ...]) -> None:
     weight = some_weight(shape)

@@ -1,12 +1,12 @@
 """Weights of a network with half the hop, which compute the mean of two runs that lie half a hop apart.
 
-    python tools/interleave.py weights/small.safetensors runs/interleaved.safetensors
-    tinywase train recipes/small.toml --set 'init=["runs/interleaved.safetensors"]' \\
-        --set model.overlap=4 --set model.blocks=7
+    python tools/interleave.py small.twase runs/interleaved.safetensors
+    tinywase compress runs/interleaved.safetensors --strategy qat --recipe recipes/compress-small.toml -o new.twase
 
 Twice the frames, every dilation twice as long: even frames hear what they heard, odd ones what a run on the mixture
 delayed by half a hop would hear, and the decoder adds both. Only the norms are common to the two. A first block of
-dilation 1 in every stack is where they can learn from each other; it begins silent (docs/experiments.md 32).
+dilation 1 in every stack is where they can learn from each other; it begins as the next one, but all but silent
+(docs/experiments.md 32). A student, such as a model file, stays one, with its steps and ranges.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from pathlib import Path
 import torch
 
 from tinywase.models import Wase
-from tinywase.quant.attach import float_state
+from tinywase.quant.adopt import configuration
+from tinywase.quant.attach import attach, load_quantized, scale_weight
 from tinywase.train.checkpoint import load_checkpoint, save_weights
 
+WHISPER = 2.0**-6  # of a new block; levels without a zero cannot be silent
 
+
+@torch.no_grad()
 def interleaved(model: Wase) -> Wase:
     """The network with twice the overlap and one more block a stack.
 
@@ -38,16 +42,20 @@ def interleaved(model: Wase) -> Wase:
             norm_memory_frames=2 * config.norm_memory_frames,
         )
     ).eval()
-    old = float_state(model)
-    state = {name: old.get(name, value) for name, value in new.state_dict().items()}
-    for place, block in enumerate(new.separator.blocks):
+    quant = configuration(model)
+    if quant:
+        attach(new, quant)
+    old, quieter = model.state_dict(), {"decoder.weight": 0.5}
+    state = {name: value for name, value in old.items() if not name.startswith("separator.blocks.")}
+    for place in range(len(new.separator.blocks)):
         stack, number = divmod(place, new.config.blocks)
-        source = f"separator.blocks.{stack * config.blocks + number - 1}."
-        for name, value in block.state_dict().items():
-            silent = torch.zeros_like(value) if name.startswith(("residual.", "skip.")) else value
-            state[f"separator.blocks.{place}.{name}"] = old[source + name] if number else silent
-    state["decoder.weight"] = old["decoder.weight"] / 2
-    new.load_state_dict(state)
+        own, source = (f"separator.blocks.{i}." for i in (place, stack * config.blocks + max(0, number - 1)))
+        state |= {own + name.removeprefix(source): old[name] for name in old if name.startswith(source)}
+        if number == 0:
+            quieter |= {f"{own}{part}.{leaf}": WHISPER for part in ("residual", "skip") for leaf in ("weight", "bias")}
+    load_quantized(new, state)
+    for name, factor in quieter.items():
+        scale_weight(new, name, factor)
     return new
 
 

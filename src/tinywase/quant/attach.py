@@ -88,6 +88,16 @@ def original_weight(model: nn.Module, name: str) -> Tensor:
     return model.get_submodule(path).parametrizations[leaf].original  # type: ignore[index, union-attr]
 
 
+@torch.no_grad()
+def scale_weight(model: nn.Module, name: str, factor: float) -> None:
+    """Multiply a parameter by a positive number; codes of a quantized one stay, its scale moves."""
+    quantizer = weight_quantizers(model).get(name)
+    weight = model.get_parameter(name) if quantizer is None else original_weight(model, name)
+    weight.mul_(factor)
+    if quantizer is not None:
+        quantizer.rescale(factor)
+
+
 def activation_quantizers(model: nn.Module) -> dict[str, ActivationQuantizer]:
     """The quantizer of every quantized activation point, by the point's name."""
     return {name: module for name, module in model.named_modules() if isinstance(module, ActivationQuantizer)}

@@ -57,6 +57,10 @@ class WeightQuantizer(nn.Module, ABC):
         """The code of every weight. Shape: [O, ...] -> int64 [O, ...]."""
 
     @abstractmethod
+    def rescale(self, factor: float) -> None:
+        """Give a weight that was multiplied by a positive number the codes that it had."""
+
+    @abstractmethod
     def soft(self, weight: Tensor) -> Tensor:
         """The training form of `forward`, with gradients. Shape: [O, ...] -> [O, ...]."""
 

@@ -50,6 +50,10 @@ class Lsq(WeightQuantizer):
     def scales(self) -> Tensor:
         return positive(self.step)
 
+    @torch.no_grad()
+    def rescale(self, factor: float) -> None:
+        self.step.mul_(factor)
+
     def choose(self, weight: Tensor) -> Tensor:
         return nearest(weight / spread(self.scales, weight), self.levels)
 

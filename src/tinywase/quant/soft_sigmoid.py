@@ -112,6 +112,11 @@ class SoftSigmoid(WeightQuantizer):
         """beta * w. Shape: [O, ...] -> [O, ...]."""
         return weight * spread(positive(self.beta), weight)
 
+    @torch.no_grad()
+    def rescale(self, factor: float) -> None:
+        self.alpha.mul_(factor)
+        self.beta.div_(factor)
+
     def choose(self, weight: Tensor) -> Tensor:
         return torch.bucketize(self.scaled(weight), self.thresholds, right=True)
 

@@ -16,10 +16,11 @@ from ..config import ModelConfig, from_dict, saved_model_config, to_dict
 from ..errors import FormatError
 from ..files import write_whole
 from ..format import read_model
-from ..layout import expected_tensors
 from ..models import Wase
+from ..quant.adopt import configuration
 from ..quant.attach import attach, float_state, load_quantized
 from ..quant.rules import QuantConfig
+from .restore import restored
 
 FILTERS = ("encoder.weight", "decoder.weight", "voiceprint_encoder.filterbank.weight")  # that may be fixed
 
@@ -29,27 +30,31 @@ def save_weights(
     path: Path | str,
     metadata: Mapping[str, str] | None = None,
     *,
-    dtype: torch.dtype = torch.float16,
+    dtype: torch.dtype | None = None,
     only: str = "",
 ) -> None:
-    """Write the weights (those whose names begin with `only`) whole or not at all; float16 halves the file."""
+    """Write the weights (those whose names begin with `only`) whole or not at all, a student's with its quantizers.
+
+    Args:
+        dtype: None: float16, which halves the file, but float32 for a student, whose steps decide on which side of
+            a threshold a weight lies.
+    """
+    quant = None if only else configuration(model)
+    dtype = dtype or (torch.float32 if quant else torch.float16)
     state = {key: value for key, value in model.state_dict().items() if key.startswith(only)}
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in state.items()}
     facts = {"config": json.dumps(to_dict(model.config)), **(metadata or {})}
+    if quant:
+        facts["quant"] = json.dumps(to_dict(quant))
     write_whole(path, save(tensors, facts), force=True)
 
 
 def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor], dict[str, str]]:
-    """Configuration, float32 tensors and the other metadata of a checkpoint, or of a model file (.twase).
+    """Configuration, float32 tensors and the other metadata of a checkpoint.
 
     Raises:
-        FormatError: not such a file, or damaged.
+        FormatError: no checkpoint, or damaged.
     """
-    if Path(path).suffix == ".twase":
-        model_file = read_model(path)
-        expected = expected_tensors(model_file.config)
-        tensors = {name: torch.from_numpy(model_file.tensors[name].dequantize()) for name in expected}
-        return model_file.config, tensors, {}
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata: dict[str, Any] = dict(file.metadata() or {})
@@ -78,11 +83,13 @@ def _parsed(text: str, path: Path | str) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path | str) -> Wase:
-    """The network of a checkpoint, ready to use; a student of `tinywase compress` computes with its quantizers.
+    """The network of a checkpoint or of a model file (.twase), ready to use; a student computes with its quantizers.
 
     Raises:
-        FormatError: tensors are missing, or do not fit the configuration.
+        FormatError: not such a file, tensors are missing, or they do not fit the configuration.
     """
+    if _is_model_file(path):
+        return restored(read_model(path))
     config, tensors, metadata = read_weights(path)
     model = Wase(config)
     if "quant" in metadata:
@@ -101,10 +108,25 @@ def load_weights(model: Wase, path: Path | str) -> list[str]:
     Raises:
         FormatError: a tensor of the same name has another shape.
     """
-    _, tensors, metadata = read_weights(path)
-    if "quant" in metadata:
-        tensors = float_state(load_checkpoint(path))
+    tensors = float_weights(path)
     return put_weights(model, tensors, path, whose="this network", like="a checkpoint of the same configuration")
+
+
+def float_weights(path: Path | str) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint or a model file, a student's without its quantizers.
+
+    Raises:
+        FormatError: not such a file, or damaged.
+    """
+    if not _is_model_file(path):
+        _, tensors, metadata = read_weights(path)
+        if "quant" not in metadata:  # and perhaps only a part of a network
+            return tensors
+    return float_state(load_checkpoint(path))
+
+
+def _is_model_file(path: Path | str) -> bool:
+    return Path(path).suffix == ".twase"
 
 
 def put_weights(

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..config import saved_model_config, to_dict
@@ -25,7 +24,7 @@ from ..errors import ConfigError, TinyWaseError
 from ..files import write_whole
 from ..models import Wase
 from ..quant.activation import FrozenRange
-from ..quant.attach import activation_quantizers, attach, float_state, freeze, learn_ranges, set_temperature
+from ..quant.attach import activation_quantizers, float_state, freeze, set_temperature
 from ..quant.rules import FLOAT_BITS
 from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
 from .beginning import is_state, know_voices, read_state
@@ -35,7 +34,7 @@ from .distill import DistillConfig, DistilledExtraction, Student
 from .loop import Progress, Trainer
 from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
 from .recipe import LossConfig
-from .student import begin_student, calibrate, calibration_batches, go_on_from
+from .student import calibrate, calibration_batches, quantized_student
 
 log = logging.getLogger(__name__)
 SETTINGS = "compression.json"
@@ -65,16 +64,7 @@ class Compressor(Trainer):
     def _build(self, mixer: Mixer) -> tuple[TrainedSystem, Objective]:
         recipe = self.recipe
         base = ExtractionObjective(mixer, recipe)
-        student, fresh = begin_student(recipe.model, self.teacher)
-        if fresh:
-            log.info("%d tensors of the student begin at random, such as %s", len(fresh), fresh[0])
-        for path in recipe.init:
-            if not is_state(path):
-                go_on_from(student, path)
-        attach(student, recipe.quant)
-        if recipe.ranges == "learned":
-            calibrate(student, calibration_batches(base, recipe))
-            learn_ranges(student)
+        student = quantized_student(recipe, self.teacher, base)
         self.teacher.to(self.hardware.device)
         system = Student(
             student,
@@ -125,8 +115,7 @@ class Compressor(Trainer):
 
     def _save_weights(self, name: str) -> None:
         facts = {"step": self.progress.step, "dev": self.progress.scores}
-        metadata = {"training": json.dumps(facts), "quant": json.dumps(to_dict(self.recipe.quant))}
-        save_weights(self.averaged_model(), self.recipe.folder / name, metadata, dtype=torch.float32)
+        save_weights(self.averaged_model(), self.recipe.folder / name, {"training": json.dumps(facts)})
 
     def _keep_settings(self) -> None:
         """Write down what is compressed how, and refuse to go on with something else.

@@ -5,6 +5,7 @@ Letters: S segments, T samples.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,14 +17,45 @@ from torch import Tensor
 
 from ..config import ModelConfig
 from ..models import Wase
-from ..quant.attach import float_state, recording
+from ..quant.adopt import adopt_ranges, adopt_steps
+from ..quant.attach import activation_quantizers, attach, float_state, learn_ranges, recording, weight_quantizers
+from .beginning import is_state
 from .checkpoint import load_checkpoint, put_weights
 from .compress_recipe import CompressRecipe
 from .objectives import Objective
 
+log = logging.getLogger(__name__)
 CALIBRATION_SEED = 0xCA11B
 T = TypeVar("T")
 CUE = re.compile(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)\.(.*)")
+
+
+def quantized_student(recipe: CompressRecipe, teacher: Wase, objective: Objective) -> Wase:
+    """The student of a recipe before its first step: weights of the teacher, over them those of `init`, quantizers.
+
+    Quantizers that the teacher or `init` has too, as a student and a model file do, come with what they have learned.
+
+    Raises:
+        FormatError: an `init` that is no checkpoint, or has tensors of other shapes.
+    """
+    student, fresh = begin_student(recipe.model, teacher)
+    if fresh:
+        log.info("%d tensors of the student begin at random, such as %s", len(fresh), fresh[0])
+    others = [teacher]
+    for path in recipe.init:
+        if not is_state(path):
+            others.append(load_checkpoint(path))
+            go_on_from(student, others[-1], path)
+    attach(student, recipe.quant)
+    stacks = recipe.model.stacks
+    for other in others:
+        adopt_steps(student, with_cues_moved(weight_quantizers(other), other.config.stacks, stacks))
+    if recipe.ranges == "learned":
+        calibrate(student, calibration_batches(objective, recipe))
+        learn_ranges(student)
+        for other in others:
+            adopt_ranges(student, with_cues_moved(activation_quantizers(other), other.config.stacks, stacks))
+    return student
 
 
 def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
@@ -55,13 +87,12 @@ def with_cues_moved(state: Mapping[str, T], before: int, after: int) -> dict[str
     return moved
 
 
-def go_on_from(student: Wase, path: Path | str) -> None:
-    """Weights of a checkpoint, such as another student's, over those of the teacher.
+def go_on_from(student: Wase, other: Wase, path: Path | str) -> None:
+    """Weights of another network, such as another student's of `path`, over those of the teacher.
 
     Raises:
-        FormatError: no checkpoint, or a tensor of the same name has another shape.
+        FormatError: a tensor of the same name has another shape.
     """
-    other = load_checkpoint(path)
     weights = with_cues_moved(float_state(other), other.config.stacks, student.config.stacks)
     put_weights(student, weights, path, whose="the student", like="a student of the same widths")
 
