@@ -239,6 +239,16 @@ def test_a_folder_of_a_training_is_refused(workplace: Path) -> None:
     assert not (workplace / "training" / SETTINGS).exists()
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"budget": 1}'])
+def test_damaged_settings_are_explained(workplace: Path, damage: str) -> None:
+    settings = recipe(workplace, "damaged")
+    if not (workplace / "damaged").exists():
+        Compressor(settings, teacher()).run()
+    (workplace / "damaged" / SETTINGS).write_text(damage)
+    with pytest.raises(ConfigError, match=r"compression.json is damaged .*another folder with --work; init = "):
+        Compressor(settings, teacher()).run()
+
+
 def test_other_development_lists_and_more_steps_do_not_make_another_compression(workplace: Path) -> None:
     Compressor(recipe(workplace, "longer"), teacher()).run()
     data = {"bank": str(workplace / "bank"), "sources": [str(workplace / "speech")], "dev_trials": 3}

@@ -33,6 +33,16 @@ def network() -> Wase:
     return Wase(TINY).eval()
 
 
+def test_lists_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    trials = trials_of_voices(tmp_path)
+    paths = [tmp_path / name for name in ("near/dev.csv", "far/dev.csv", "other.csv")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(to_csv(trials))
+    lists = render_dev(DataConfig(dev=tuple(str(path) for path in paths), dev_trials=1), RATE_HZ)
+    assert list(lists) == [str(paths[0]), str(paths[1]), "other"]
+
+
 def test_scores_are_of_every_list_and_their_means(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(to_csv(trials_of_voices(tmp_path)))

@@ -23,7 +23,8 @@ pytest.importorskip("tensorboard")
 
 from tinywase.config import CONFIGS, named_config, saved_model_config, to_dict  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
-from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
+from tinywase.errors import ConfigError, OutputError, TinyWaseError  # noqa: E402
+from tinywase.files import held  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.train import loop  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
@@ -235,6 +236,24 @@ def test_curves_hold_null_for_what_is_undefined(tmp_path: Path) -> None:
     )
 
 
+def test_a_damaged_state_is_explained_and_kept(workplace: Path) -> None:
+    trained(workplace, "torn", "optimizer.steps=1")
+    state = workplace / "torn" / "state.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match="not the state of a training .* Remove it to begin anew"):
+        trained(workplace, "torn", "optimizer.steps=2")
+    assert state.stat().st_size == 1000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks that end with their process")
+def test_a_folder_takes_one_training_at_a_time(workplace: Path) -> None:
+    (workplace / "shared").mkdir()
+    with held(workplace / "shared", "a training"):
+        with pytest.raises(OutputError, match="a training is running in '.*shared' already"):
+            trained(workplace, "shared", "optimizer.steps=1")
+    assert trained(workplace, "shared", "optimizer.steps=1").progress.step == 1
+
+
 def test_state_of_another_network_is_refused(workplace: Path) -> None:
     trained(workplace, "other", "optimizer.steps=1")
     changes = [f"out={workplace / 'other'}", "model.hidden=32"]
@@ -258,6 +277,9 @@ def test_state_of_another_network_is_refused(workplace: Path) -> None:
         ("optimizer.steps=0", "optimizer.steps = 0: expected 1 or more"),
         ("init=runs/best.safetensors", "init = 'runs/best.safetensors': expected a list, such as [\"runs/best"),
         ("mix.speeds=1.0", "mix.speeds = 1.0: expected a list"),
+        ('mix.speeds=[1.0, "fast"]', "mix.speeds[1] = 'fast': expected float, got str"),
+        ("mix.noise_snr_db=[5]", "mix.noise_snr_db = [5]: expected 2 values"),
+        ("data.sources=[1]", "data.sources[0] = 1: expected str, got int"),
         ("nonsense", "expected KEY=VALUE"),
     ],
 )

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from .errors import ConfigError
 
@@ -239,6 +239,15 @@ def saved_model_config(values: Mapping[str, Any]) -> ModelConfig:
     return from_dict(ModelConfig, values, where="model.")
 
 
+def _checked_items(label: str, values: Sequence[Any], hints: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A list whose items are of the annotated types: all of one (`tuple[X, ...]`), or each of its own."""
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        hints = (hints[0],) * len(values)
+    if len(values) != len(hints):
+        raise ConfigError(f"{label} = {list(values)!r}: expected {len(hints)} values.")
+    return tuple(_checked(f"{label}[{i}]", *item) for i, item in enumerate(zip(values, hints, strict=True)))
+
+
 def _checked(label: str, value: Any, hint: Any) -> Any:
     """`value` if it is of the annotated type; integers pass for floats, lists for tuples."""
     text = str(hint)
@@ -247,7 +256,7 @@ def _checked(label: str, value: Any, hint: Any) -> Any:
     if text.startswith("tuple"):
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{label} = {value!r}: expected a list, such as [{json.dumps(value, default=str)}].")
-        return tuple(value)
+        return _checked_items(label, value, get_args(hint))
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
         raise ConfigError(f"{label} = {value!r}: expected {hint.__name__}, got {type(value).__name__}.")
     return value

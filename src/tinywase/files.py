@@ -96,6 +96,31 @@ def writing(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}. Choose another folder.") from error
 
 
+@contextmanager
+def held(folder: Path, what: str) -> Iterator[None]:
+    """A folder that one process at a time writes to; left free by whoever ends, however it ends.
+
+    Raises:
+        OutputError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: nothing of this kind is let go when a process dies
+        yield
+        return
+    with writing(folder):
+        lock = (folder / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"{what} is running in '{folder}' already: wait for it, or choose another folder."
+            raise OutputError(message) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
 def make_folder(folder: Path) -> None:
     """A folder for results, if it is not there.
 

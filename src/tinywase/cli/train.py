@@ -44,6 +44,8 @@ def train(
         progress = trainer.run()
     if trainer.hardware.leads:
         _conclude(progress, recipe.folder, recipe.optimizer.steps, as_json=as_json)
+    if progress.position < recipe.optimizer.steps:
+        raise typer.Exit(130)  # what Ctrl-C means to a shell
 
 
 def reporter(steps: int, bar: Callable[[float], None], *, quiet: bool) -> Callable[[Progress, Logs], None]:

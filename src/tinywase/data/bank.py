@@ -60,20 +60,21 @@ class SpeechBank:
             samples = np.load(folder / "samples.npy", mmap_mode="r")
             with (folder / "utterances.csv").open(newline="") as rows:
                 table = list(csv.DictReader(rows))
-        except (OSError, ValueError) as error:
+            utterances = tuple(
+                BankUtterance(r["speaker"], r["source"], r["target"] == "1", int(r["start"]), int(r["length"]))
+                for r in table
+            )
+            rates = {int(row["rate_hz"]) for row in table}
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise DataError(f"{folder}: not a speech bank ({error}). Make one with 'tinywase data pack'.") from error
-        utterances = tuple(
-            BankUtterance(row["speaker"], row["source"], row["target"] == "1", int(row["start"]), int(row["length"]))
-            for row in table
-        )
-        if not utterances or max(u.start + u.length for u in utterances) > len(samples):
+        whole = all(u.start >= 0 and u.length > 0 and u.start + u.length <= len(samples) for u in utterances)
+        if len(rates) != 1 or not whole:
             raise DataError(f"{folder}: the bank is empty or cut short. Make it again with 'tinywase data pack'.")
         by_speaker: dict[str, list[int]] = {}
         for index, utterance in enumerate(utterances):
             by_speaker.setdefault(utterance.speaker, []).append(index)
         targets = sorted(s for s, own in by_speaker.items() if len(own) > 1 and utterances[own[0]].target)
-        rate_hz = int(table[0]["rate_hz"])
-        return cls(samples, utterances, rate_hz, tuple(targets), {s: tuple(i) for s, i in by_speaker.items()})
+        return cls(samples, utterances, rates.pop(), tuple(targets), {s: tuple(i) for s, i in by_speaker.items()})
 
     def audio(self, index: int, first: int = 0, count: int | None = None) -> np.ndarray:
         """Samples of utterance `index`. Shape: -> float32 [T]."""

@@ -15,27 +15,28 @@ from ..errors import ConfigError
 from .checkpoint import load_weights
 from .objectives import TrainedSystem
 
+REMEDY = "Give init the state.pt of 'tinywase train'"
+
 
 def is_state(path: str) -> bool:
     """Whether an entry of `init` is a training's state.pt, which also knows the speaker classifier."""
     return path.endswith(".pt")
 
 
-def read_state(path: str | Path) -> dict[str, Any]:
+def read_state(path: str | Path, device: str | torch.device = "cpu", *, remedy: str = REMEDY) -> dict[str, Any]:
     """What `state.pt` holds.
 
     Raises:
-        ConfigError: no such file, or not a state.
+        ConfigError: no such file, or not a state; `remedy` says what to do.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
         missing = {"system", "averaged"} - set(state)
     except (OSError, RuntimeError, TypeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as error:
         why = "it was not written by torch.save" if isinstance(error, LookupError) else error  # that says "101" alone
-        message = f"{path}: not the state of a training ({why}). Give init the state.pt of 'tinywase train'."
-        raise ConfigError(message) from error
+        raise ConfigError(f"{path}: not the state of a training ({why}). {remedy}.") from error
     if missing:
-        raise ConfigError(f"{path}: not the state of a training, it has no {', '.join(sorted(missing))}.")
+        raise ConfigError(f"{path}: not the state of a training, it has no {', '.join(sorted(missing))}. {remedy}.")
     return state
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 
 from ..models import Wase
-from .compress import SETTINGS
+from .compress import SETTINGS, read_settings
 from .compress_recipe import CompressRecipe
 from .objectives import ExtractionObjective
 from .sensitivity import Budget, choose_widths, measure, other_bytes
@@ -31,10 +30,9 @@ def meet_budget(
 
 def _chosen_before(recipe: CompressRecipe) -> tuple[tuple[str, int], ...]:
     """The widths of a compression with the same budget that was stopped."""
-    path = recipe.folder / SETTINGS
-    if not (recipe.folder / "state.pt").exists() or not path.exists():
+    if not (recipe.folder / "state.pt").exists() or not (recipe.folder / SETTINGS).exists():
         return ()
-    settings = json.loads(path.read_text())
+    settings = read_settings(recipe.folder)
     if settings["budget"] != [recipe.max_size_bytes, recipe.max_drop_db]:
         return ()
     return tuple((name, bits) for name, bits in settings["quant"]["overrides"])

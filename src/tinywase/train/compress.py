@@ -13,6 +13,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,7 @@ class Compressor(Trainer):
             )
         if begun:
             now = json.loads(text)
-            kept = _kept_settings(path.read_text(), now)
+            kept = _kept_settings(read_settings(recipe.folder), now)
             differing = [name for name in now if kept[name] != now[name]]
             if differing:
                 raise ConfigError(
@@ -166,10 +167,27 @@ def checksum(model: Wase) -> str:
     return digest.hexdigest()
 
 
-def _kept_settings(text: str, now: Mapping[str, Any]) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What a compression wrote down of itself.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    path = folder / SETTINGS
+    try:
+        settings = json.loads(path.read_text())
+        return {**settings, "budget": list(settings["budget"]), "quant": dict(settings["quant"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is damaged ({error!r}), and without it nobody knows what was compressed how. Give this "
+            "compression another folder with --work; init = [the old last.safetensors] goes on from what was learned."
+        ) from error
+
+
+def _kept_settings(settings: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """What was written down. What an older tinywase did not write is as it is now, fields that it did not know have
     their defaults, and fields that are no longer known are left out."""
-    kept: dict[str, Any] = {**now, **json.loads(text)}
+    kept: dict[str, Any] = {**now, **settings}
     for name in ("teacher", "student"):
         kept[name] = to_dict(saved_model_config(kept[name]))
     for name, kind in TABLES.items():

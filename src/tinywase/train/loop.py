@@ -21,9 +21,9 @@ from torch import Tensor, distributed, nn
 from ..config import saved_model_config, to_dict
 from ..data.mixing import Mixer
 from ..errors import ConfigError, TinyWaseError
-from ..files import whole_file
+from ..files import held, make_folder, whole_file
 from ..models import Wase
-from .beginning import begin_with, voices_of
+from .beginning import begin_with, read_state, voices_of
 from .checkpoint import save_weights
 from .dev import dev_scores, render_dev
 from .hardware import Hardware, prepare_hardware
@@ -100,7 +100,11 @@ class Trainer:
 
     def run(self) -> Progress:
         """Train until the recipe is done, or until interrupted; the state is saved either way."""
-        self.recipe.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.recipe.folder)
+        with held(self.recipe.folder, "a training") if self.hardware.leads else contextlib.nullcontext():
+            return self._run()
+
+    def _run(self) -> Progress:
         self._resume()
         recipe, hardware = self.recipe, self.hardware
         self.system.train()
@@ -290,12 +294,12 @@ class Trainer:
         """Go on from the folder's state, if there is one.
 
         Raises:
-            ConfigError: it belongs to another network, or to other speakers.
+            ConfigError: it is damaged, or belongs to another network or to other speakers.
         """
         path = self.recipe.folder / "state.pt"
         if not path.exists():
             return
-        state = torch.load(path, map_location=self.hardware.device, weights_only=True)
+        state = read_state(path, self.hardware.device, remedy="Remove it to begin anew, from last.safetensors by init")
         if saved_model_config(state["model"]) != self.recipe.model:
             raise ConfigError(f"{path} is a training of another network. Give this recipe another 'name' or 'out'.")
         voices = voices_of(state, self.system)
