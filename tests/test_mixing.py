@@ -165,13 +165,8 @@ def test_a_bank_survives_packing_and_refuses_to_be_cut(tmp_path: Path) -> None:
         SpeechBank.load(tmp_path / "bank")
     (tmp_path / "bank" / "samples.npy").write_bytes(samples)
     table = (tmp_path / "bank" / "utterances.csv").read_text()
-    for damaged in (
-        "",
-        table[:-9],
-        table.replace("start", "begin"),
-        table.replace(",8000\n", ",x\n"),
-        table + ",,,,,\n",
-    ):
+    other_rate, other_name = table.replace(",8000\n", ",x\n"), table.replace("start", "begin")
+    for damaged in ("", table[:-9], other_name, other_rate, table + ",,,,,\n"):
         (tmp_path / "bank" / "utterances.csv").write_text(damaged)
         with pytest.raises(DataError, match=r"bank.*Make (it again|one) with 'tinywase data pack'"):
             SpeechBank.load(tmp_path / "bank")

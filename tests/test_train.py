@@ -168,6 +168,14 @@ def test_killed_training_goes_on_from_its_last_checkpoint(workplace: Path) -> No
     resumed = subprocess.run([*command, *changes], env=environment, capture_output=True, text=True, timeout=90)
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["step"] == saved + 2
+    process = subprocess.Popen([*command, "--set", "optimizer.steps=100000"], env=environment, stdout=subprocess.PIPE)
+    before = (out / "state.pt").stat().st_mtime_ns
+    while (out / "state.pt").stat().st_mtime_ns == before and time.monotonic() < deadline + 90:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert b"interrupted; the same command goes on" in said
+    assert process.returncode == 130  # as a shell expects of Ctrl-C
 
 
 def test_two_processes_train_the_same_weights(workplace: Path) -> None:
@@ -248,9 +256,9 @@ def test_a_damaged_state_is_explained_and_kept(workplace: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks that end with their process")
 def test_a_folder_takes_one_training_at_a_time(workplace: Path) -> None:
     (workplace / "shared").mkdir()
-    with held(workplace / "shared", "a training"):
-        with pytest.raises(OutputError, match="a training is running in '.*shared' already"):
-            trained(workplace, "shared", "optimizer.steps=1")
+    refused = pytest.raises(OutputError, match="a training is running in '.*shared' already")
+    with held(workplace / "shared", "a training"), refused:
+        trained(workplace, "shared", "optimizer.steps=1")
     assert trained(workplace, "shared", "optimizer.steps=1").progress.step == 1
 
 
