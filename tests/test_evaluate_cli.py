@@ -52,6 +52,14 @@ def test_json_on_stdout_holds_the_promised_figures(list_path: Path) -> None:
     assert summary["systems"][1]["si_sdr_improvement_mean"] == 0
 
 
+@pytest.mark.parametrize("command", [("evaluate", "mixture"), ("behaviour", "default")])
+def test_of_two_lists_none_is_forgotten_without_a_word(list_path: Path, command: tuple[str, str]) -> None:
+    lists = ["--list", str(list_path), "--list", str(list_path.parent / "other.csv")]
+    done = CliRunner().invoke(build_app(command[0]), [*command, *lists])
+    assert done.exit_code == 2
+    assert "one list at a time" in done.output
+
+
 def test_a_packed_model_is_run_and_compared(list_path: Path, tiny_model_path: Path) -> None:
     options = ["--list", list_path, "--root", list_path.parent / "speech", "--metrics", "si_sdr,activity_f1"]
     done = run(tiny_model_path, *options, "--against", "mixture", "--json")

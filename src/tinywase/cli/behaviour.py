@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import progress_bar, say, say_json
-from .list_options import Remap, Root, remap_rules
+from .list_options import Remap, Root, only, remap_rules
 
 if TYPE_CHECKING:
     from ..data.trials import Trial
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def behaviour(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled model or .twase file.")],
-    list_path: Annotated[
-        Path, typer.Option("--list", metavar="LIST", help="Ordinary trials, which the conditions are made from.")
+    lists: Annotated[
+        list[Path], typer.Option("--list", metavar="LIST", help="Ordinary trials, which the conditions are made from.")
     ],
     conditions: Annotated[
         str, typer.Option(help="Some of `--conditions help`, such as noise_10db,absent; all if empty.")
@@ -44,6 +44,7 @@ def behaviour(
     names = _chosen(conditions)
     if not names:
         return
+    list_path = only(lists)
     trials = read_trials(list_path, root=root, remap=remap_rules(remap))
     measured = _measured(model, trials, names, count, seed)
     if as_json:

@@ -16,7 +16,7 @@ import typer
 from ..errors import DataError
 from ..words import counted
 from .console import note, progress_bar, say
-from .list_options import Enrollments, Format, Mix, Remap, Root, Seed, Split, listed_trials, read_options
+from .list_options import Enrollments, Format, Mix, Remap, Root, Seed, Split, listed_trials, only, read_options
 
 if TYPE_CHECKING:
     from ..data.trials import Trial
@@ -38,8 +38,8 @@ def evaluate(
             "'mixture' (untouched: the floor) or 'oracle' (a mask that knows the target: the ceiling).",
         ),
     ],
-    list_path: Annotated[
-        Path, typer.Option("--list", metavar="LIST", help="The trials; `tinywase data check` explains them.")
+    lists: Annotated[
+        list[Path], typer.Option("--list", metavar="LIST", help="The trials; `tinywase data check` explains them.")
     ],
     root: Root = None,
     remap: Remap = None,
@@ -77,6 +77,7 @@ def evaluate(
     from ..evaluate.score import choose_metrics
     from ..evaluate.systems import open_systems
 
+    list_path = only(lists)
     refuse_existing([*(result_paths(out) if out else []), *([markdown] if markdown else [])], force=force)
     names = list(dict.fromkeys([*models, against] if against else models))
     open_all = partial(open_systems, names, views=views)

@@ -50,6 +50,18 @@ def read_options(
     return ReadOptions(root=root, remap=remap_rules(remap), seed=seed, split=split, mix=mix, enrollments=enrollments)
 
 
+def only(lists: list[Path]) -> Path:
+    """The one list that may be given; of two, the first would be forgotten without a word.
+
+    Raises:
+        BadParameter: there are more.
+    """
+    if len(lists) > 1:
+        named = ", ".join(f"'{path}'" for path in lists)
+        raise typer.BadParameter(f"{named}: one list at a time, whose figures stand alone.", param_hint="--list")
+    return lists[0]
+
+
 def listed_trials(path: Path, options: ReadOptions, *, format: str | None) -> list[Trial]:
     """The trials of a list or folder; see `read_trials`."""
     from ..data.lists import read_trials
