@@ -32,6 +32,7 @@ from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
+from tinywase.train.restore import restored  # noqa: E402
 from tinywase.train.student import begin_student, calibration_batches, go_on_from  # noqa: E402
 from tinywase.train.verdict import judge  # noqa: E402
 
@@ -457,6 +458,28 @@ def assert_same(one: Wase, other: Wase) -> None:
     assert torch.equal(first, second)
 
 
+def test_what_is_scored_and_packed_is_averaged(workplace: Path) -> None:
+    compressor = Compressor(recipe(workplace, "averaged", ranges="learned", quant={"method": "lsq"}), teacher())
+    name = "separator.blocks.0.expand.weight"
+    begun = float_state(compressor.system.model)[name].clone()
+    compressor.run()
+    student = compressor.finished()
+    last, mean = float_state(compressor.system.model)[name], float_state(student)[name]
+    assert 0 < (mean - begun).norm() < (last - begun).norm()
+    assert_same(restored(packed_model(student, card={})), student)
+    assert_same(load_checkpoint(workplace / "averaged" / "last.safetensors"), student)
+
+
+def test_a_compression_that_did_not_average_yet_goes_on(workplace: Path) -> None:
+    Compressor(recipe(workplace, "older average"), teacher()).run()
+    path = workplace / "older average" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"averaged": {}}, path)
+    again = Compressor(recipe(workplace, "older average"), teacher())
+    again.run()
+    assert_same(again.averaged_model(), again.system.model)
+
+
 def test_a_float_training_begins_with_the_float_weights_of_a_student(
     workplace: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -465,7 +488,7 @@ def test_a_float_training_begins_with_the_float_weights_of_a_student(
     values = recipe(workplace, "begun").__dict__ | {"init": (str(workplace / "student" / "last.safetensors"),)}
     with caplog.at_level("INFO"):
         begun = Trainer(Recipe(**{key: value for key, value in values.items() if key in Recipe.__dataclass_fields__}))
-    expected = float_state(student.system.model)
+    expected = float_state(student.averaged_model())
     for name, value in begun.system.model.state_dict().items():
         torch.testing.assert_close(value, expected[name], msg=name)
     assert "begin at random" not in caplog.text

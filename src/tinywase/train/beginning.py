@@ -57,7 +57,7 @@ def begin_with(system: TrainedSystem, path: str) -> list[str]:
     state = read_state(path)
     own = system.model.state_dict()
     known = {key: value for key, value in state["averaged"].items() if key in own and own[key].shape == value.shape}
-    if not known:  # a compression does not average
+    if not known or any("parametrizations." in key for key in state["averaged"]):  # those of a compression
         raise ConfigError(f"{path}: no weights for this network. Give init the state.pt of 'tinywase train'.")
     system.model.load_state_dict(known, strict=False)
     know_voices(system, state)

@@ -26,6 +26,7 @@ from ..files import write_whole
 from ..models import Wase
 from ..quant.activation import FrozenRange
 from ..quant.attach import activation_quantizers, float_state, freeze, set_temperature
+from ..quant.base import positive
 from ..quant.rules import FLOAT_BITS
 from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
 from .beginning import is_state, know_voices, read_state
@@ -60,7 +61,6 @@ class Compressor(Trainer):
         self.teacher = teacher
         self.guard = DivergenceGuard()
         super().__init__(recipe, on_step=on_step)
-        self.averaged = {}
 
     def _build(self, mixer: Mixer) -> tuple[TrainedSystem, Objective]:
         recipe = self.recipe
@@ -84,16 +84,19 @@ class Compressor(Trainer):
         return super().run() if self.recipe.optimizer.steps else self.progress
 
     def finished(self) -> Wase:
-        """The student as it will be packed: every range frozen."""
+        """The student as it will be packed: averaged, every range frozen."""
         self._freeze()
         return self.averaged_model()
 
     def averaged_model(self) -> Wase:
-        """A copy of the student as it is: quantized weights are not averaged."""
-        return copy.deepcopy(self.system.model).eval()
+        """A copy of the student with averaged weights, which find their levels anew, steps and learned ranges."""
+        model = copy.deepcopy(self.system.model)
+        model.load_state_dict(self.averaged, strict=False)
+        return model.eval()
 
-    def _average(self) -> None:
-        """Nothing: an average of weights on either side of a threshold lies on neither."""
+    def _trained(self) -> dict[str, Tensor]:
+        """The parameters: levels, thresholds and constant ranges are as they are."""
+        return {name: parameter.detach() for name, parameter in self.system.model.named_parameters()}
 
     def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
         recipe, step = self.recipe, self.progress.position
@@ -112,7 +115,10 @@ class Compressor(Trainer):
         if all(isinstance(point, FrozenRange) for point in activation_quantizers(student).values()):
             return
         calibrate(student, calibration_batches(self.objective, self.recipe))
+        learned = set(self._trained())
         freeze(student)
+        ranges = {name: positive(self.averaged.pop(name)) for name in learned - set(self._trained())}
+        student.load_state_dict(ranges, strict=False)  # constants from now on, as they were on average
 
     def _save_weights(self, name: str) -> None:
         facts = {"step": self.progress.step, "dev": self.progress.scores}

@@ -50,7 +50,7 @@ class Trainer:
             mixer = open_mixer(recipe.data, recipe.mix, recipe.model.sample_rate_hz)
         self.system, self.objective = self._build(mixer)
         self.system.to(self.hardware.device)
-        self.averaged = {key: value.detach().clone() for key, value in self.system.model.state_dict().items()}
+        self.averaged = self._unaveraged()
         self.optimizer = self._build_optimizer()
         self.progress = Progress()
         self.on_step = on_step
@@ -216,11 +216,19 @@ class Trainer:
                 "lower optimizer.learning_rate and run the same command."
             )
 
+    def _trained(self) -> dict[str, Tensor]:
+        """What is averaged, by name; of a student (compress.py) only what learns."""
+        return self.system.model.state_dict()
+
+    def _unaveraged(self) -> dict[str, Tensor]:
+        """Where an average begins."""
+        return {key: value.detach().clone() for key, value in self._trained().items()}
+
     @torch.no_grad()
     def _average(self) -> None:
         """Exponential average of the weights; young averages forget faster."""
         decay = min(self.recipe.optimizer.average, (1 + self.progress.step) / (10 + self.progress.step))
-        current = self.system.model.state_dict()
+        current = self._trained()
         torch._foreach_lerp_(list(self.averaged.values()), [current[key] for key in self.averaged], 1 - decay)
 
     def averaged_model(self) -> Wase:
@@ -309,7 +317,7 @@ class Trainer:
                 f"{len(self.system.voices)}). Give this recipe another 'out', and init = [{str(path)!r}] to go on."
             )
         self.system.load_state_dict(state["system"])
-        self.averaged = state["averaged"]
+        self.averaged = self._unaveraged() | state["averaged"]  # older compressions did not average
         self.optimizer.load_state_dict(state["optimizer"])
         for group, base in zip(self.optimizer.param_groups, self._learning_rates(), strict=True):
             group["base_lr"] = base  # the recipe may have changed since
