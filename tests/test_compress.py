@@ -14,26 +14,26 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 pytest.importorskip("tensorboard")
 
+from compressions import assert_same, recipe, speakers, teacher  # noqa: E402
+
 from tinywase.config import TINY, named_config  # noqa: E402
 from tinywase.data.activity import LONGEST_PAUSE_S  # noqa: E402
-from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
-from tinywase.errors import ConfigError, FormatError, TinyWaseError  # noqa: E402
+from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
 from tinywase.metrics import si_sdr  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 from tinywase.quant.attach import activation_quantizers, float_state, weight_quantizers  # noqa: E402
 from tinywase.runtime.model import open_model  # noqa: E402
 from tinywase.train.budget import meet_budget  # noqa: E402
-from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
+from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
 from tinywase.train.compress import SETTINGS, Compressor, DivergenceGuard  # noqa: E402
-from tinywase.train.compress_recipe import STRATEGIES, CompressRecipe, compress_recipe  # noqa: E402
+from tinywase.train.compress_recipe import STRATEGIES, compress_recipe  # noqa: E402
 from tinywase.train.distill import DistillConfig, feature_distance  # noqa: E402
 from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
 from tinywase.train.restore import restored  # noqa: E402
-from tinywase.train.student import begin_student, calibration_batches, go_on_from  # noqa: E402
 from tinywase.train.verdict import judge  # noqa: E402
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -42,27 +42,7 @@ RECIPES = Path(__file__).parent.parent / "recipes"
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few synthetic speakers."""
-    folder = tmp_path_factory.mktemp("compression")
-    voices = make_speakers("source-filter", 3, 1)
-    write_corpus(folder / "speech", voices, utterances=2, seconds=(1.5, 2.0), seed=1, sample_rate_hz=8000)
-    return folder
-
-
-def teacher() -> Wase:
-    torch.manual_seed(3)
-    return Wase(TINY).eval()
-
-
-def recipe(workplace: Path, name: str, **options: Any) -> CompressRecipe:
-    values: dict[str, Any] = {
-        "name": name,
-        "out": str(workplace / name),
-        "calibration_batches": 2,
-        "data": {"bank": str(workplace / "bank"), "sources": [str(workplace / "speech")]},
-        "mix": {"segment_s": 0.5, "enrollment_s": 0.8},
-        "optimizer": {"steps": 4, "batch": 2, "warmup": 1, "decay": 1},
-    }
-    return compress_recipe(TINY, **(values | options))
+    return speakers(tmp_path_factory.mktemp("compression"))
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -316,46 +296,6 @@ def test_impossible_recipes_are_refused(options: dict[str, Any], message: str) -
         compress_recipe(TINY, **options)
 
 
-def test_a_shared_student_begins_as_the_teachers_first_stack() -> None:
-    theirs = teacher()
-    student, fresh = begin_student(dataclasses.replace(TINY, share_stacks=True), theirs)
-    assert not fresh
-    first = "separator.blocks.1.skip.weight"
-    assert torch.equal(student.state_dict()[first], theirs.state_dict()[first])
-    wider, fresh = begin_student(dataclasses.replace(TINY, hidden=30), theirs)
-    assert "separator.blocks.0.expand.weight" in fresh
-    assert torch.equal(wider.encoder.weight, theirs.encoder.weight)
-
-
-@pytest.mark.parametrize("cues", ["both", "voiceprint", "activity"])
-def test_a_student_of_fewer_stacks_takes_the_cue_on_the_summed_skips_along(cues: str) -> None:
-    torch.manual_seed(3)
-    large = Wase(dataclasses.replace(TINY, stacks=4, cues=cues)).eval()
-    with torch.no_grad():
-        for block in large.separator.blocks[2 * TINY.blocks :]:
-            for part in (block.residual, block.skip):
-                for weight in part.parameters():  # type: ignore[union-attr]
-                    weight.zero_()
-    small = dataclasses.replace(TINY, cues=cues)
-    student, fresh = begin_student(small, large)
-    begun = Wase(small)
-    go_on_from(begun, large, "large.safetensors")
-    mixture, voiceprint = 0.1 * torch.randn(1, 4000), torch.randn(1, TINY.voiceprint.dimensions)
-    with torch.inference_mode():
-        expected = large(mixture, voiceprint).estimate
-        for network in (student, begun):
-            torch.testing.assert_close(network.eval()(mixture, voiceprint).estimate, expected)
-    assert not fresh
-
-
-def test_a_student_of_more_stacks_takes_the_cue_on_the_summed_skips_along() -> None:
-    theirs = teacher()
-    student, fresh = begin_student(dataclasses.replace(TINY, stacks=3), theirs)
-    ours, name = student.state_dict(), "separator.cue_projections.{}.weight"
-    assert torch.equal(ours[name.format(3)], theirs.state_dict()[name.format(2)])
-    assert name.format(2) in fresh and name.format(1) not in fresh
-
-
 @pytest.mark.parametrize("share", [False, True])
 def test_features_are_the_ends_of_the_stacks(share: bool) -> None:
     model = Wase(dataclasses.replace(TINY, share_stacks=share))
@@ -396,15 +336,6 @@ def test_what_is_said_of_the_papers_recipe_is_in_it() -> None:
         assert row in said
 
 
-def test_calibration_batches_are_the_same_at_every_call(workplace: Path) -> None:
-    compressor = Compressor(recipe(workplace, "calibration"), teacher())
-    first, second = (
-        [b["mixture"].numpy() for b in calibration_batches(compressor.objective, compressor.recipe)] for _ in range(2)
-    )
-    assert len(first) == 2
-    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
 def test_widths_chosen_for_a_budget_are_kept_when_the_compression_goes_on(workplace: Path) -> None:
     options: dict[str, Any] = {"quant": {"method": "lsq"}, "max_size_bytes": 80_000, "calibration_batches": 1}
     measured: list[float] = []
@@ -421,41 +352,6 @@ def test_widths_chosen_for_a_budget_are_kept_when_the_compression_goes_on(workpl
     assert again == first
     assert not measured
     Compressor(again, teacher()).run()
-
-
-def test_a_causal_student_of_an_offline_teacher(workplace: Path) -> None:
-    compressor = Compressor(recipe(workplace, "causal", model={"causal": True}), teacher())
-    compressor.run()
-    assert packed_model(compressor.finished(), card={}).config.causal
-
-
-@pytest.mark.parametrize("suffix", ["safetensors", "twase"])
-def test_a_student_goes_on_where_another_stopped(workplace: Path, suffix: str) -> None:
-    def compressor(name: str, begin: Wase, *init: Path, bits: int = 3) -> Compressor:
-        quant = {"bits": bits, "method": "lsq", "levels": "even", "per_channel": True, "voiceprint_bits": 4}
-        options = {"strategy": "qat", "ranges": "learned", "quant": quant, "init": [str(path) for path in init]}
-        return Compressor(recipe(workplace, f"{name}-{suffix}", **options), begin)
-
-    first = compressor("first", teacher())
-    first.run()
-    path = workplace / f"before.{suffix}"
-    if suffix == "twase":
-        export(first.finished(), path, card={})
-    else:
-        save_weights(first.finished(), path)
-    for second in (compressor("init", teacher(), path), compressor("teacher", load_checkpoint(path))):
-        assert all(isinstance(point, LearnedRange) for point in activation_quantizers(second.system.model).values())
-        assert_same(second.system.model, first.finished())
-    narrower = weight_quantizers(compressor("narrower", teacher(), path, bits=2).system.model)
-    assert {q.bits for name, q in narrower.items() if name.startswith("separator.")} == {2}
-
-
-@torch.no_grad()
-def assert_same(one: Wase, other: Wase) -> None:
-    """Both compute the same, bit for bit."""
-    mixture, enrollment = 0.1 * torch.randn(1, 4000), 0.1 * torch.randn(1, 4000)
-    first, second = (model.eval()(mixture, model.enroll(enrollment)).estimate for model in (one, other))
-    assert torch.equal(first, second)
 
 
 def test_what_is_scored_and_packed_is_averaged(workplace: Path) -> None:
@@ -478,27 +374,6 @@ def test_a_compression_that_did_not_average_yet_goes_on(workplace: Path) -> None
     again = Compressor(recipe(workplace, "older average"), teacher())
     again.run()
     assert_same(again.averaged_model(), again.system.model)
-
-
-def test_a_float_training_begins_with_the_float_weights_of_a_student(
-    workplace: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    student = Compressor(recipe(workplace, "student"), teacher())
-    student.run()
-    values = recipe(workplace, "begun").__dict__ | {"init": (str(workplace / "student" / "last.safetensors"),)}
-    with caplog.at_level("INFO"):
-        begun = Trainer(Recipe(**{key: value for key, value in values.items() if key in Recipe.__dataclass_fields__}))
-    expected = float_state(student.averaged_model())
-    for name, value in begun.system.model.state_dict().items():
-        torch.testing.assert_close(value, expected[name], msg=name)
-    assert "begin at random" not in caplog.text
-
-
-def test_a_student_refuses_to_go_on_from_something_else(workplace: Path, tmp_path: Path) -> None:
-    other = Wase(dataclasses.replace(TINY, filters=2 * TINY.filters, bottleneck=2 * TINY.bottleneck, hidden=64))
-    save_weights(other, tmp_path / "other.safetensors", {})
-    with pytest.raises(FormatError, match=r"other.safetensors: '.*' has shape .*, the student needs .*same widths"):
-        Compressor(recipe(workplace, "third", init=[str(tmp_path / "other.safetensors")]), teacher())
 
 
 def test_absent_and_lone_targets_do_not_count_in_the_verdict(workplace: Path, tmp_path: Path) -> None:

@@ -85,9 +85,6 @@ def test_an_offset_is_learned_and_silence_stays_silence() -> None:
 # A voice
 
 
-ALIKE = 0.15  # of the level: what rounding to 8 bits makes of sums that differ a little; another voice would make 1
-
-
 @pytest.fixture(scope="module")
 def live() -> Extractor:
     return Extractor.from_pretrained("live")
@@ -138,20 +135,20 @@ def test_the_future_beyond_the_latency_changes_nothing(live: Extractor) -> None:
     assert not np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("gain", [0.01, 0.1, 10.0])
-def test_the_level_changes_nothing(live: Extractor, gain: float) -> None:
+@pytest.mark.parametrize(("gain", "most"), [(0.01, 0.15), (0.1, 0.05), (10.0, 0.05)])  # the floor of log power is near
+def test_the_level_changes_nothing(live: Extractor, gain: float, most: float) -> None:
     usual, other = stream_of(live, 8_000), stream_of(live, 8_000)
     expected, found = usual.feed(speech(8_000)), other.feed(np.float32(gain) * speech(8_000)) / np.float32(gain)
-    assert np.sqrt(np.mean((found - expected) ** 2)) < ALIKE * np.sqrt(np.mean(expected**2))
+    assert np.sqrt(np.mean((found - expected) ** 2)) < most * np.sqrt(np.mean(expected**2))
 
 
 def test_what_was_heard_long_ago_is_forgotten(live: Extractor) -> None:
-    sound, quiet = speech(8_000, 6.0), 1e-5 * np.random.default_rng(5).standard_normal(80_000).astype(np.float32)
+    sound, quiet = speech(8_000, 10.0), 1e-5 * np.random.default_rng(5).standard_normal(80_000).astype(np.float32)
     alone, later = stream_of(live, 8_000), stream_of(live, 8_000)
     expected = alone.feed(sound)[-8_000:]
     found = later.feed(np.concatenate([quiet, sound]))[-8_000:]
     assert live.model.config.norm_memory_frames
-    assert np.sqrt(np.mean((found - expected) ** 2)) < ALIKE * np.sqrt(np.mean(expected**2))
+    assert np.sqrt(np.mean((found - expected) ** 2)) < 0.1 * np.sqrt(np.mean(expected**2))
 
 
 def test_channels_are_averaged_and_integers_are_full_scale(live: Extractor) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from ..data.activity import prepare_enrollment
 from ..data.trials import RenderedTrial
 from ..runtime.views import Views, check_views
+from ..words import told_apart
 from .oracle import oracle_estimate
 
 FLOOR, CEILING = "mixture", "oracle"
@@ -55,11 +56,8 @@ def open_systems(names: Sequence[str], *, views: int | None = None) -> list[Syst
     opened = {name: _open_model(name, views) for name in names if name not in (FLOOR, CEILING)}
     rate_hz = next((system.sample_rate_hz for system in opened.values()), DEFAULT_RATE_HZ)
     systems = [opened[name] if name in opened else _without_model(name, rate_hz) for name in names]
-    short_names = [system.name for system in systems]
-    return [
-        replace(system, name=name) if short_names.count(system.name) > 1 else system
-        for name, system in zip(names, systems, strict=True)
-    ]
+    shown = told_apart([system.name for system in systems], names)
+    return [replace(system, name=name) for name, system in zip(shown, systems, strict=True)]
 
 
 def function_system(

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from .activation import ActivationQuantizer, DynamicRange, LearnedRange
-from .attach import QUANTIZERS, activation_quantizers, float_state, weight_quantizers
+from .activation import ActivationQuantizer, FrozenRange, LearnedRange
+from .attach import QUANTIZERS, activation_quantizers, float_state, replace_point, weight_quantizers
 from .base import WeightQuantizer
-from .levels import level_table
-from .rules import FLOAT_BITS, MAX_BITS, QuantConfig, plan_weights
+from .levels import table_of
+from .rules import FLOAT_BITS, QuantConfig, plan_weights
 
 
 def configuration(model: nn.Module) -> QuantConfig | None:
@@ -27,11 +27,12 @@ def configuration(model: nn.Module) -> QuantConfig | None:
         return None
     shapes = {name: tuple(value.shape) for name, value in float_state(model).items() if value.dim() > 1}
     widths = {name: quantizers[name].bits if name in quantizers else FLOAT_BITS for name in shapes}
+    tables = {table_of(quantizer.levels.cpu().numpy(), quantizer.bits) for quantizer in quantizers.values()}
     first = next(iter(quantizers.values()), None)
     config = QuantConfig(
         bits=_usual(widths, "separator."),
         method=next((name for name, kind in QUANTIZERS.items() if type(first) is kind), QuantConfig.method),
-        levels="even" if any(_is_even(quantizer) for quantizer in quantizers.values()) else "symmetric",
+        levels="even" if "even" in tables else "symmetric",
         per_channel=any(quantizer.per_channel for quantizer in quantizers.values()),
         codec_bits=_usual(widths, "encoder.", "decoder."),
         voiceprint_bits=_usual(widths, "voiceprint_encoder."),
@@ -49,11 +50,6 @@ def _usual(widths: Mapping[str, int], *beginnings: str) -> int:
     return counted.most_common(1)[0][0] if counted else FLOAT_BITS
 
 
-def _is_even(quantizer: WeightQuantizer) -> bool:
-    bits, levels = quantizer.bits, quantizer.levels.cpu()
-    return bits < MAX_BITS and bits > 1 and torch.equal(levels, torch.from_numpy(level_table(bits, "even")))
-
-
 @torch.no_grad()
 def adopt_steps(model: nn.Module, others: Mapping[str, WeightQuantizer]) -> None:
     """What `others` have learned, for every weight's quantizer of `model` that is like the other's of its name: the
@@ -69,12 +65,11 @@ def adopt_steps(model: nn.Module, others: Mapping[str, WeightQuantizer]) -> None
 
 @torch.no_grad()
 def adopt_ranges(model: nn.Module, others: Mapping[str, ActivationQuantizer]) -> None:
-    """The ranges of `others`, for every learned range of `model` whose other of its name is learned or frozen and as
-    many bits wide."""
+    """Ranges to learn on from those of `others`, for every point of `model` that is not frozen and whose other of its
+    name is learned or frozen and as many bits wide."""
     for name, own in activation_quantizers(model).items():
         other = others.get(name)
-        if other is None or isinstance(other, DynamicRange) or not isinstance(own, LearnedRange):
+        if not isinstance(other, LearnedRange | FrozenRange) or isinstance(own, FrozenRange):
             continue
         if torch.equal(own.bits, other.bits):
-            for field in ("scale", "zero_point"):
-                getattr(own, field).copy_(getattr(other, field))
+            replace_point(model, name, LearnedRange(int(own.bits), other.scale, other.zero_point))

@@ -39,11 +39,11 @@ def attach(model: nn.Module, config: QuantConfig) -> None:
         attach_weight(model, name, plan)
     points = [name for name, module in model.named_modules() if type(module) is nn.Identity]
     for point, bits in plan_activations(points, config).items():
-        _replace(model, point, DynamicRange(bits))
+        replace_point(model, point, DynamicRange(bits))
     model.train(model.training)  # what was attached takes the mode of the rest
 
 
-def _replace(model: nn.Module, name: str, point: ActivationQuantizer) -> None:
+def replace_point(model: nn.Module, name: str, point: ActivationQuantizer) -> None:
     """Put a quantizer where the point is, on the network's device."""
     model.set_submodule(name, point.to(next(model.parameters()).device))
 
@@ -146,7 +146,7 @@ def learn_ranges(model: nn.Module) -> None:
     """
     for name, point in activation_quantizers(model).items():
         if isinstance(point, DynamicRange):
-            _replace(model, name, LearnedRange(int(point.bits), *point.recorded(name)))
+            replace_point(model, name, LearnedRange(int(point.bits), *point.recorded(name)))
 
 
 def freeze(model: nn.Module) -> None:
@@ -157,9 +157,9 @@ def freeze(model: nn.Module) -> None:
     """
     for name, point in activation_quantizers(model).items():
         if isinstance(point, DynamicRange):
-            _replace(model, name, FrozenRange(int(point.bits), *point.recorded(name)))
+            replace_point(model, name, FrozenRange(int(point.bits), *point.recorded(name)))
         elif isinstance(point, LearnedRange):
-            _replace(model, name, FrozenRange(int(point.bits), positive(point.scale), point.zero_point))
+            replace_point(model, name, FrozenRange(int(point.bits), positive(point.scale), point.zero_point))
 
 
 def match_ranges(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -168,7 +168,7 @@ def match_ranges(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     for name, point in activation_quantizers(model).items():
         if f"{name}.zero_point" in state and isinstance(point, DynamicRange):
             one = torch.ones_like(point.bits)
-            _replace(model, name, FrozenRange(int(point.bits), one, one))
+            replace_point(model, name, FrozenRange(int(point.bits), one, one))
 
 
 def load_quantized(model: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..config import one_of
 from ..errors import ConfigError
 from .rules import MAX_BITS, TABLES
 
@@ -35,14 +36,23 @@ def level_table(bits: int, kind: str = "symmetric") -> np.ndarray:
         ConfigError: a width or a table that does not exist.
     """
     check_bits(bits)
-    if kind not in TABLES:
-        raise ConfigError(f"levels = {kind!r}: expected one of {', '.join(TABLES)}.")
+    one_of("levels", kind, TABLES)
     if kind == "even" and bits == MAX_BITS:
         raise ConfigError("levels = 'even' at 8 bits reaches 255, beyond int8: use 'symmetric', or 7 bits at most.")
     if kind == "even" or bits == 1:
         return np.arange(1 - 2**bits, 2**bits, 2, dtype=np.float32)
     top = 2 ** (bits - 1) - 1
     return np.arange(-top, top + 1, dtype=np.float32)
+
+
+def table_of(levels: np.ndarray, bits: int) -> str | None:
+    """The table that levels of a width are; None if they are of none.
+
+    >>> table_of(level_table(3, "even"), 3)
+    'even'
+    """
+    kinds = TABLES if bits < MAX_BITS else ("symmetric",)
+    return next((kind for kind in kinds if np.array_equal(level_table(bits, kind), levels)), None)
 
 
 def check_bits(bits: int, label: str = "bits") -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from ..config import one_of
 from ..errors import ConfigError
 
 FLOAT_BITS = 32
@@ -40,9 +41,8 @@ class QuantConfig:
             _check_width(label, getattr(self, label))
         for pattern, bits in self.overrides:
             _check_width(f"overrides: {pattern}", bits)
-        for label, allowed in (("method", METHODS), ("levels", TABLES)):
-            if getattr(self, label) not in allowed:
-                raise ConfigError(f"{label} = {getattr(self, label)!r}: expected one of {', '.join(allowed)}.")
+        one_of("method", self.method, METHODS)
+        one_of("levels", self.levels, TABLES)
 
     def plan(self, bits: int) -> WeightPlan:
         """A weight of that width; beyond 7 bits there is only the symmetric table."""

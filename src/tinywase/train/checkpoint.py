@@ -20,7 +20,7 @@ from ..models import Wase
 from ..quant.adopt import configuration
 from ..quant.attach import attach, float_state, load_quantized
 from ..quant.rules import QuantConfig
-from .restore import restored
+from .restore import dequantized, restored
 
 FILTERS = ("encoder.weight", "decoder.weight", "voiceprint_encoder.filterbank.weight")  # that may be fixed
 
@@ -118,11 +118,10 @@ def float_weights(path: Path | str) -> dict[str, torch.Tensor]:
     Raises:
         FormatError: not such a file, or damaged.
     """
-    if not _is_model_file(path):
-        _, tensors, metadata = read_weights(path)
-        if "quant" not in metadata:  # and perhaps only a part of a network
-            return tensors
-    return float_state(load_checkpoint(path))
+    if _is_model_file(path):
+        return dequantized(read_model(path))
+    _, tensors, metadata = read_weights(path)
+    return float_state(load_checkpoint(path)) if "quant" in metadata else tensors  # perhaps of a part of a network
 
 
 def _is_model_file(path: Path | str) -> bool:

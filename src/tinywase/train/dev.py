@@ -18,6 +18,7 @@ from ..data.lists import RenderedTrial, Trial, read_trials, render_trial
 from ..errors import AudioError
 from ..metrics import LIMIT_DB, limited, si_sdr
 from ..models import Wase
+from ..words import told_apart
 from .recipe import DataConfig
 
 
@@ -36,16 +37,11 @@ def render_dev(config: DataConfig, sample_rate_hz: int) -> dict[str, list[DevTri
         AudioError: an enrollment with too little speech, found here and not hours into the training.
     """
     rendered = {}
-    for path, name in zip(config.dev, short_names(config.dev), strict=True):
+    names = told_apart([Path(path).stem for path in config.dev], config.dev)
+    for path, name in zip(config.dev, names, strict=True):
         trials = read_trials(path, root=config.dev_root or None)[: config.dev_trials]
         rendered[name] = [_rendered(path, trial, sample_rate_hz) for trial in trials]
     return rendered
-
-
-def short_names(paths: Sequence[str]) -> list[str]:
-    """The names of lists in scores: without folder and suffix, but the whole path where two would have one name."""
-    stems = [Path(path).stem for path in paths]
-    return [path if stems.count(stem) > 1 else stem for path, stem in zip(paths, stems, strict=True)]
 
 
 def _rendered(path: str, trial: Trial, sample_rate_hz: int) -> DevTrial:

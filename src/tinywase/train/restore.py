@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from ..format import ModelFile
+from ..layout import expected_tensors
 from ..models import Wase
 from ..quant.activation import FrozenRange
 from ..quant.attach import attach_weight, weight_quantizers
-from ..quant.levels import level_table
+from ..quant.levels import table_of
 from ..quant.lsq import Lsq
-from ..quant.rules import TABLES, WeightPlan
+from ..quant.rules import WeightPlan
 from ..tensors import PackedTensor
 
 
@@ -25,8 +26,7 @@ from ..tensors import PackedTensor
 def restored(model_file: ModelFile) -> Wase:
     """The network of a model file. Weights on levels of no table (quant/levels.py) come without a quantizer."""
     model, tensors = Wase(model_file.config), model_file.tensors
-    values = {name: torch.from_numpy(tensor.dequantize()) for name, tensor in tensors.items()}
-    model.load_state_dict({name: values[name] for name in model.state_dict()})
+    model.load_state_dict(dequantized(model_file))
     for name in [name for name, weight in model.named_parameters() if weight.dim() > 1]:
         plan = _plan(tensors[name])
         if plan:
@@ -35,21 +35,26 @@ def restored(model_file: ModelFile) -> Wase:
         assert isinstance(quantizer, Lsq)
         quantizer.step.copy_(torch.from_numpy(tensors[name].scales))
     for point in [name for name, module in model.named_modules() if type(module) is nn.Identity]:
-        if f"{point}.scale" in values:
-            model.set_submodule(point, _range(values, point))
+        if f"{point}.scale" in tensors:
+            model.set_submodule(point, _range(tensors, point))
     return model.eval()
+
+
+def dequantized(model_file: ModelFile) -> dict[str, torch.Tensor]:
+    """The network's tensors in float32."""
+    names = expected_tensors(model_file.config)
+    return {name: torch.from_numpy(model_file.tensors[name].dequantize()) for name in names}
 
 
 def _plan(tensor: PackedTensor) -> WeightPlan | None:
     """How a weight is quantized; None if it is not."""
     if tensor.levels is None or tensor.scales is None:
         return None
-    for table in TABLES:
-        if (table, tensor.bits) != ("even", 8) and level_table(tensor.bits, table).tolist() == tensor.levels.tolist():
-            return WeightPlan(tensor.bits, "lsq", table, per_channel=len(tensor.scales) > 1)
-    return None
+    table = table_of(tensor.levels, tensor.bits)
+    return WeightPlan(tensor.bits, "lsq", table, per_channel=len(tensor.scales) > 1) if table else None
 
 
-def _range(values: Mapping[str, torch.Tensor], point: str) -> FrozenRange:
-    bits, scale, zero_point = (values[f"{point}.{field}"] for field in ("bits", "scale", "zero_point"))
+def _range(tensors: Mapping[str, PackedTensor], point: str) -> FrozenRange:
+    numbers = (tensors[f"{point}.{field}"].dequantize() for field in ("bits", "scale", "zero_point"))
+    bits, scale, zero_point = map(torch.from_numpy, numbers)
     return FrozenRange(int(bits), scale, zero_point)

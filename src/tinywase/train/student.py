@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..config import ModelConfig
 from ..models import Wase
+from ..quant.activation import DynamicRange
 from ..quant.adopt import adopt_ranges, adopt_steps
 from ..quant.attach import activation_quantizers, attach, float_state, learn_ranges, recording, weight_quantizers
 from .beginning import is_state
@@ -27,7 +28,7 @@ from .objectives import Objective
 log = logging.getLogger(__name__)
 CALIBRATION_SEED = 0xCA11B
 T = TypeVar("T")
-CUE = re.compile(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)\.(.*)")
+CUE = re.compile(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)(\..*)?")
 
 
 def quantized_student(recipe: CompressRecipe, teacher: Wase, objective: Objective) -> Wase:
@@ -50,11 +51,11 @@ def quantized_student(recipe: CompressRecipe, teacher: Wase, objective: Objectiv
     stacks = recipe.model.stacks
     for other in others:
         adopt_steps(student, with_cues_moved(weight_quantizers(other), other.config.stacks, stacks))
+        if recipe.ranges == "learned":
+            adopt_ranges(student, with_cues_moved(activation_quantizers(other), other.config.stacks, stacks))
     if recipe.ranges == "learned":
         calibrate(student, calibration_batches(objective, recipe))
         learn_ranges(student)
-        for other in others:
-            adopt_ranges(student, with_cues_moved(activation_quantizers(other), other.config.stacks, stacks))
     return student
 
 
@@ -80,7 +81,7 @@ def with_cues_moved(state: Mapping[str, T], before: int, after: int) -> dict[str
         cue = CUE.fullmatch(name)
         place = int(cue[2]) if cue else 0
         if cue and place == before:
-            name = f"{cue[1]}.{after}.{cue[3]}"
+            name = f"{cue[1]}.{after}{cue[3] or ''}"
         elif cue and place >= after:
             continue
         moved[name] = value
@@ -107,6 +108,8 @@ def calibration_batches(objective: Objective, recipe: CompressRecipe) -> Iterato
 @torch.no_grad()
 def calibrate(student: Wase, batches: Iterable[dict[str, Tensor]]) -> None:
     """Record the range of every dynamic activation point over some batches, as the packed student will compute."""
+    if not any(isinstance(point, DynamicRange) for point in activation_quantizers(student).values()):
+        return
     was_training = student.training
     student.eval()
     with recording(student):
