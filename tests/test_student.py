@@ -27,8 +27,6 @@ from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
 from tinywase.train.student import begin_student, calibration_batches, go_on_from, with_cues_moved  # noqa: E402
 
-RECIPES = Path(__file__).parent.parent / "recipes"
-
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
