@@ -25,10 +25,10 @@ def some_weight(shape: tuple[int, ...], seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(0, 0.1, shape).astype(np.float32))
 
 
-def every_quantizer(weight: Tensor) -> list[WeightQuantizer]:
+def every_quantizer(weight: Tensor, *, fit: bool = True) -> list[WeightQuantizer]:
     """All methods, widths and granularities on one weight."""
     return [
-        method(weight, bits=bits, per_channel=per_channel, table=table)
+        method(weight, bits=bits, per_channel=per_channel, table=table, fit=fit)
         for method, table in METHODS
         for bits in WIDTHS
         for per_channel in (False, True)
@@ -49,6 +49,15 @@ def test_eval_forward_equals_codebook_of_codes_bit_for_bit(shape: tuple[int, ...
         assert packed.dequantize().dtype == np.float32
         assert len(codes.levels) <= 2**codes.bits
         assert len(codes.scales) == (shape[0] if quantizer.per_channel else 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_state_makes_an_unfitted_quantizer_the_fitted_one(shape: tuple[int, ...]) -> None:
+    weight = some_weight(shape)
+    for fitted, bare in zip(every_quantizer(weight), every_quantizer(weight, fit=False), strict=True):
+        assert torch.equal(bare.scales, torch.ones_like(fitted.scales))
+        bare.load_state_dict(fitted.state_dict())
+        assert torch.equal(bare.eval()(weight), fitted.eval()(weight))
 
 
 @pytest.mark.parametrize("factor", [0.5, 4.0])

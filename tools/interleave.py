@@ -44,7 +44,7 @@ def interleaved(model: Wase) -> Wase:
     ).eval()
     quant = configuration(model)
     if quant:
-        attach(new, quant)
+        attach(new, quant, fit=False)
     old, quieter = model.state_dict(), {"decoder.weight": 0.5}
     state = {name: value for name, value in old.items() if not name.startswith("separator.blocks.")}
     for place in range(len(new.separator.blocks)):

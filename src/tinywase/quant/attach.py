@@ -28,15 +28,16 @@ from .soft_sigmoid import SoftSigmoid, temperature_at
 QUANTIZERS: dict[str, Callable[..., WeightQuantizer]] = {"soft-sigmoid": SoftSigmoid, "lsq": Lsq}
 
 
-def attach(model: nn.Module, config: QuantConfig) -> None:
-    """Quantize the weights and activation points of `model` that `config` names, in place.
+def attach(model: nn.Module, config: QuantConfig, *, fit: bool = True) -> None:
+    """Quantize the weights and activation points of `model` that `config` names, in place; without `fit` for a state
+    that brings the scales along.
 
     Raises:
         ConfigError: an override that names no tensor.
     """
     weights = dict(model.named_parameters())
     for name, plan in plan_weights({key: tuple(value.shape) for key, value in weights.items()}, config).items():
-        attach_weight(model, name, plan)
+        attach_weight(model, name, plan, fit=fit)
     points = [name for name, module in model.named_modules() if type(module) is nn.Identity]
     for point, bits in plan_activations(points, config).items():
         replace_point(model, point, DynamicRange(bits))
@@ -48,12 +49,12 @@ def replace_point(model: nn.Module, name: str, point: ActivationQuantizer) -> No
     model.set_submodule(name, point.to(next(model.parameters()).device))
 
 
-def attach_weight(model: nn.Module, name: str, plan: WeightPlan) -> None:
-    """Quantize one weight."""
+def attach_weight(model: nn.Module, name: str, plan: WeightPlan, *, fit: bool = True) -> None:
+    """Quantize one weight; the quantizer is fitted to it, or waits for a state."""
     path, _, leaf = name.rpartition(".")
     owner = model.get_submodule(path)
     quantizer = QUANTIZERS[plan.method](
-        getattr(owner, leaf), bits=plan.bits, per_channel=plan.per_channel, table=plan.levels
+        getattr(owner, leaf), bits=plan.bits, per_channel=plan.per_channel, table=plan.levels, fit=fit
     )
     parametrize.register_parametrization(owner, leaf, quantizer.train(owner.training))
     if isinstance(owner, nn.RNNBase) and not owner._forward_pre_hooks:

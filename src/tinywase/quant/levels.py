@@ -106,6 +106,11 @@ def spread(scale: Tensor, weight: Tensor) -> Tensor:
     return scale.view(-1, *[1] * (weight.dim() - 1))
 
 
+def one_scale(weight: Tensor, per_channel: bool) -> Tensor:
+    """A scale of 1 for the tensor, or for each of its output channels. Shape: [O, ...] -> [1] or [O]"""
+    return torch.ones(len(weight) if per_channel else 1, device=weight.device)
+
+
 def magnitude(weight: Tensor, *, per_channel: bool) -> Tensor:
     """The largest absolute value, per tensor [1] or per output channel [O]; 1 where all are zero."""
     rows = weight.detach().abs().flatten(1) if per_channel else weight.detach().abs().reshape(1, -1)

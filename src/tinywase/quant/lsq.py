@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from .base import WeightQuantizer, positive
-from .levels import fit_scale, level_table, nearest, spread
+from .levels import fit_scale, level_table, nearest, one_scale, spread
 
 
 class NearestLevel(torch.autograd.Function):
@@ -39,12 +39,15 @@ class NearestLevel(torch.autograd.Function):
 
 
 class Lsq(WeightQuantizer):
-    """Learned step size; the step starts where the squared error of the given weight is least."""
+    """Learned step size; the step starts where the squared error of the given weight is least, at 1 without `fit`."""
 
-    def __init__(self, weight: Tensor, *, bits: int, per_channel: bool = False, table: str = "symmetric") -> None:
+    def __init__(
+        self, weight: Tensor, *, bits: int, per_channel: bool = False, table: str = "symmetric", fit: bool = True
+    ) -> None:
         levels = torch.from_numpy(level_table(bits, table)).to(weight.device)
         super().__init__(levels, bits=bits, per_channel=per_channel)
-        self.step = nn.Parameter(fit_scale(weight, levels, per_channel=per_channel))
+        begin = fit_scale(weight, levels, per_channel=per_channel) if fit else one_scale(weight, per_channel)
+        self.step = nn.Parameter(begin)
 
     @property
     def scales(self) -> Tensor:

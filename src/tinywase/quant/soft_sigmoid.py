@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from .base import WeightQuantizer, positive
-from .levels import kmeans_thresholds, level_table, magnitude, midpoints, spread
+from .levels import kmeans_thresholds, level_table, magnitude, midpoints, one_scale, spread
 
 HEADROOM = 1.25  # beta starts at HEADROOM * top level / max|w|
 TEMPERATURE_STEP = 10.0  # per epoch
@@ -72,19 +72,25 @@ def _nearest_step(x: Tensor, thresholds: Tensor, gaps: Tensor, temperature: Tens
 
 
 class SoftSigmoid(WeightQuantizer):
-    """The paper's weight quantizer; per tensor in the paper, per output channel on request."""
+    """The paper's weight quantizer; per tensor in the paper, per output channel on request. Without `fit` its scales
+    start at 1."""
 
     thresholds: Tensor
     temperature: Tensor
 
-    def __init__(self, weight: Tensor, *, bits: int, per_channel: bool = False, table: str = "symmetric") -> None:
+    def __init__(
+        self, weight: Tensor, *, bits: int, per_channel: bool = False, table: str = "symmetric", fit: bool = True
+    ) -> None:
         levels = torch.from_numpy(level_table(bits, table)).to(weight.device)
         super().__init__(levels, bits=bits, per_channel=per_channel)
-        beta = HEADROOM * levels[-1] / magnitude(weight, per_channel=per_channel)
-        scaled = (weight.detach() * spread(beta, weight)).cpu().numpy()  # one k-means: some channels have 3 weights
+        beta, thresholds = one_scale(weight, per_channel), midpoints(levels)
+        if fit:
+            beta = HEADROOM * levels[-1] / magnitude(weight, per_channel=per_channel)
+            scaled = (weight.detach() * spread(beta, weight)).cpu().numpy()  # one k-means: some channels have 3 weights
+            thresholds = torch.from_numpy(kmeans_thresholds(scaled, len(levels))).to(weight.device)
         self.beta = nn.Parameter(beta)
         self.alpha = nn.Parameter(1 / beta)
-        self.register_buffer("thresholds", torch.from_numpy(kmeans_thresholds(scaled, len(levels))).to(weight.device))
+        self.register_buffer("thresholds", thresholds)
         self.register_buffer("temperature", torch.tensor(temperature_at(1), device=weight.device))
         self._numbers: tuple[float, float] | None = None  # temperature, least distance of thresholds; read off once
 

@@ -93,7 +93,7 @@ def load_checkpoint(path: Path | str) -> Wase:
     config, tensors, metadata = read_weights(path)
     model = Wase(config)
     if "quant" in metadata:
-        attach(model, from_dict(QuantConfig, _parsed(metadata["quant"], path)))
+        attach(model, from_dict(QuantConfig, _parsed(metadata["quant"], path)), fit=False)
     try:
         load_quantized(model, tensors)
     except RuntimeError as error:

@@ -30,7 +30,7 @@ def restored(model_file: ModelFile) -> Wase:
     for name in [name for name, weight in model.named_parameters() if weight.dim() > 1]:
         plan = _plan(tensors[name])
         if plan:
-            attach_weight(model, name, plan)
+            attach_weight(model, name, plan, fit=False)
     for name, quantizer in weight_quantizers(model).items():
         assert isinstance(quantizer, Lsq)
         quantizer.step.copy_(torch.from_numpy(tensors[name].scales))
