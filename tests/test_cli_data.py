@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import soundfile
 from list_layouts import LAYOUTS, lines, write_noise
 
 from tinywase.cli.main import main
+from tinywase.data.bank import SpeechBank
 from tinywase.data.lists import read_trials, render_trial
 
 RATE_HZ = 8000
@@ -130,6 +133,29 @@ def test_convert_refuses_recipes_and_existing_files(tmp_path: Path, capsys: pyte
     assert run("data", "convert", plain, out) == 1
     assert "exists already" in capsys.readouterr().err
     assert run("data", "convert", plain, out, "--force") == 0
+
+
+def test_names_that_are_no_text_are_told_of_by_convert_and_packed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = LAYOUTS["wsj0-mix"](tmp_path / "list")
+    named = os.fsdecode(b"sp\xe9ech")
+    try:
+        shutil.copytree(tmp_path / "list", tmp_path / named)
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    path = tmp_path / named / layout.path.relative_to(tmp_path / "list")
+    assert run("data", "convert", path, tmp_path / "out.csv") == 1
+    assert "is no text in UTF-8" in capsys.readouterr().err and not (tmp_path / "out.csv").exists()
+    voices = tmp_path / "voices"
+    for speaker in ("ann", "bob"):
+        (voices / speaker).mkdir(parents=True)
+        for seed in range(2):
+            write_noise(voices / speaker / f"{seed}.wav", seed, rate_hz=RATE_HZ)
+    (voices / "bob").rename(voices / named)
+    assert run("data", "pack", voices, "-o", tmp_path / "bank") == 0
+    speakers = SpeechBank.load(tmp_path / "bank").target_speakers
+    assert [speaker.rpartition("/")[2] for speaker in speakers] == ["ann", named]
 
 
 def test_render_writes_a_folder_that_reads_as_the_same_audio_and_can_be_moved(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from .utterances import Utterance
 PCM = 32767.0
 SOURCES = "sources.json"
 SILENT_RMS = 1e-4
+NO_TEXT = "surrogateescape"  # speakers are named by folders, whose names may be any bytes
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class SpeechBank:
         folder = Path(folder)
         try:
             samples = np.load(folder / "samples.npy", mmap_mode="r")
-            with (folder / "utterances.csv").open(newline="") as rows:
+            with (folder / "utterances.csv").open(newline="", encoding="utf-8", errors=NO_TEXT) as rows:
                 table = list(csv.DictReader(rows))
             utterances = tuple(
                 BankUtterance(r["speaker"], r["source"], r["target"] == "1", int(r["start"]), int(r["length"]))
@@ -128,7 +129,7 @@ def build_bank(
         table.unlink(missing_ok=True)  # no table without its samples
         (folder / SOURCES).unlink(missing_ok=True)
     csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])
-    write_whole(table, text.getvalue().encode(), force=True)
+    write_whole(table, text.getvalue().encode(errors=NO_TEXT), force=True)
     return SpeechBank.load(folder)
 
 

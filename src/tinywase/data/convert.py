@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..audio import printable
 from ..audio_writer import AudioFormat, write_recording
 from ..errors import DataError, OutputError
 from ..files import write_whole
@@ -28,7 +29,7 @@ def to_csv(trials: Sequence[Trial]) -> str:
     """The CSV that describes the trials: mixture,target,enrollment where they are files, else sources with gains.
 
     Raises:
-        DataError: trials that no CSV of ours describes, because they are mixed by another recipe.
+        DataError: trials that no CSV of ours describes, because they are mixed by another recipe or a name is no text.
     """
     recipes = {trial.recipe for trial in trials}
     if recipes <= {"files"}:
@@ -46,6 +47,9 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
+    for cell in (cell for row in rows for cell in row):
+        if printable(cell) != cell:
+            raise DataError(f"'{printable(cell)}' is no text in UTF-8, which a CSV is. Rename what is called so.")
     return text.getvalue()
 
 
