@@ -22,10 +22,11 @@ from tinywase.quant.attach import activation_quantizers, attach, float_state, we
 from tinywase.quant.rules import QuantConfig  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 from tinywase.train.compress import Compressor  # noqa: E402
+from tinywase.train.cues import with_cues_moved  # noqa: E402
 from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
-from tinywase.train.student import begin_student, calibration_batches, go_on_from, with_cues_moved  # noqa: E402
+from tinywase.train.student import begin_student, calibration_batches, go_on_from  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,20 @@ def test_a_student_of_more_stacks_takes_the_cue_on_the_summed_skips_along() -> N
     ours, name = student.state_dict(), "separator.cue_projections.{}.weight"
     assert torch.equal(ours[name.format(3)], theirs.state_dict()[name.format(2)])
     assert name.format(2) in fresh and name.format(1) not in fresh
+
+
+@pytest.mark.parametrize("begin", ["last.safetensors", "state.pt"])
+def test_a_float_training_of_other_stacks_takes_the_cue_on_the_summed_skips_along(workplace: Path, begin: str) -> None:
+    values = recipe(workplace, "two-stacks").__dict__
+    values = {key: value for key, value in values.items() if key in Recipe.__dataclass_fields__}
+    before = Trainer(Recipe(**values))
+    before.run()
+    change = {"name": f"three-{begin}", "out": "", "model": dataclasses.replace(values["model"], stacks=3)}
+    after = Trainer(Recipe(**values | change | {"init": (str(before.recipe.folder / begin),)}))
+    name = "separator.cue_projections.{}.weight"
+    ours, theirs = after.system.model.state_dict(), before.averaged
+    torch.testing.assert_close(ours[name.format(3)], theirs[name.format(2)].half().float(), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(ours[name.format(1)], theirs[name.format(1)].half().float(), atol=1e-3, rtol=1e-3)
 
 
 def test_ranges_of_cues_move_with_them() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tinywase.config import ModelConfig, saved_model_config
 from tinywase.format import ModelFile, read_model, to_bytes, write_model
-from tinywase.train.student import with_cues_moved
+from tinywase.train.cues import with_cues_moved
 
 
 def names_left(names: Iterable[str], config: ModelConfig, stacks: int) -> dict[str, str]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tinywase.models import Wase
 from tinywase.quant.attach import float_state
 from tinywase.train.checkpoint import load_checkpoint, save_weights
-from tinywase.train.student import with_cues_moved
+from tinywase.train.cues import with_cues_moved
 
 
 def plain(model: Wase) -> Wase:

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import ConfigError
 from .checkpoint import load_weights
+from .cues import with_cues_moved
 from .objectives import TrainedSystem
 
 REMEDY = "Give init the state.pt of 'tinywase train'"
@@ -55,8 +56,9 @@ def begin_with(system: TrainedSystem, path: str) -> list[str]:
     if not is_state(path):
         return load_weights(system.model, path)
     state = read_state(path)
-    own = system.model.state_dict()
-    known = {key: value for key, value in state["averaged"].items() if key in own and own[key].shape == value.shape}
+    own, stacks = system.model.state_dict(), system.model.config.stacks
+    averaged = with_cues_moved(state["averaged"], state.get("model", {}).get("stacks", stacks), stacks)
+    known = {key: value for key, value in averaged.items() if key in own and own[key].shape == value.shape}
     if not known or any("parametrizations." in key for key in state["averaged"]):  # those of a compression
         raise ConfigError(f"{path}: no weights for this network. Give init the state.pt of 'tinywase train'.")
     system.model.load_state_dict(known, strict=False)

@@ -20,6 +20,7 @@ from ..models import Wase
 from ..quant.adopt import configuration
 from ..quant.attach import attach, float_state, load_quantized
 from ..quant.rules import QuantConfig
+from .cues import with_cues_moved
 from .restore import dequantized, restored
 
 FILTERS = ("encoder.weight", "decoder.weight", "voiceprint_encoder.filterbank.weight")  # that may be fixed
@@ -108,20 +109,24 @@ def load_weights(model: Wase, path: Path | str) -> list[str]:
     Raises:
         FormatError: a tensor of the same name has another shape.
     """
-    tensors = float_weights(path)
-    return put_weights(model, tensors, path, whose="this network", like="a checkpoint of the same configuration")
+    config, tensors = float_weights(path)
+    moved = with_cues_moved(tensors, config.stacks, model.config.stacks)
+    return put_weights(model, moved, path, whose="this network", like="a checkpoint of the same configuration")
 
 
-def float_weights(path: Path | str) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint or a model file, a student's without its quantizers.
+def float_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor]]:
+    """Configuration and tensors of a checkpoint or a model file, a student's without its quantizers.
 
     Raises:
         FormatError: not such a file, or damaged.
     """
     if _is_model_file(path):
-        return dequantized(read_model(path))
-    _, tensors, metadata = read_weights(path)
-    return float_state(load_checkpoint(path)) if "quant" in metadata else tensors  # perhaps of a part of a network
+        model_file = read_model(path)
+        return model_file.config, dequantized(model_file)
+    config, tensors, metadata = read_weights(path)
+    if "quant" in metadata:
+        tensors = float_state(load_checkpoint(path))
+    return config, tensors  # perhaps of a part of a network
 
 
 def _is_model_file(path: Path | str) -> bool:

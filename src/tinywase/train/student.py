@@ -6,10 +6,8 @@ Letters: S segments, T samples.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,12 +21,11 @@ from ..quant.attach import activation_quantizers, attach, float_state, learn_ran
 from .beginning import is_state
 from .checkpoint import load_checkpoint, put_weights
 from .compress_recipe import CompressRecipe
+from .cues import with_cues_moved
 from .objectives import Objective
 
 log = logging.getLogger(__name__)
 CALIBRATION_SEED = 0xCA11B
-T = TypeVar("T")
-CUE = re.compile(r"(separator\.(?:cue_projections|activity_inputs))\.(\d+)(\..*)?")
 
 
 def quantized_student(recipe: CompressRecipe, teacher: Wase, objective: Objective) -> Wase:
@@ -69,23 +66,6 @@ def begin_student(config: ModelConfig, teacher: Wase) -> tuple[Wase, list[str]]:
     known = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
     student.load_state_dict(known, strict=False)
     return student, sorted(set(own) - set(known))
-
-
-def with_cues_moved(state: Mapping[str, T], before: int, after: int) -> dict[str, T]:
-    """The state of a network of `before` stacks under the names of one of `after`: the last cue is on the summed skips.
-
-    Cues of stacks that are no longer there are left out, those of stacks that are new are missing.
-    """
-    moved: dict[str, T] = {}
-    for name, value in state.items():
-        cue = CUE.fullmatch(name)
-        place = int(cue[2]) if cue else 0
-        if cue and place == before:
-            name = f"{cue[1]}.{after}{cue[3] or ''}"
-        elif cue and place >= after:
-            continue
-        moved[name] = value
-    return moved
 
 
 def go_on_from(student: Wase, other: Wase, path: Path | str) -> None:
