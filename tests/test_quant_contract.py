@@ -60,6 +60,16 @@ def test_a_state_makes_an_unfitted_quantizer_the_fitted_one(shape: tuple[int, ..
         assert torch.equal(bare.eval()(weight), fitted.eval()(weight))
 
 
+@pytest.mark.parametrize("some", [0.0, 0.3])
+@pytest.mark.parametrize(("method", "bits"), [(method, bits) for method in (SoftSigmoid, Lsq) for bits in (2, 3, 8)])
+def test_weights_that_begin_at_zero_stay_there(method: type[WeightQuantizer], bits: int, some: float) -> None:
+    weight = torch.zeros(8, 16, 1)
+    weight[:, 0] = some
+    found = method(weight, bits=bits).eval()(weight)
+    assert (found[:, 1:] == 0).all()
+    assert torch.allclose(found[:, 0], weight[:, 0], rtol=0.5)
+
+
 @pytest.mark.parametrize("factor", [0.5, 4.0])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_weight_that_is_multiplied_keeps_its_codes(shape: tuple[int, ...], factor: float) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -87,7 +88,9 @@ class SoftSigmoid(WeightQuantizer):
         if fit:
             beta = HEADROOM * levels[-1] / magnitude(weight, per_channel=per_channel)
             scaled = (weight.detach() * spread(beta, weight)).cpu().numpy()  # one k-means: some channels have 3 weights
-            thresholds = torch.from_numpy(kmeans_thresholds(scaled, len(levels))).to(weight.device)
+            between = kmeans_thresholds(scaled, len(levels))
+            if (np.diff(between) > 0).all():  # else clusters coincide, as those of a layer that begins at zero
+                thresholds = torch.from_numpy(between).to(weight.device)
         self.beta = nn.Parameter(beta)
         self.alpha = nn.Parameter(1 / beta)
         self.register_buffer("thresholds", thresholds)
