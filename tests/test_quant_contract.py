@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -62,7 +64,7 @@ def test_a_state_makes_an_unfitted_quantizer_the_fitted_one(shape: tuple[int, ..
 
 @pytest.mark.parametrize("some", [0.0, 0.3])
 @pytest.mark.parametrize(("method", "bits"), [(method, bits) for method in (SoftSigmoid, Lsq) for bits in (2, 3, 8)])
-def test_weights_that_begin_at_zero_stay_there(method: type[WeightQuantizer], bits: int, some: float) -> None:
+def test_weights_that_begin_at_zero_stay_there(method: Callable[..., WeightQuantizer], bits: int, some: float) -> None:
     weight = torch.zeros(8, 16, 1)
     weight[:, 0] = some
     found = method(weight, bits=bits).eval()(weight)
