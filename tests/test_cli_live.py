@@ -65,6 +65,13 @@ def test_a_pipe_gives_the_voice_sample_for_sample(kind: str, dtype: str, scale: 
     assert b"16000 Hz, 70 ms behind" in done.stderr and b"5.8 s heard" in done.stderr
 
 
+def test_others_are_let_through_on_request() -> None:
+    raw = (recording("mixture.flac") * 32768).astype("<i2")
+    done = piped(raw.tobytes(), "--rate", str(RATE_HZ), "--keep-others", "0")
+    assert done.returncode == 0, done.stderr
+    assert np.abs(np.frombuffer(done.stdout, "<i2").astype(int) - raw).max() <= 1
+
+
 def test_a_pipe_may_end_within_a_sample_or_at_once_and_stops_after_the_time_asked_for() -> None:
     raw = (recording("mixture.flac") * 32768).astype("<i2").tobytes()
     assert len(piped(raw[:2001], "--rate", "16000", "-q").stdout) == 2000

@@ -118,6 +118,36 @@ def test_an_absent_target_is_passed_muted_or_refused(tmp_path: Path) -> None:
     assert not paths["fail"].exists()
 
 
+@pytest.mark.parametrize("quieter_db", [0.0, 20.0])
+def test_others_are_let_through_as_quiet_as_asked_for(tmp_path: Path, quieter_db: float) -> None:
+    extractor, mixture = stand_in(), noise(8000, 2)
+    plain = extractor.extract(mixture, voice(extractor), sample_rate_hz=44100)
+    kept = extractor.extract(mixture, voice(extractor), sample_rate_hz=44100, keep_others_db=quieter_db)
+    np.testing.assert_allclose(kept.estimate, plain.estimate + 10 ** (-quieter_db / 20) * plain.residual, atol=1e-6)
+    assert np.array_equal(kept.residual, plain.residual) and kept.confidence == plain.confidence
+    paths = tmp_path / "out.flac", tmp_path / "rest.flac"
+    report = extractor.extract_file(
+        mixture, paths[0], voice(extractor), sample_rate_hz=44100, residual=paths[1], keep_others_db=quieter_db
+    )
+    assert report.presence == kept.presence
+    for path, expected in zip(paths, (kept.estimate, kept.residual), strict=True):
+        np.testing.assert_allclose(soundfile.read(path)[0], expected, atol=2 / 32768)
+    extractor.extract_file(
+        tone(440, 2.0), tmp_path / "mute.wav", voice(extractor, 2800), sample_rate_hz=8000, absent="mute",
+        keep_others_db=quieter_db,
+    )  # fmt: skip
+    assert not soundfile.read(tmp_path / "mute.wav")[0].any()
+
+
+@pytest.mark.parametrize("quieter_db", [-1.0, float("nan")])
+def test_others_are_never_made_louder(tmp_path: Path, quieter_db: float) -> None:
+    extractor = stand_in()
+    with pytest.raises(ConfigError, match="keep_others_db = .*: expected how many dB quieter"):
+        extractor.extract(noise(8000), voice(extractor), sample_rate_hz=8000, keep_others_db=quieter_db)
+    with pytest.raises(ConfigError, match="keep_others_db"):
+        extractor.extract_file("in.wav", tmp_path / "out.wav", voice(extractor), keep_others_db=quieter_db)
+
+
 def test_an_unknown_word_for_absent_is_refused(tmp_path: Path) -> None:
     extractor = stand_in()
     with pytest.raises(ConfigError, match="absent = 'never': expected one of pass, mute, fail"):

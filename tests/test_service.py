@@ -63,6 +63,13 @@ def test_with_everybody_else_the_parts_sum_to_the_recording(client: TestClient) 
     assert sum(stop - start for start, stop in report["segments_s"]) == pytest.approx(report["active_s"], rel=0.2)
 
 
+def test_everybody_else_is_let_through_on_request(client: TestClient) -> None:
+    data = {"model": "live", "keep_others_db": "0"}
+    answer = client.post("/api/extract", files=files(mixture=MIXTURE, enroll=[ENROLLMENT]), data=data)
+    found = soundfile.read(io.BytesIO(answer.content))[0]
+    assert np.abs(found - soundfile.read(MIXTURE)[0]).max() < 2 / 32768
+
+
 def test_the_three_ways_to_say_whose_voice_agree_with_the_library(client: TestClient, tmp_path: Path) -> None:
     extractor = Extractor.from_pretrained("nano")
     part = extractor.enroll(MIXTURE, start_s=1.0, stop_s=4.0)
@@ -148,6 +155,7 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"model": "/etc/passwd"}, 400, "no model '/etc/passwd' here"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "0"}, 422, "views: Input should be greater"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "9"}, 422, "views: Input should be less"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"keep_others_db": "-3"}, 422, "keep_others_db: Input should be"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "some"}, 422, "views: Input should be a valid integer"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"views": "2", "model": "live"}, 400, "a causal model is a stream"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"absent": "hum"}, 422, "absent: Input should be"),

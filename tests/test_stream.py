@@ -97,9 +97,9 @@ def speech(rate_hz: int, seconds: float = 2.0, seed: int = 3) -> np.ndarray:
     return (0.05 * loud * rng.standard_normal(samples)).astype(np.float32)
 
 
-def stream_of(extractor: Extractor, rate_hz: int) -> VoiceStream:
+def stream_of(extractor: Extractor, rate_hz: int, keep_others_db: float | None = None) -> VoiceStream:
     voiceprint = extractor.enroll(speech(8_000, 3.0, seed=4), sample_rate_hz=8_000)
-    return extractor.stream(voiceprint, sample_rate_hz=rate_hz)
+    return extractor.stream(voiceprint, sample_rate_hz=rate_hz, keep_others_db=keep_others_db)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100, 48_000])
@@ -118,6 +118,20 @@ def test_the_voice_depends_on_the_samples_alone_and_is_never_late(
         assert fed - given_back <= parts.latency_samples
     assert np.array_equal(np.concatenate([*found, parts.flush()]), expected)
     assert expected.shape == sound.shape and expected.dtype == np.float32
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100])
+def test_others_are_let_through_in_their_place(live: Extractor, rate_hz: int) -> None:
+    sound = speech(rate_hz)
+    plain, kept = stream_of(live, rate_hz), stream_of(live, rate_hz, keep_others_db=20.0)
+    voice = np.concatenate([plain.feed(sound), plain.flush()])
+    for _ in range(2):
+        chunks = in_chunks(sound, [100, 0, 7000, 3, 5000])
+        found = np.concatenate([*(kept.feed(chunk) for chunk in chunks), kept.flush()])
+        np.testing.assert_allclose(found, voice + 0.1 * (sound - voice), atol=1e-7)
+        kept.reset()
+    everything = stream_of(live, rate_hz, keep_others_db=0.0)
+    np.testing.assert_allclose(np.concatenate([everything.feed(sound), everything.flush()]), sound, atol=1e-7)
 
 
 def test_latency_is_that_of_the_model_and_a_few_milliseconds_for_the_rate(live: Extractor) -> None:
@@ -185,6 +199,8 @@ def test_what_cannot_be_is_refused(live: Extractor) -> None:
         stream.feed(np.zeros(10))
     with pytest.raises(StreamError, match="ended"):
         stream.flush()
+    with pytest.raises(ConfigError, match="keep_others_db = -3"):
+        stream_of(live, 8_000, keep_others_db=-3.0)
     offline = Extractor.from_pretrained("nano")
     with pytest.raises(StreamError, match="offline"):
         stream_of(offline, 8_000)

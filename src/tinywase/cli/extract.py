@@ -18,7 +18,7 @@ from ..errors import OutputError, TinyWaseError
 from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
-from .voice_options import Enroll, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, KeepOthers, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -45,6 +45,7 @@ class _Choices:
     absent: Absent
     force: bool
     keep_highband: bool
+    keep_others_db: float | None
     speaker: str  # the name in labels
 
 
@@ -91,6 +92,7 @@ def extract(
         bool,
         typer.Option("--keep-highband", help="Above the model's band, let the recording through where the voice is."),
     ] = False,
+    keep_others_db: KeepOthers = None,
     views: Annotated[
         int | None,
         typer.Option(
@@ -122,7 +124,7 @@ def extract(
     )
     _check_labels(jobs)
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
-    choices = _Choices(absent, force, keep_highband, _speaker(enrollments, voice))
+    choices = _Choices(absent, force, keep_highband, keep_others_db, _speaker(enrollments, voice))
     if out == PIPE:
         _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
     elif jobs.many:
@@ -216,6 +218,7 @@ def _extract_one(
         absent=choices.absent.value,
         force=choices.force,
         keep_highband=choices.keep_highband,
+        keep_others_db=choices.keep_others_db,
         progress=progress,
     )
     took_s = time.perf_counter() - began_s

@@ -15,7 +15,7 @@ import typer
 from ..errors import AudioError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, check_one_voice, voiceprint_from
+from .voice_options import Enroll, KeepOthers, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +58,7 @@ def live(
     pcm: Annotated[Pcm, typer.Option("--format", help="Raw samples: one channel, little-endian.")] = Pcm.S16,
     chunk_ms: Annotated[float, typer.Option(metavar="MS", min=1, max=1000, help="Sound taken at once.")] = 16.0,
     seconds: Annotated[float | None, typer.Option(metavar="S", help="Stop after this long.")] = None,
+    keep_others_db: KeepOthers = None,
     devices: Annotated[bool, typer.Option("--devices", help="List microphones and headphones, and stop.")] = False,
     runtime: Computed = Runtime.AUTO,
     quiet: Quiet = False,
@@ -95,7 +96,7 @@ def live(
     limit_s = float("inf") if seconds is None else seconds
     if source == PIPE:
         assert rate is not None
-        stream = extractor.stream(voiceprint, sample_rate_hz=rate)
+        stream = extractor.stream(voiceprint, sample_rate_hz=rate, keep_others_db=keep_others_db)
         with _meter(stream, quiet=quiet) as shown:
             _pipe(stream, sys.stdin.buffer, sys.stdout.buffer, pcm, round(chunk_ms * rate / 1000), limit_s, shown)
         return
@@ -103,7 +104,7 @@ def live(
     ends = _device(source), _device(sink)
     try:
         rate = rate or round(sounds.query_devices(ends[0], "input")["default_samplerate"])
-        stream = extractor.stream(voiceprint, sample_rate_hz=rate)
+        stream = extractor.stream(voiceprint, sample_rate_hz=rate, keep_others_db=keep_others_db)
         with _meter(stream, quiet=quiet) as shown:
             _play(sounds, stream, ends, max(1, round(chunk_ms * rate / 1000)), limit_s, shown)
     except (sounds.PortAudioError, ValueError) as error:  # the latter where no device has that name

@@ -1,4 +1,4 @@
-"""Whose voice? Options that commands share, and the voiceprint they stand for."""
+"""Whose voice, and what of the others? Options that commands share, and the voiceprint they stand for."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ Enroll = Annotated[
         "-e",
         metavar="A.wav",
         help="The voice alone: a file, folder or quoted 'glob*.wav'; for several repeat --enroll.",
+    ),
+]
+KeepOthers = Annotated[
+    float | None,
+    typer.Option(
+        "--keep-others",
+        metavar="DB",
+        min=0,
+        help="Let everybody else through, so many dB quieter: 0 as they are, 20 hardly. Empty: not at all.",
     ),
 ]
 

@@ -26,6 +26,7 @@ from ..audio import AudioReader, Source, is_array, open_audio
 from ..errors import AudioError, ConfigError
 from .enrollment import enroll
 from .model import PackedModel, open_model
+from .others import others_gain
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
 from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
@@ -42,7 +43,7 @@ class Extraction:
     """One voice out of a recording."""
 
     estimate: np.ndarray = field(repr=False)  # the target. float32 [T], or [T, C] like the mixture
-    residual: np.ndarray = field(repr=False)  # mixture - estimate: everybody else
+    residual: np.ndarray = field(repr=False)  # mixture - the target: everybody else
     sample_rate_hz: int
     activity: np.ndarray = field(repr=False)  # 0..1, is the target speaking. float32 [cells]
     activity_hop_s: float
@@ -160,14 +161,23 @@ class Extractor:
         *,
         sample_rate_hz: int | None = None,
         keep_highband: bool = False,
+        keep_others_db: float | None = None,
     ) -> Extraction:
-        """The voice of `voiceprint` in `mixture`, in memory. Shape: [T] or [T, C] -> the same."""
+        """The voice of `voiceprint` in `mixture`, in memory. Shape: [T] or [T, C] -> the same.
+
+        Args:
+            sample_rate_hz: rate of an array; files know theirs.
+            keep_highband: let the recording through above the model's band where the voice is loud.
+            keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all.
+        """
+        gain = others_gain(keep_others_db)
         flat = np.ndim(mixture) == 1 if is_array(mixture) else None  # type: ignore[arg-type]
         with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
             heard, separated = self._separate(reader, voiceprint, None, stack, _nobody)
             evidence = self._gather(heard, separated, voiceprint)
             pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
-            estimate, residual = (np.concatenate(parts) for parts in zip(*((e, m - e) for m, e in pairs), strict=True))
+            parts = ((voice + gain * (mixed - voice), mixed - voice) for mixed, voice in pairs)
+            estimate, residual = (np.concatenate(blocks) for blocks in zip(*parts, strict=True))
         if flat or (flat is None and reader.channels == 1):
             estimate, residual = estimate[:, 0], residual[:, 0]
         return Extraction(
@@ -192,16 +202,20 @@ class Extractor:
         absent: str = "pass",
         force: bool = False,
         keep_highband: bool = False,
+        keep_others_db: float | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> ExtractionReport:
         """The voice of `voiceprint` in a recording of any length, written to a file, in constant memory.
 
         Args:
             sample_rate_hz: rate of an array; files know theirs.
-            residual: where to write everything else (mixture - estimate).
+            residual: where to write everything else (mixture - the voice).
             absent: what to do if the target is not there: "pass" writes the estimate all the same, "mute" writes
                 silence, "fail" writes nothing and raises.
             force: overwrite what exists.
+            keep_highband: let the recording through above the model's band where the voice is loud.
+            keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all, nor
+                where the target is absent and muted.
             progress: called with the part that is done, 0..1.
 
         Raises:
@@ -210,7 +224,7 @@ class Extractor:
         """
         if absent not in ABSENT:
             raise ConfigError(f"absent = {absent!r}: expected one of {', '.join(ABSENT)}.")
-        progress = progress or _nobody
+        progress, gain = progress or _nobody, others_gain(keep_others_db)
         paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
         with ExitStack() as stack, open_audio(path_in, sample_rate_hz=sample_rate_hz) as reader:
             outputs = planned_outputs(reader, paths, force=force)
@@ -222,12 +236,14 @@ class Extractor:
             muted = absent == "mute" and not presence
             if muted:
                 separated = replace(separated, gain=0.0, estimate_power=0 * separated.estimate_power)
+                gain = np.float32(0)
 
             def rendered() -> Iterator[Sequence[np.ndarray]]:
                 pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
                 written = 0
                 for mixture, estimate in pairs:
-                    yield (estimate, mixture - estimate)[: len(outputs)]
+                    others = mixture - estimate
+                    yield (estimate + gain * others, others)[: len(outputs)]
                     written += len(mixture)
                     progress(1.0 - WRITING_SHARE * (1.0 - written / heard.frames))
 
@@ -246,20 +262,24 @@ class Extractor:
                 residual_attenuation_db=attenuations[1],
             )
 
-    def stream(self, voiceprint: Voiceprint, *, sample_rate_hz: int) -> VoiceStream:
+    def stream(
+        self, voiceprint: Voiceprint, *, sample_rate_hz: int, keep_others_db: float | None = None
+    ) -> VoiceStream:
         """The voice of `voiceprint` in a sound that is still going on, fed in chunks of any size.
 
         Args:
             sample_rate_hz: of the chunks, and of what comes out.
+            keep_others_db: let everybody else through, so much quieter than in the sound; None: not at all.
 
         Raises:
             StreamError: the model is offline; `live` is the bundled one that is not.
-            ConfigError: an impossible sampling rate.
+            ConfigError: an impossible sampling rate, or others louder than they are.
         """
         if int(sample_rate_hz) != sample_rate_hz:
             raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
         check_causal(self.model)
-        return VoiceStream(self.model, _vector_for(self.model, voiceprint), int(sample_rate_hz))
+        vector, gain = _vector_for(self.model, voiceprint), others_gain(keep_others_db)
+        return VoiceStream(self.model, vector, int(sample_rate_hz), others_gain=gain)
 
     def _separate(
         self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress

@@ -1,6 +1,6 @@
 """A voice out of a sound that is still going on: chunks in, the voice of a causal model out, a fixed time later.
 
-    chunk -> the model's rate (resampling.py) -> no offset (offset.py) -> model -> the caller's rate
+    chunk -> the model's rate (resampling.py) -> no offset (offset.py) -> model -> the caller's rate (-> others.py)
 
 All that happens in blocks of one hop, so the output depends on the samples alone, not on how they were cut into chunks.
 The level needs no care: causal norms make a network deaf to it, except for sounds so quiet that they drown in the
@@ -43,7 +43,9 @@ class VoiceStream:
     Sample n of the output belongs to sample n of the input and comes at most `latency_samples` after it.
     """
 
-    def __init__(self, model: RuntimeModel, voiceprint: np.ndarray, sample_rate_hz: int) -> None:
+    def __init__(
+        self, model: RuntimeModel, voiceprint: np.ndarray, sample_rate_hz: int, *, others_gain: np.float32
+    ) -> None:
         own_hz, latency = model.config.sample_rate_hz, model.config.latency_samples
         self._stream = model.stream(voiceprint)
         assert latency is not None  # or it would be no stream
@@ -51,6 +53,7 @@ class VoiceStream:
         self._inwards = LowDelayResampler(sample_rate_hz, own_hz)
         self._outwards = LowDelayResampler(own_hz, sample_rate_hz)
         self._hop = model.config.hop
+        self._others_gain = others_gain
         self._offset = RunningOffset(self._hop / own_hz)
         waits_s = self._inwards.delay_s + (latency + 1) / own_hz + self._outwards.delay_s
         self.latency_samples = latency if sample_rate_hz == own_hz else math.ceil(waits_s * sample_rate_hz) + 1
@@ -58,6 +61,7 @@ class VoiceStream:
 
     def _clear(self) -> None:
         self._waiting = np.zeros(0, np.float32)  # at the model's rate, less than a hop
+        self._heard = np.zeros(0, np.float32)  # whose voice is not given yet, where others are let through
         self._fed = self._given = 0
         self._ended = False
 
@@ -90,6 +94,8 @@ class VoiceStream:
             raise StreamError("this stream has ended: it was flushed. Call reset() before feeding the next sound.")
         samples = _one_channel(chunk)
         self._fed += len(samples)
+        if self._others_gain:
+            self._heard = np.concatenate([self._heard, samples])
         return self._counted(self._outwards.feed(self._advance(self._inwards.feed(samples))))
 
     def flush(self) -> np.ndarray:
@@ -122,7 +128,10 @@ class VoiceStream:
 
     def _counted(self, voice: np.ndarray) -> np.ndarray:
         self._given += len(voice)
-        return voice
+        if not self._others_gain:
+            return voice
+        heard, self._heard = self._heard[: len(voice)], self._heard[len(voice) :]
+        return voice + self._others_gain * (heard - voice)
 
 
 def _one_channel(chunk: np.ndarray) -> np.ndarray:

@@ -150,6 +150,9 @@ def build_app(
         model: Model = "",
         absent: Absent = "pass",
         keep_highband: Annotated[bool, Form(description="Let the recording through above the model's band.")] = False,
+        keep_others_db: Annotated[
+            float | None, Form(ge=0, description="Let everybody else through, so many dB quieter; empty: not at all.")
+        ] = None,
         views: NumberOfViews = None,
         container: Container = "wav",
     ) -> Response:
@@ -186,6 +189,7 @@ def build_app(
                 residual=residual if wants_several else None,
                 absent=absent,
                 keep_highband=keep_highband,
+                keep_others_db=keep_others_db,
                 progress=progress,
             )
             told = summary(extractor, voiceprint, report, time.perf_counter() - began_s)
