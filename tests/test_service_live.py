@@ -53,7 +53,7 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
 ) -> None:
     raw = (soundfile.read(MIXTURE)[0] * scale).astype(dtype)
     with client.websocket_connect("/api/live") as socket:
-        socket.send_json(hello(format=kind))
+        socket.send_json(hello(format=kind, keep_others_db=20))
         began = socket.receive_json()
         assert began["model"] == "live" and 0.064 < began["latency_s"] < 0.08
         for start in range(0, len(raw), 4000):
@@ -61,7 +61,7 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
         socket.send_json({"end": True})
         sound, activities = received(socket)
     extractor = Extractor.from_pretrained("live")
-    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ)
+    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, keep_others_db=20)
     expected = np.concatenate([stream.feed((raw / scale).astype(np.float32)), stream.flush()])
     heard = np.frombuffer(sound, dtype) / scale
     assert len(heard) == len(raw)
@@ -81,6 +81,8 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
         ({"sample_rate_hz": 10}, "sampling rate 10 Hz"),
         ({"format": "mp3"}, "a conversation begins with"),
         ({"format": []}, "a conversation begins with"),
+        ({"keep_others_db": "some"}, "a conversation begins with"),
+        ({"keep_others_db": -1}, "expected how many dB quieter"),
         ({"volume": 3}, "a conversation begins with"),
         ({"voice": {}}, "not a voiceprint"),
         ({"model": "nano"}, "the model 'nano' is offline"),

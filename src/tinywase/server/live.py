@@ -2,7 +2,8 @@
 
     client                                                   server
     {"sample_rate_hz": 48000, "voice": {...a .voice file},
-     "model": "live", "format": "f32"}                   ->
+     "model": "live", "format": "f32",
+     "keep_others_db": null}                             ->
                                                          <-  {"latency_s": 0.07, "model": "live"}
     samples, one channel, little-endian, f32 or s16      ->
                                                          <-  as many samples of that voice as are finished, for every
@@ -10,7 +11,7 @@
     {"end": true}                                        ->
                                                          <-  the rest, then the connection closes
 
-`model` and `format` may be left out. What is wrong is said by {"error": "..."} before the connection closes. Who says
+`model`, `format` and `keep_others_db` may be left out. What is wrong is said by {"error": "..."} before the connection closes. Who says
 nothing for a minute is not waited for.
 """
 
@@ -88,16 +89,19 @@ async def _converse(socket: WebSocket, catalogue: Catalogue) -> None:
 
 def _begin(hello: dict[str, Any], catalogue: Catalogue) -> tuple[VoiceStream, str, str]:
     """The stream that was asked for, the kind of its samples, and its model's name."""
-    unknown = hello.keys() - {"sample_rate_hz", "voice", "model", "format"}
+    unknown = hello.keys() - {"sample_rate_hz", "voice", "model", "format", "keep_others_db"}
     rate_hz, voice, kind = hello.get("sample_rate_hz"), hello.get("voice"), str(hello.get("format", "f32"))
-    if unknown or type(rate_hz) is not int or not isinstance(voice, dict) or kind not in KINDS:
+    others_db = hello.get("keep_others_db")
+    numbers = type(rate_hz) is int and (others_db is None or type(others_db) in (int, float))
+    if unknown or not numbers or not isinstance(voice, dict) or kind not in KINDS:
         raise LiveError(
             'a conversation begins with {"sample_rate_hz": 48000, "voice": {...}}, the latter the content of a .voice '
-            f'file; "model" and "format" ({" or ".join(KINDS)}) may too. Got {", ".join(sorted(hello)) or "{}"}.'
+            f'file; "model", "format" ({" or ".join(KINDS)}) and "keep_others_db" may too. Got {", ".join(sorted(hello)) or "{}"}.'
         )
     extractor = catalogue.find(str(hello.get("model", "")), causal=True)
     voiceprint = Voiceprint.from_bytes(json.dumps(voice).encode(), "voice")
-    return extractor.stream(voiceprint, sample_rate_hz=rate_hz), kind, extractor.model.name
+    stream = extractor.stream(voiceprint, sample_rate_hz=rate_hz, keep_others_db=others_db)
+    return stream, kind, extractor.model.name
 
 
 async def _next(socket: WebSocket) -> str | bytes:
