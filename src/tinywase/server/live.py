@@ -11,8 +11,8 @@
     {"end": true}                                        ->
                                                          <-  the rest, then the connection closes
 
-`model`, `format` and `keep_others_db` may be left out. What is wrong is said by {"error": "..."} before the connection closes. Who says
-nothing for a minute is not waited for.
+`model`, `format` and `keep_others_db` may be left out. What is wrong is said by {"error": "..."} before the connection
+closes. Who says nothing for a minute is not waited for.
 """
 
 from __future__ import annotations
@@ -92,11 +92,12 @@ def _begin(hello: dict[str, Any], catalogue: Catalogue) -> tuple[VoiceStream, st
     unknown = hello.keys() - {"sample_rate_hz", "voice", "model", "format", "keep_others_db"}
     rate_hz, voice, kind = hello.get("sample_rate_hz"), hello.get("voice"), str(hello.get("format", "f32"))
     others_db = hello.get("keep_others_db")
-    numbers = type(rate_hz) is int and (others_db is None or type(others_db) in (int, float))
-    if unknown or not numbers or not isinstance(voice, dict) or kind not in KINDS:
+    unclear = unknown or kind not in KINDS or not (others_db is None or type(others_db) in (int, float))
+    if unclear or type(rate_hz) is not int or not isinstance(voice, dict):
         raise LiveError(
             'a conversation begins with {"sample_rate_hz": 48000, "voice": {...}}, the latter the content of a .voice '
-            f'file; "model", "format" ({" or ".join(KINDS)}) and "keep_others_db" may too. Got {", ".join(sorted(hello)) or "{}"}.'
+            f'file; "model", "format" ({" or ".join(KINDS)}) and "keep_others_db" may too. Got '
+            f"{', '.join(sorted(hello)) or '{}'}."
         )
     extractor = catalogue.find(str(hello.get("model", "")), causal=True)
     voiceprint = Voiceprint.from_bytes(json.dumps(voice).encode(), "voice")
