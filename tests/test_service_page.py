@@ -76,6 +76,27 @@ def test_the_bundled_sample_can_be_tried_and_listened_to(page: Page) -> None:
     assert page.run("[...document.querySelectorAll('a[download]')].every((link) => link.href.startsWith('blob:'))")
 
 
+def test_everybody_else_is_let_through_as_chosen(page: Page) -> None:
+    page.run("""{
+      const read = Response.prototype.formData;
+      Response.prototype.formData = async function () {
+        const parts = await read.call(this);
+        window.sound = parts.get("estimate");
+        return parts;
+      };
+    }""")
+    loudness = """(async () => {
+      const samples = new Int16Array((await window.sound.arrayBuffer()).slice(44));
+      return samples.reduce((sum, sample) => sum + Math.abs(sample), 0) / samples.length;
+    })()"""
+    page.click("#sample")
+    extracted(page)
+    alone = page.run(loudness)
+    page.run("document.querySelector('#others').value = '10'")
+    extracted(page)
+    assert 1.05 * alone < page.run(loudness) < 2 * alone
+
+
 def test_files_of_ones_own_and_a_part_marked_by_dragging(page: Page, tmp_path: Path) -> None:
     page.choose("#mixture", DEMO / "mixture.flac")
     page.until("!document.querySelector('#mixture-wave').hidden")

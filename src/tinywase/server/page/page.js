@@ -175,6 +175,7 @@ async function extract() {
   form.append("mixture", mixture);
   form.append("model", $("model").value);
   form.append("keep_highband", $("highband").checked);
+  if ($("others").value) form.append("keep_others_db", $("others").value);
   extraction = new AbortController();
   ready();
   say("Extracting …");
