@@ -136,6 +136,16 @@ def test_json_says_it_to_programs(desk: Path, extract: Extract) -> None:
     assert labels.exists()
 
 
+def test_somebody_else_may_be_enrolled_too(desk: Path, extract: Extract) -> None:
+    soundfile.write(desk / "other.wav", noise(2.0, seed=2), 8000)
+    for name, words in {"plain": [], "told": ["--other", desk / "other.wav"]}.items():
+        result = extract(desk / "meeting.wav", "-o", desk / f"{name}.wav", "--views", "2", *words)
+        assert result.code == 0, result.err
+    assert (desk / "plain.wav").read_bytes() != (desk / "told.wav").read_bytes()
+    result = extract(desk / "meeting.wav", "-o", desk / "once.wav", "--other", desk / "other.wav")
+    assert result.code == 1 and "takes one view of a recording and never listens for the others" in result.err
+
+
 def test_quiet_prints_nothing(desk: Path, extract: Extract) -> None:
     result = extract(desk / "meeting.wav", "-o", desk / "out.wav", "-q")
     assert (result.code, result.out, result.err) == (0, "", "")

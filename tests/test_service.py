@@ -70,6 +70,18 @@ def test_everybody_else_is_let_through_on_request(client: TestClient) -> None:
     assert np.abs(found - soundfile.read(MIXTURE)[0]).max() < 2 / 32768
 
 
+def test_somebody_else_may_be_enrolled_too(client: TestClient) -> None:
+    plain, told = (
+        client.post("/api/extract", files=sent, data={"model": "nano", "views": "2"})
+        for sent in (
+            files(mixture=MIXTURE, enroll=[ENROLLMENT]),
+            files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[ENROLLMENT]),
+        )
+    )
+    assert (plain.status_code, told.status_code) == (200, 200), told.text
+    assert plain.content != told.content
+
+
 def test_the_three_ways_to_say_whose_voice_agree_with_the_library(client: TestClient, tmp_path: Path) -> None:
     extractor = Extractor.from_pretrained("nano")
     part = extractor.enroll(MIXTURE, start_s=1.0, stop_s=4.0)

@@ -11,7 +11,7 @@ import pytest
 
 from tinywase.config import TINY
 from tinywase.data.activity import prepare_enrollment
-from tinywase.errors import ConfigError
+from tinywase.errors import ConfigError, FormatError
 from tinywase.evaluate.cards import with_card
 from tinywase.runtime.extractor import Extractor
 from tinywase.runtime.model import open_model
@@ -83,6 +83,36 @@ def test_odd_views_extract_the_others_and_take_them_away() -> None:
     np.testing.assert_allclose(found, 1.25 * voice + 0.25 * other, atol=1e-6)  # ((v + o/2) + (v + o - (o - v/2))) / 2
 
 
+def test_others_who_are_enrolled_are_half_of_their_voice() -> None:
+    voice, other, known = noise(8000), noise(8000)[::-1].copy(), np.full(1, 3.0)
+    asked: list[float] = []
+
+    def extract(mixture: np.ndarray, voiceprint: np.ndarray) -> tuple[np.ndarray, None]:
+        asked.append(float(voiceprint[0]))
+        return np.resize(0.5 * voice if voiceprint is TARGET else other, len(mixture)), None
+
+    Views(extract, lambda enrollment: OTHERS, TINY, 2, known).averaged(voice + other, TARGET)
+    assert asked == [1.0, 1.5]
+
+
+def test_others_who_are_enrolled_and_hardly_speak_are_looked_for_by_their_enrollment() -> None:
+    voice, click, known = noise(8000), np.zeros(8000, np.float32), np.full(1, 3.0)
+    click[4000:4100] = 1.0  # loud, and too short to be enrolled
+    asked: list[np.ndarray] = []
+
+    def extract(mixture: np.ndarray, voiceprint: np.ndarray) -> tuple[np.ndarray, None]:
+        asked.append(voiceprint)
+        return np.resize(voice, len(mixture)), None
+
+    Views(extract, nobody, TINY, 2, known).averaged(voice + click, TARGET)
+    assert asked[1] is known
+
+
+def test_a_lone_target_is_seen_as_itself_whoever_else_is_enrolled() -> None:
+    found, _ = Views(lambda x, v: (0.9 * x, None), nobody, TINY, 4, OTHERS).averaged(noise(8000), TARGET)
+    np.testing.assert_allclose(found, 0.9 * noise(8000), rtol=1e-5)
+
+
 def test_a_run_that_lends_its_memory_is_not_written_to() -> None:
     lent = np.ones(16, np.float32)
     Views(lambda x, v: (lent if len(x) == 16 else 3 * x, None), nobody, TINY, 3).averaged(lent, TARGET)
@@ -113,6 +143,21 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
 def test_impossible_views_are_refused(views: Any, tiny_model_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"views = {views!r}: expected 1 to {HOP} for this model \(its hop\)"):
         open_model(tiny_model_path, views=views)
+
+
+def test_others_are_enrolled_for_models_of_several_views(tmp_path: Path, tiny_model_path: Path) -> None:
+    path = tmp_path / "advised.twase"
+    with_card(tiny_model_path, path, {"views": 2})
+    extractor, mixture = Extractor.from_pretrained(path), noise(16000)
+    voiceprint, other = (extractor.enroll(noise(16000)[::step], sample_rate_hz=8000) for step in (1, -1))
+    told = extractor.with_others(other)
+    plain, with_others = (e.extract(mixture, voiceprint, sample_rate_hz=8000).estimate for e in (extractor, told))
+    assert extractor.model.others is None and not np.array_equal(plain, with_others)
+    with pytest.raises(ConfigError, match="takes one view of a recording and never listens for the others"):
+        extractor.with_views(1).with_others(other)
+    foreign = dataclasses.replace(other, fingerprint="0" * 16)
+    with pytest.raises(FormatError, match="was made by the model"):
+        extractor.with_others(foreign)
 
 
 def test_a_stream_has_one_view() -> None:

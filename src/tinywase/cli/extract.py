@@ -64,6 +64,14 @@ def extract(
     voice: Annotated[
         Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll` made.")
     ] = None,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--other",
+            metavar="B.wav",
+            help="Somebody else in it, alone: confuses voices less often. A recording or .voice file; repeatable.",
+        ),
+    ] = None,
     enroll_from: Annotated[
         str | None,
         typer.Option(metavar="1:02-1:08.5", help="Part of the recording itself in which the voice is alone."),
@@ -119,6 +127,8 @@ def extract(
     enrollments = expanded(enroll or [])
     model = model or model_of(enrollments, voice) or "default"
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
+    if other:
+        extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
     jobs = plan(
         mixtures, out, residual=residual, labels=labels, label_suffix=f".{label_format.value}", enrollments=enrollments
     )

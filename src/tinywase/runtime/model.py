@@ -90,6 +90,7 @@ class PackedModel:
         self.config: ModelConfig = model_file.config
         self.card: dict[str, Any] = model_file.card
         self.views = check_views(self.card.get("views", 1) if views is None else views, self.config)
+        self.others: Array | None = None
         self.fingerprint = fingerprint(model_file.config, model_file.tensors)
         self._runtime = runtime
 
@@ -126,13 +127,28 @@ class PackedModel:
         other.views = check_views(views, self.config)
         return other
 
+    def with_others(self, voiceprint: Array) -> PackedModel:
+        """The same model, told what everybody else in the recordings sounds like; both share one runtime.
+
+        Raises:
+            ConfigError: a model of one view, which never listens for the others.
+        """
+        if self.views == 1:
+            raise ConfigError(
+                f"'{self.name}' takes one view of a recording and never listens for the others: enroll the wanted "
+                "voice alone, or take an offline model with two views or more."
+            )
+        other = copy.copy(self)
+        other.others = voiceprint
+        return other
+
     def enroll(self, enrollment: Array) -> Array:
         """See `RuntimeModel`."""
         return self._runtime.enroll(enrollment)
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
         """See `RuntimeModel`; of several views, if there are (views.py)."""
-        views = Views(self._runtime.extract, self._runtime.enroll, self.config, self.views)
+        views = Views(self._runtime.extract, self._runtime.enroll, self.config, self.views, self.others)
         return views.extracted(mixture, voiceprint)
 
     def stream(self, voiceprint: Array) -> RuntimeStream:

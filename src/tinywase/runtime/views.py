@@ -2,20 +2,20 @@
 
 A network makes its own errors in every view while the voice stays, so a mean of views is nearer to the voice. View k
 of N hears the mixture delayed by k h / N samples, h the hop. Even views extract the target. Odd ones extract the
-others: a voice enrolled by what the even views left over, whose estimate taken away from the mixture is one of the
-target too. Where little is left over there is nobody else, and odd views extract the target like even ones. Their mean
-is sharpened (sharpening.py).
+others: a voice enrolled by what the even views left over, half of it by a sample of them where there is one, whose
+estimate taken away from the mixture is one of the target too. Where little is left over there is nobody else, and odd
+views extract the target like even ones. Their mean is sharpened (sharpening.py).
 
 Delays alone are Demucs' shift trick (A. Défossez et al., 2019), in denoising cycle spinning (R. R. Coifman and D. L.
-Donoho, 1995). What views give and cost: docs/experiments.md 12. Each is a run of the model, and a stream cannot wait
-for them: for offline models alone. Letters: T samples, D voiceprint dimensions, F frames.
+Donoho, 1995). What views give and cost: docs/experiments.md 12; samples of the others: 34. Each is a run of the model,
+and a stream cannot wait for them: for offline models alone. Letters: T samples, D voiceprint dimensions, F frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Views(Generic[Voice, Activity]):
     enroll: Callable[[np.ndarray], Voice]  # the voiceprint of a prepared enrollment
     config: ModelConfig
     count: int
+    others: Voice | None = None  # that of everybody else, where somebody enrolled them
 
     def extracted(self, mixture: np.ndarray, voiceprint: Voice) -> tuple[np.ndarray, Activity]:
         """Estimate and activity: one run as it is, or several, averaged and sharpened."""
@@ -79,11 +80,18 @@ class Views(Generic[Voice, Activity]):
         return total
 
     def _others(self, left_over: np.ndarray, estimate: np.ndarray) -> Voice | None:
-        """The voice of everybody else; None where there is nobody."""
+        """The voice of everybody else: what is left over, half of it that of their enrollment if there is one; None
+        where there is nobody."""
         powers = [float(np.square(signal, dtype=np.float64).mean()) for signal in (left_over, estimate)]
         if powers[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * powers[1]:
             return None
         try:
-            return self.enroll(prepare_enrollment(left_over, self.config.sample_rate_hz))
+            heard = self.enroll(prepare_enrollment(left_over, self.config.sample_rate_hz))
         except AudioError:  # too little speech to be somebody
-            return None
+            return self.others
+        return heard if self.others is None else _half_way(heard, self.others)
+
+
+def _half_way(one: Any, other: Any) -> Any:
+    """Between two voices, of NumPy or of torch."""
+    return (one + other) / 2

@@ -148,6 +148,7 @@ def build_app(
         start_s: StartS = None,
         stop_s: StopS = None,
         model: Model = "",
+        other: Annotated[list[UploadFile], File(description="Somebody else in the mixture, alone.")] = [],  # noqa: B006
         absent: Absent = "pass",
         keep_highband: Annotated[bool, Form(description="Let the recording through above the model's band.")] = False,
         keep_others_db: Annotated[
@@ -181,8 +182,11 @@ def build_app(
             began_s = time.perf_counter()
             recording = folder.keep_recording("mixture", mixture)
             voiceprint = voiceprint_in(recording, progress)
+            informed = extractor
+            if other:
+                informed = extractor.with_others(extractor.enroll(*folder.keep_all("other", other, progress)))
             estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
-            report = extractor.extract_file(
+            report = informed.extract_file(
                 recording,
                 estimate,
                 voiceprint,
