@@ -26,7 +26,7 @@ from ..audio import AudioReader, Source, is_array, open_audio
 from ..errors import AudioError, ConfigError
 from .enrollment import enroll
 from .model import PackedModel, open_model
-from .others import others_gain
+from .others import let_through, others_gain
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
 from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
@@ -186,8 +186,8 @@ class Extractor:
             heard, separated = self._separate(reader, voiceprint, None, stack, _nobody)
             evidence = self._gather(heard, separated, voiceprint)
             pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
-            parts = ((voice + gain * (mixed - voice), mixed - voice) for mixed, voice in pairs)
-            estimate, residual = (np.concatenate(blocks) for blocks in zip(*parts, strict=True))
+            parts = zip(*(let_through(*pair, gain) for pair in pairs), strict=True)
+            estimate, residual = (np.concatenate(blocks) for blocks in parts)
         if flat or (flat is None and reader.channels == 1):
             estimate, residual = estimate[:, 0], residual[:, 0]
         return Extraction(
@@ -252,8 +252,7 @@ class Extractor:
                 pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
                 written = 0
                 for mixture, estimate in pairs:
-                    others = mixture - estimate
-                    yield (estimate + gain * others, others)[: len(outputs)]
+                    yield let_through(mixture, estimate, gain)[: len(outputs)]
                     written += len(mixture)
                     progress(1.0 - WRITING_SHARE * (1.0 - written / heard.frames))
 

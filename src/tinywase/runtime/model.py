@@ -135,8 +135,8 @@ class PackedModel:
         """
         if self.views == 1:
             raise ConfigError(
-                f"'{self.name}' takes one view of a recording and never listens for the others: enroll the wanted "
-                "voice alone, or take an offline model with two views or more."
+                f"'{self.name}' takes one view of a recording and never listens for the others: leave their sample "
+                "out, or take an offline model with two views or more."
             )
         other = copy.copy(self)
         other.others = voiceprint

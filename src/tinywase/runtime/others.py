@@ -21,3 +21,9 @@ def others_gain(keep_others_db: float | None) -> np.float32:
             f"keep_others_db = {keep_others_db}: expected how many dB quieter, 0 (as in the recording) or more."
         )
     return np.float32(10 ** (-keep_others_db / 20))
+
+
+def let_through(mixture: np.ndarray, voice: np.ndarray, gain: np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """The voice with everybody else at that gain, and everybody else. Shape: any, the same -> the same, twice."""
+    others = mixture - voice
+    return voice + gain * others, others

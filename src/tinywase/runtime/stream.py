@@ -18,6 +18,7 @@ from ..audio import whole_numbers
 from ..errors import AudioError, StreamError
 from .model import PackedModel, RuntimeModel
 from .offset import RunningOffset
+from .others import let_through
 from .resampling import LowDelayResampler
 
 GAIN = np.float32(30.0)
@@ -131,7 +132,7 @@ class VoiceStream:
         if not self._others_gain:
             return voice
         heard, self._heard = self._heard[: len(voice)], self._heard[len(voice) :]
-        return voice + self._others_gain * (heard - voice)
+        return let_through(heard, voice, self._others_gain)[0]
 
 
 def _one_channel(chunk: np.ndarray) -> np.ndarray:
