@@ -29,6 +29,7 @@ MODELS = [str(GOLDEN / f"{name}.twase") for name in ("causal", "offline")]
 FORGETTING = str(GOLDEN / "forgetting.twase")
 FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
 CROSS = "aarch64-linux-gnu-"
+WITHOUT_TRAINING = {"TINYWASE_TRAINING": "OFF"}  # whose kernels these programs do not call
 # The build's own cmake lies beside the interpreter, which need not be activated.
 OWN_NAMESPACE = (
     r"tinywase::(training::avx512\w*|avx2|avxvnni|avx512|neon|scalar)::|DW\.ref\."  # the latter: data for exceptions
@@ -70,7 +71,13 @@ def encoded_anew(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the kernels of avxvnni in the encoding of AVX-512, which more machines that run tests have."""
     if not ON_X86:
         pytest.skip("a test of x86-64 code")
-    return built(tmp_path_factory.mktemp("anew"), "test_kernels", "test_team", TINYWASE_AVXVNNI_BY_AVX512="ON")
+    return built(
+        tmp_path_factory.mktemp("anew"),
+        "test_kernels",
+        "test_team",
+        TINYWASE_AVXVNNI_BY_AVX512="ON",
+        **WITHOUT_TRAINING,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -154,13 +161,17 @@ def test_helpers_never_change_a_bit(plain: Path, offline_models: list[str]) -> N
 
 
 def test_a_system_without_threads_computes_on_the_callers(tmp_path: Path, offline_models: list[str]) -> None:
-    folder = built(tmp_path, "test_team", CMAKE_DISABLE_FIND_PACKAGE_Threads="ON", CMAKE_CXX_FLAGS="-O1")
+    folder = built(
+        tmp_path, "test_team", CMAKE_DISABLE_FIND_PACKAGE_Threads="ON", CMAKE_CXX_FLAGS="-O1", **WITHOUT_TRAINING
+    )
     run(folder / "test_team", *offline_models)
 
 
 def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path, offline_models: list[str]) -> None:
     targets = ("test_kernels", "test_api", "test_team", "fuzz")
-    folder = built(tmp_path, *targets, TINYWASE_SANITIZE="address,undefined", CMAKE_BUILD_TYPE="Debug")
+    folder = built(
+        tmp_path, *targets, TINYWASE_SANITIZE="address,undefined", CMAKE_BUILD_TYPE="Debug", **WITHOUT_TRAINING
+    )
     options = {"ASAN_OPTIONS": "allocator_may_return_null=1:max_allocation_size_mb=2000"}
     run(folder / "test_api", *MODELS, **options)
     run(folder / "test_kernels", **options)
@@ -172,7 +183,9 @@ def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path,
 
 
 def test_the_thread_sanitizer_finds_nothing(tmp_path: Path, offline_models: list[str]) -> None:
-    folder = built(tmp_path, "test_api", "test_team", TINYWASE_SANITIZE="thread", CMAKE_BUILD_TYPE="Debug")
+    folder = built(
+        tmp_path, "test_api", "test_team", TINYWASE_SANITIZE="thread", CMAKE_BUILD_TYPE="Debug", **WITHOUT_TRAINING
+    )
     run(folder / "test_api", *MODELS, TSAN_OPTIONS="halt_on_error=1")
     run(folder / "test_team", *offline_models, TSAN_OPTIONS="halt_on_error=1")
 
