@@ -69,7 +69,7 @@ def extract(
         typer.Option(
             "--other",
             metavar="B.wav",
-            help="Somebody else in it, alone: confuses voices less often. A recording or .voice file; repeatable.",
+            help="Somebody else in it, alone, which helps a little: a recording or .voice file; repeatable.",
         ),
     ] = None,
     enroll_from: Annotated[

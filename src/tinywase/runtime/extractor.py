@@ -108,8 +108,8 @@ class Extractor:
         return Extractor(self.model.with_views(views))
 
     def with_others(self, voiceprint: Voiceprint) -> Extractor:
-        """The same model, told what everybody else in the recordings sounds like, which confuses voices less often.
-        Nothing is opened again.
+        """The same model, told what everybody else in the recordings sounds like, which helps a little
+        (docs/experiments.md 34). Nothing is opened again.
 
         Raises:
             ConfigError: a model of one view, such as a causal one.
