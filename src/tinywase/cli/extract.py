@@ -46,6 +46,7 @@ class _Choices:
     force: bool
     keep_highband: bool
     keep_others_db: float | None
+    spatial: bool
     speaker: str  # the name in labels
 
 
@@ -101,6 +102,10 @@ def extract(
         typer.Option("--keep-highband", help="Above the model's band, let the recording through where the voice is."),
     ] = False,
     keep_others_db: KeepOthers = None,
+    spatial: Annotated[
+        bool,
+        typer.Option("--spatial/--no-spatial", help="Use what channels that differ tell about where the voice stands."),
+    ] = True,
     views: Annotated[
         int | None,
         typer.Option(
@@ -134,7 +139,7 @@ def extract(
     )
     _check_labels(jobs)
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
-    choices = _Choices(absent, force, keep_highband, keep_others_db, _speaker(enrollments, voice))
+    choices = _Choices(absent, force, keep_highband, keep_others_db, spatial, _speaker(enrollments, voice))
     if out == PIPE:
         _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
     elif jobs.many:
@@ -229,6 +234,7 @@ def _extract_one(
         force=choices.force,
         keep_highband=choices.keep_highband,
         keep_others_db=choices.keep_others_db,
+        spatial=choices.spatial,
         progress=progress,
     )
     took_s = time.perf_counter() - began_s

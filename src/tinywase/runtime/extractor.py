@@ -7,8 +7,9 @@
     stream = extractor.stream(voiceprint, sample_rate_hz=48000)      # while it is still going on, with a causal model
 
 What comes out has the length, rate, channels and loudness of what went in; it is never clipped and never NaN, and
-silence stays silence. The models work in their own band (8 kHz models: up to 4 kHz); above it the estimate is empty,
-unless `keep_highband` lets the recording's own high band through where the target is loud. T samples, C channels.
+silence stays silence. Channels that differ tell where the voice stands, which helps (spatial.py). The models work in
+their own band (8 kHz models: up to 4 kHz); above it the estimate is empty, unless `keep_highband` lets the recording's
+own high band through where the target is loud. T samples, C channels.
 """
 
 from __future__ import annotations
@@ -172,6 +173,7 @@ class Extractor:
         sample_rate_hz: int | None = None,
         keep_highband: bool = False,
         keep_others_db: float | None = None,
+        spatial: bool = True,
     ) -> Extraction:
         """The voice of `voiceprint` in `mixture`, in memory. Shape: [T] or [T, C] -> the same.
 
@@ -179,11 +181,12 @@ class Extractor:
             sample_rate_hz: rate of an array; files know theirs.
             keep_highband: let the recording through above the model's band where the voice is loud.
             keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all.
+            spatial: use what channels that differ tell about where the voice stands (docs/experiments.md 35).
         """
         gain = others_gain(keep_others_db)
         flat = np.ndim(mixture) == 1 if is_array(mixture) else None  # type: ignore[arg-type]
         with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
-            heard, separated = self._separate(reader, voiceprint, None, stack, _nobody)
+            heard, separated = self._separate(reader, voiceprint, None, stack, _nobody, spatial=spatial)
             evidence = self._gather(heard, separated, voiceprint)
             pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
             parts = zip(*(let_through(*pair, gain) for pair in pairs), strict=True)
@@ -213,6 +216,7 @@ class Extractor:
         force: bool = False,
         keep_highband: bool = False,
         keep_others_db: float | None = None,
+        spatial: bool = True,
         progress: Callable[[float], None] | None = None,
     ) -> ExtractionReport:
         """The voice of `voiceprint` in a recording of any length, written to a file, in constant memory.
@@ -226,6 +230,7 @@ class Extractor:
             keep_highband: let the recording through above the model's band where the voice is loud.
             keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all, nor
                 where the target is absent and muted.
+            spatial: use what channels that differ tell about where the voice stands (docs/experiments.md 35).
             progress: called with the part that is done, 0..1.
 
         Raises:
@@ -238,7 +243,7 @@ class Extractor:
         paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
         with ExitStack() as stack, open_audio(path_in, sample_rate_hz=sample_rate_hz) as reader:
             outputs = planned_outputs(reader, paths, force=force)
-            heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress)
+            heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress, spatial=spatial)
             evidence = self._gather(heard, separated, voiceprint)
             presence = self.rule.verdict(evidence)
             if absent == "fail" and not presence:
@@ -291,14 +296,26 @@ class Extractor:
         return VoiceStream(self.model, vector, int(sample_rate_hz), others_gain=gain)
 
     def _separate(
-        self, reader: AudioReader, voiceprint: Voiceprint, folder: Path | None, stack: ExitStack, progress: Progress
+        self,
+        reader: AudioReader,
+        voiceprint: Voiceprint,
+        folder: Path | None,
+        stack: ExitStack,
+        progress: Progress,
+        *,
+        spatial: bool,
     ) -> tuple[Heard, Separated]:
         """The first two passes; their spools are closed with `stack`."""
         vector = _vector_for(self.model, voiceprint)
         heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(LISTENING_SHARE * done))
         stack.callback(heard.mixture.close)
         separated = separate_channels(
-            self.model, vector, heard, folder, lambda done: progress(LISTENING_SHARE + SEPARATING_SHARE * done)
+            self.model,
+            vector,
+            heard,
+            folder,
+            lambda done: progress(LISTENING_SHARE + SEPARATING_SHARE * done),
+            spatial=spatial,
         )
         stack.callback(separated.estimate.close)
         return heard, separated

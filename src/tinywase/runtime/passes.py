@@ -3,8 +3,9 @@
 1. listen: the mixture at the model's rate goes to a spool; its level, its offset (a mean that is not zero, which sound
    cards add and no training mixture has) and which channels are copies become known.
 2. separate: every distinct channel through the model with the same voiceprint (so a stereo recording stays stereo),
-   the estimate to a second spool. The level is known at its end: one projection of the estimate on the mixture over the
-   whole recording and all channels, gain = <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
+   all of them through a filter of where the voice stands (spatial.py), the estimate to a second spool. The level is
+   known at its end: one projection of the estimate on the mixture over the whole recording and all channels, gain =
+   <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
 3. render: the recording is read again beside the estimate at the recording's own rate, sample for sample.
 
 Activity and powers are kept per cell of 10 ms. Letters: C channels; spools are float32 [frames, C].
@@ -12,7 +13,7 @@ Activity and powers are kept per cell of 10 ms. Letters: C channels; spools are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..blocks import BlockQueue, resample_blocks
 from ..errors import TinyWaseError
 from .model import RuntimeModel
 from .presence import activity_from_power, audible_activity
+from .spatial import steered
 from .spool import Spool
 from .windows import separate
 
@@ -98,9 +100,18 @@ def listen(reader: AudioReader, rate_hz: int, folder: Path | None, progress: Pro
 
 
 def separate_channels(
-    model: RuntimeModel, voiceprint: np.ndarray, heard: Heard, folder: Path | None, progress: Progress
+    model: RuntimeModel,
+    voiceprint: np.ndarray,
+    heard: Heard,
+    folder: Path | None,
+    progress: Progress,
+    *,
+    spatial: bool = True,
 ) -> Separated:
     """Second pass.
+
+    Args:
+        spatial: use what channels that differ tell about where the voice stands (spatial.py).
 
     Raises:
         TinyWaseError: the model gives values that are not finite.
@@ -112,8 +123,15 @@ def separate_channels(
     pieces = [separate(model, voiceprint, partial(_channel, heard, c, scale), mixture.frames) for c in distinct]
     rate_hz = model.config.sample_rate_hz
     cells, products = _Cells(cell_samples(rate_hz), 3), np.zeros(2)
-    for pair in zip(*pieces, strict=True):
-        both = np.stack(pair, axis=-1)  # [n, 2, distinct channels]
+    blocks: Iterator[np.ndarray] = (np.stack(pair, axis=-1) for pair in zip(*pieces, strict=True))
+    if spatial and len(distinct) > 1:
+        shape = mixture.frames, len(distinct)
+        blocks = _told(blocks, mixture.frames, lambda done: progress(done / 2))
+        blocks = steered(blocks, partial(_channels, heard, distinct, scale), shape, rate_hz, folder)
+        blocks = _told(blocks, mixture.frames, lambda done: progress(0.5 + done / 2))
+    else:
+        blocks = _told(blocks, mixture.frames, progress)
+    for both in blocks:  # [n, 2, distinct channels]
         found = both[:, 0, column] / scale
         if not np.isfinite(found).all():
             raise TinyWaseError("the model gives values that are not finite: damaged or badly trained. Use another.")
@@ -122,7 +140,6 @@ def separate_channels(
         powers = [np.square(signal) for signal in (original, found)]
         products += np.sum(original * found, dtype=np.float64), powers[1].sum(dtype=np.float64)
         cells.add(np.stack([both[:, 1].max(axis=1), *(power.mean(axis=1) for power in powers)], axis=1))
-        progress(estimate.frames / mixture.frames)
     gain = float(products[0] / products[1]) if products[1] > 0 else 0.0
     activity, mixture_power, estimate_power = cells.means().T
     by_level = model.config.cues == "voiceprint"
@@ -171,7 +188,21 @@ def _gate(separated: Separated) -> np.ndarray:
 
 
 def _channel(heard: Heard, channel: int, scale: np.float32, start: int, stop: int) -> np.ndarray:
-    return np.ascontiguousarray(heard.read(start, stop)[:, channel]) * scale
+    return _channels(heard, [channel], scale, start, stop)[:, 0]
+
+
+def _channels(heard: Heard, channels: Sequence[int], scale: np.float32, start: int, stop: int) -> np.ndarray:
+    """Shape: -> float32 [stop - start, channels]."""
+    return heard.read(start, stop)[:, channels] * scale
+
+
+def _told(blocks: Iterable[np.ndarray], frames: int, progress: Progress) -> Iterator[np.ndarray]:
+    """The blocks as they are, and after each of them what part of `frames` is done."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += len(block)
+        progress(done / frames)
 
 
 def _blocks(spool: Spool) -> Iterator[np.ndarray]:

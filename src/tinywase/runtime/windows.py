@@ -35,19 +35,27 @@ def window_starts(length: int, window: int, overlap: int) -> list[int]:
     return [*range(0, last, window - overlap), last]
 
 
-def _windowed(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: int) -> Iterator[np.ndarray]:
-    rate_hz = model.config.sample_rate_hz
-    window, overlap = round(WINDOW_S * rate_hz), round(OVERLAP_S * rate_hz)
-    rise = ((np.arange(overlap, dtype=np.float32) + 0.5) / overlap)[:, None]
+def faded(piece_of: Callable[[int, int], np.ndarray], length: int, window: int, overlap: int) -> Iterator[np.ndarray]:
+    """Pieces of overlapping windows, each faded into the next: together `length` long, without gaps.
+
+    `piece_of` gives what belongs to samples start to stop, which may be overwritten. Shape: [n, ...] each.
+    """
+    rise = (np.arange(overlap, dtype=np.float32) + 0.5) / overlap
     done, tail = 0, None  # samples given; what the window before says about the `overlap` samples after them
     for start in window_starts(length, window, overlap):
-        piece = _one_window(model, voiceprint, read(start, min(start + window, length)))[done - start :]
+        piece = piece_of(start, min(start + window, length))[done - start :]
         if tail is not None:
-            piece[:overlap] = tail * (1 - rise) + piece[:overlap] * rise
+            share = rise.reshape(-1, *[1] * (piece.ndim - 1))
+            piece[:overlap] = tail * (1 - share) + piece[:overlap] * share
         if start + window < length:
             piece, tail = piece[:-overlap], piece[-overlap:]
         done += len(piece)
         yield piece
+
+
+def _windowed(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: int) -> Iterator[np.ndarray]:
+    window, overlap = (round(seconds * model.config.sample_rate_hz) for seconds in (WINDOW_S, OVERLAP_S))
+    return faded(lambda start, stop: _one_window(model, voiceprint, read(start, stop)), length, window, overlap)
 
 
 def _one_window(model: RuntimeModel, voiceprint: np.ndarray, mixture: np.ndarray) -> np.ndarray:
