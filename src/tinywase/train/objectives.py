@@ -17,6 +17,7 @@ from ..data.activity import activity_label
 from ..data.mixing import Mixer
 from ..models import Wase
 from .losses import SpeakerClassifier, activity_loss, is_lone, signal_loss
+from .pairs import partners, together
 from .recipe import Recipe
 
 Arrays = dict[str, np.ndarray]
@@ -96,6 +97,8 @@ class ExtractionObjective:
             "enrollment": batch.enrollment,
             "activity": np.stack(label),
         }
+        if loss.views:
+            arrays["partner"] = partners(batch.mixture)
         if loss.speaker:
             extra, speakers = self.mixer.enrollments(loss.speaker_extra, rng) if loss.speaker_extra else (None, None)
             if extra is not None:
@@ -127,9 +130,19 @@ class ExtractionObjective:
     def _signal_loss(self, extraction: Any, batch: Tensors) -> Tensor:
         """Of every segment, target and everything else together. Shape: -> [S]."""
         config, mixture = self.recipe.loss, batch["mixture"]
+        estimate, residual = extraction.estimate.float(), extraction.residual.float()
+        loss = self._distance(estimate, residual, batch)
+        if config.views:
+            both = together(estimate, mixture, batch["partner"], self.recipe.model.sample_rate_hz)
+            loss = (1 - config.views) * loss + config.views * self._distance(both, mixture - both, batch)
+        return loss
+
+    def _distance(self, estimate: Tensor, residual: Tensor, batch: Tensors) -> Tensor:
+        """Of target and everything else from the truth. Shape: -> [S]."""
+        config, mixture = self.recipe.loss, batch["mixture"]
         target, rest = (
-            signal_loss(config.signal, output.float(), batch[name], mixture, ceiling_db=config.ceiling_db)
-            for output, name in ((extraction.estimate, "target"), (extraction.residual, "interference"))
+            signal_loss(config.signal, output, batch[name], mixture, ceiling_db=config.ceiling_db)
+            for output, name in ((estimate, "target"), (residual, "interference"))
         )
         return (1 - config.residual) * target + config.residual * rest
 

@@ -45,6 +45,7 @@ class LossConfig:
     ceiling_db: float = 30.0  # snr: no more is rewarded, which bounds the gradient of segments that are easy
     lone: float = 1.0  # weight of segments in which the target, or everybody else, is all but silent
     residual: float = 0.5  # share of the residual against the estimate (the paper: 0.5)
+    views: float = 0.0  # share of what two views of a mixture make of it together (pairs.py) against either alone
     activity: float = 1.0
     speaker: float = 0.5  # classification of the enrolled voices; 0 switches it off
     speaker_margin: float = 0.2
@@ -53,6 +54,8 @@ class LossConfig:
     def __post_init__(self) -> None:
         if self.signal not in ("snr", "si_snr"):
             raise ConfigError(f"loss.signal = {self.signal!r}: expected 'snr' or 'si_snr'.")
+        if not 0 <= self.views <= 1:
+            raise ConfigError(f"loss.views = {self.views}: expected a share between 0 and 1.")
 
 
 @dataclass(frozen=True)
