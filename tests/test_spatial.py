@@ -73,6 +73,13 @@ def test_a_perfect_estimate_of_who_is_in_one_channel_alone_stays() -> None:
     assert quality(spatially_filtered(voice, voice + rest, RATE_HZ)[:, :1], voice[:, :1]) > 30.0
 
 
+def test_who_speaks_alone_is_left_alone() -> None:
+    """A network damages a lone voice a little; that the damage has a direction makes nobody of it."""
+    voice = placed(talker(1), (0.4, 0.6), 2)
+    estimate = voice - 0.2 * placed(talker(1), (0.9, 0.3), 40)
+    np.testing.assert_array_equal(spatially_filtered(estimate, voice, RATE_HZ), estimate)
+
+
 @settings(deadline=None, max_examples=25)
 @given(
     samples=st.integers(1, 6000),

@@ -1,11 +1,19 @@
-"""Everybody else let through, quieter: noise suppressors call it an attenuation limit. What an extraction damages is
-heard less where the rest is not quite gone."""
+"""Everybody else: whether there is anybody, and how they are let through, quieter, which noise suppressors call an
+attenuation limit. What an extraction damages is heard less where the rest is not quite gone."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..errors import ConfigError
+
+OTHERS_ABOVE_DB = -10.0  # what is left over against the estimate; less are the target's own remains
+
+
+def nobody_else(left_over: np.ndarray, estimate: np.ndarray) -> bool:
+    """Whether little of a mixture is left over beside an estimate. Shape: any, the same."""
+    powers = [float(np.square(signal, dtype=np.float64).mean()) for signal in (left_over, estimate)]
+    return powers[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * powers[1]
 
 
 def others_gain(keep_others_db: float | None) -> np.float32:

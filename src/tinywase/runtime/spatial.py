@@ -5,8 +5,8 @@ leaves over, say in which combinations of channels the voice outweighs the rest,
 Duong et al., "Under-determined reverberant audio source separation using a full-rank spatial covariance model", 2010;
 A. A. Nugraha et al., "Multichannel audio source separation with deep neural networks", 2016]. Its own result takes the
 estimate's place twice: first in windows that are long enough for rooms, then in short ones, which blur less in time.
-Where both arrive from one direction there is nothing to learn, and the estimate stays. What it gives:
-docs/experiments.md 35. Letters: T samples, C channels, F frames, K frequencies.
+Where both arrive from one direction, or there is nobody else, there is nothing to learn, and the estimate stays. What
+it gives: docs/experiments.md 35. Letters: T samples, C channels, F frames, K frequencies.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..stft import analyze, synthesize, window_samples
+from .others import nobody_else
 from .spool import Spool
 from .windows import faded
 
@@ -55,6 +56,8 @@ def steered(
 
 def spatially_filtered(estimate: np.ndarray, mixture: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """One stretch, in which nobody moves much. Shape: float32 [T, C], [T, C] -> float32 [T, C]."""
+    if nobody_else(mixture - estimate, estimate):
+        return estimate
     voice, everything = (_spectra(signal, LONG_S, sample_rate_hz) for signal in (estimate, mixture))
     weight = np.float32(WEIGHT * min(1.0, distance(voice, everything - voice) / DISTINCT))
     if not weight:

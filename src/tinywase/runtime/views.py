@@ -22,9 +22,8 @@ import numpy as np
 from ..config import ModelConfig
 from ..data.activity import prepare_enrollment
 from ..errors import AudioError, ConfigError
+from .others import nobody_else
 from .sharpening import sharpened
-
-OTHERS_ABOVE_DB = -10.0  # what is left over against the estimate; less are the target's own remains
 
 Voice = TypeVar("Voice")  # a voiceprint [D] as the model takes it
 Activity = TypeVar("Activity")  # [F], or None where a model has none
@@ -82,8 +81,7 @@ class Views(Generic[Voice, Activity]):
     def _others(self, left_over: np.ndarray, estimate: np.ndarray) -> Voice | None:
         """The voice of everybody else: what is left over, half of it that of their enrollment if there is one; None
         where there is nobody."""
-        powers = [float(np.square(signal, dtype=np.float64).mean()) for signal in (left_over, estimate)]
-        if powers[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * powers[1]:
+        if nobody_else(left_over, estimate):
             return None
         try:
             heard = self.enroll(prepare_enrollment(left_over, self.config.sample_rate_hz))
