@@ -155,6 +155,8 @@ def test_others_are_enrolled_for_models_of_several_views(tmp_path: Path, tiny_mo
     assert extractor.model.others is None and not np.array_equal(plain, with_others)
     with pytest.raises(ConfigError, match="takes one view of a recording and never listens for the others"):
         extractor.with_views(1).with_others(other)
+    with pytest.raises(ConfigError, match="takes one view of a recording and never listens for the others"):
+        told.with_views(1)
     foreign = dataclasses.replace(other, fingerprint="0" * 16)
     with pytest.raises(FormatError, match="was made by the model"):
         extractor.with_others(foreign)

@@ -121,11 +121,11 @@ class PackedModel:
         """The same model with another number of views; both share one runtime.
 
         Raises:
-            ConfigError: views that the model cannot have.
+            ConfigError: views that the model cannot have, or one where it was told of the others.
         """
         other = copy.copy(self)
         other.views = check_views(views, self.config)
-        return other
+        return other._checked()
 
     def with_others(self, voiceprint: Array) -> PackedModel:
         """The same model, told what everybody else in the recordings sounds like; both share one runtime.
@@ -133,14 +133,17 @@ class PackedModel:
         Raises:
             ConfigError: a model of one view, which never listens for the others.
         """
-        if self.views == 1:
+        other = copy.copy(self)
+        other.others = voiceprint
+        return other._checked()
+
+    def _checked(self) -> PackedModel:
+        if self.others is not None and self.views == 1:
             raise ConfigError(
                 f"'{self.name}' takes one view of a recording and never listens for the others: leave their sample "
                 "out, or take an offline model with two views or more."
             )
-        other = copy.copy(self)
-        other.others = voiceprint
-        return other
+        return self
 
     def enroll(self, enrollment: Array) -> Array:
         """See `RuntimeModel`."""
