@@ -113,10 +113,11 @@ def test_equal_channels_are_computed_once_and_different_ones_each() -> None:
     assert np.array_equal(estimate[:, 0], estimate[:, 2])
 
 
-def test_values_that_are_not_finite_stop_the_extraction() -> None:
+@pytest.mark.parametrize("channels", [1, 2])
+def test_values_that_are_not_finite_stop_the_extraction(channels: int) -> None:
     extractor = stand_in(lambda mixture: mixture * np.float32(np.nan))
     with pytest.raises(TinyWaseError, match="the model gives values that are not finite"):
-        extractor.extract(noise(4000), voice(extractor), sample_rate_hz=8000)
+        extractor.extract(noise(8000).reshape(-1, channels), voice(extractor), sample_rate_hz=8000)
 
 
 # Windows

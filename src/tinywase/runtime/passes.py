@@ -123,7 +123,7 @@ def separate_channels(
     pieces = [separate(model, voiceprint, partial(_channel, heard, c, scale), mixture.frames) for c in distinct]
     rate_hz = model.config.sample_rate_hz
     cells, products = _Cells(cell_samples(rate_hz), 3), np.zeros(2)
-    blocks: Iterator[np.ndarray] = (np.stack(pair, axis=-1) for pair in zip(*pieces, strict=True))
+    blocks: Iterator[np.ndarray] = (_finite(np.stack(pair, axis=-1)) for pair in zip(*pieces, strict=True))
     if spatial and len(distinct) > 1:
         shape = mixture.frames, len(distinct)
         blocks = _told(blocks, mixture.frames, lambda done: progress(done / 2))
@@ -133,8 +133,6 @@ def separate_channels(
         blocks = _told(blocks, mixture.frames, progress)
     for both in blocks:  # [n, 2, distinct channels]
         found = both[:, 0, column] / scale
-        if not np.isfinite(found).all():
-            raise TinyWaseError("the model gives values that are not finite: damaged or badly trained. Use another.")
         original = heard.read(estimate.frames, estimate.frames + len(found))
         estimate.append(found)
         powers = [np.square(signal) for signal in (original, found)]
@@ -194,6 +192,12 @@ def _channel(heard: Heard, channel: int, scale: np.float32, start: int, stop: in
 def _channels(heard: Heard, channels: Sequence[int], scale: np.float32, start: int, stop: int) -> np.ndarray:
     """Shape: -> float32 [stop - start, channels]."""
     return heard.read(start, stop)[:, channels] * scale
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise TinyWaseError("the model gives values that are not finite: damaged or badly trained. Use another.")
+    return values
 
 
 def _told(blocks: Iterable[np.ndarray], frames: int, progress: Progress) -> Iterator[np.ndarray]:

@@ -64,10 +64,10 @@ def spatially_filtered(estimate: np.ndarray, mixture: np.ndarray, sample_rate_hz
         return estimate
     for _ in range(ROUNDS):
         voice = wiener(voice, everything)
-    steered = _samples(voice, LONG_S, sample_rate_hz, len(mixture))
-    voice, everything = (_spectra(signal, SHORT_S, sample_rate_hz) for signal in (steered, mixture))
-    steered = _samples(wiener(voice, everything), SHORT_S, sample_rate_hz, len(mixture))
-    return (1 - weight) * estimate + weight * steered
+    filtered = _samples(voice, LONG_S, sample_rate_hz, len(mixture))
+    voice, everything = (_spectra(signal, SHORT_S, sample_rate_hz) for signal in (filtered, mixture))
+    filtered = _samples(wiener(voice, everything), SHORT_S, sample_rate_hz, len(mixture))
+    return (1 - weight) * estimate + weight * filtered
 
 
 def wiener(voice: np.ndarray, everything: np.ndarray) -> np.ndarray:
