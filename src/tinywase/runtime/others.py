@@ -12,8 +12,8 @@ OTHERS_ABOVE_DB = -10.0  # what is left over against the estimate; less are the 
 
 def nobody_else(left_over: np.ndarray, estimate: np.ndarray) -> bool:
     """Whether little of a mixture is left over beside an estimate. Shape: any, the same."""
-    powers = [float(np.square(signal, dtype=np.float64).mean()) for signal in (left_over, estimate)]
-    return powers[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * powers[1]
+    energies = [float(np.square(signal, dtype=np.float64).sum()) for signal in (left_over, estimate)]
+    return energies[0] <= 10 ** (OTHERS_ABOVE_DB / 10) * energies[1]
 
 
 def others_gain(keep_others_db: float | None) -> np.float32:
