@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stand_in import Command
 
-import tinywase
 from tinywase import Extractor
 from tinywase.audio import open_audio
 from tinywase.blocks import mono_at
@@ -20,7 +21,7 @@ from tinywase.runtime.spatial import distance, spatially_filtered, steered, wien
 
 RATE_HZ = 8000
 SECONDS = 4
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
+DEMO = Path(spatial.__file__).parents[1] / "assets" / "demo"
 
 
 def talker(seed: int, seconds: float = SECONDS) -> np.ndarray:
@@ -174,3 +175,20 @@ def test_the_bundled_demo_in_stereo() -> None:
     for channel in range(2):
         one = extractor.extract(sound[:, channel], voiceprint, sample_rate_hz=RATE_HZ).estimate
         assert float(si_sdr(reference=one, estimate=alone[:, channel])) > 25.0  # but for the level both share
+
+
+def test_the_command_takes_every_channel_by_itself_if_asked(tmp_path: Path, tinywase: Command) -> None:
+    sound = placed(talker(1), (0.4, 0.6), 1) + placed(talker(2), (0.9, 0.3))
+    mixture, enrollment = tmp_path / "mixture.wav", tmp_path / "me.wav"
+    soundfile.write(mixture, sound, RATE_HZ, subtype="FLOAT")
+    soundfile.write(enrollment, talker(1), RATE_HZ, subtype="FLOAT")
+    extractor = Extractor.from_pretrained("nano")
+    voiceprint = extractor.enroll(enrollment)
+    for option, used in (("--spatial", True), ("--no-spatial", False)):
+        out = tmp_path / f"out{option}.wav"
+        result = tinywase("extract", mixture, "--enroll", enrollment, "-m", "nano", "-o", out, option)
+        assert result.code == 0, result.err
+        wanted = extractor.extract(mixture, voiceprint, spatial=used).estimate
+        np.testing.assert_allclose(soundfile.read(out)[0], wanted, atol=1e-6)
+    alone, told = (soundfile.read(tmp_path / f"out{option}.wav")[0] for option in ("--no-spatial", "--spatial"))
+    assert float(np.abs(told - alone).max()) > 0.01
