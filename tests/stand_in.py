@@ -59,6 +59,7 @@ class StandInStream:
 
     model: StandInModel
     latency_samples: int = 32
+    step_samples: int = 16
     activity: float = 0.0
     state_bytes: int = 0
     _waiting: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))

@@ -28,9 +28,11 @@ def recording(name: str, rate_hz: int = RATE_HZ) -> np.ndarray:
         return mono_at(reader.blocks(), from_hz=reader.sample_rate_hz, to_hz=rate_hz)
 
 
-def streamed(samples: np.ndarray, rate_hz: int = RATE_HZ) -> np.ndarray:
-    extractor = Extractor.from_pretrained("live")
-    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=rate_hz)
+def streamed(
+    samples: np.ndarray, rate_hz: int = RATE_HZ, model: str = "live", delay_s: float | None = None
+) -> np.ndarray:
+    extractor = Extractor.from_pretrained(model)
+    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=rate_hz, delay_s=delay_s)
     return np.concatenate([stream.feed(samples), stream.flush()])
 
 
@@ -113,7 +115,10 @@ def test_a_recording_with_a_header_is_no_raw_sound() -> None:
     ("model", "advice"),
     [
         ("live", "Enroll again with 'live', or extract a recording with 'nano'."),
-        ("small", "the model 'small' is offline: it needs the whole recording. To stream, use a causal one"),
+        (
+            "small",
+            "the model 'small' is offline: it has to wait for what comes after. Say how long (delay_s, or --delay 0.5)",
+        ),
     ],
 )
 def test_another_models_voice_is_refused_with_what_helps(
@@ -191,6 +196,18 @@ def test_headphones_get_what_a_pipe_gets_one_latency_later(
     late = round(0.0702 * RATE_HZ)
     assert np.abs(played[late:] - expected[: len(played) - late]).max() < 1e-6
     assert "1 times a chunk came too late" in capsys.readouterr().err
+
+
+def test_an_offline_model_waits_and_the_devices_bridge_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixture = recording("mixture.flac")[: 3 * RATE_HZ]
+    device = Device(mixture)
+    with_device(monkeypatch, device)
+    ran("-e", str(ENROLLMENT), "-m", "nano", "--delay", "0.6")
+    assert device.options["latency"] == 0.152  # a quarter of the delay, in whole hops
+    played, expected = np.concatenate(device.played), streamed(mixture, model="nano", delay_s=0.6)
+    nano = Extractor.from_pretrained("nano")
+    late = nano.stream(nano.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6).latency_samples
+    assert np.abs(played[late:] - expected[: len(played) - late]).max() < 1e-6
 
 
 def test_a_microphone_may_give_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,8 @@ from tinywase.server.work import Workers
 # Live
 
 
-def hello(**changes: Any) -> dict[str, Any]:
-    voice = json.loads(Extractor.from_pretrained("live").enroll(ENROLLMENT).to_bytes())
+def hello(by: str = "live", **changes: Any) -> dict[str, Any]:
+    voice = json.loads(Extractor.from_pretrained(by).enroll(ENROLLMENT).to_bytes())
     return {"sample_rate_hz": RATE_HZ, "voice": voice, **changes}
 
 
@@ -69,6 +69,22 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
     assert len(activities) > 10 and max(activities) > 0.5
 
 
+def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: TestClient) -> None:
+    raw = soundfile.read(MIXTURE, dtype="float32")[0][: 3 * RATE_HZ]
+    with client.websocket_connect("/api/live") as socket:
+        socket.send_json(hello(by="nano", delay_s=0.6))
+        began = socket.receive_json()
+        assert (began["model"], began["step_s"]) == ("nano", 0.152) and 0.6 <= began["latency_s"] < 0.62
+        for start in range(0, len(raw), 4000):
+            socket.send_bytes(raw[start : start + 4000].tobytes())
+        socket.send_json({"end": True})
+        sound, _ = received(socket)
+    extractor = Extractor.from_pretrained("nano")
+    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6)
+    expected = np.concatenate([stream.feed(raw), stream.flush()])
+    assert np.array_equal(np.frombuffer(sound, "<f4"), expected)
+
+
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
@@ -82,6 +98,9 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
         ({"format": "mp3"}, "a conversation begins with"),
         ({"format": []}, "a conversation begins with"),
         ({"keep_others_db": "some"}, "a conversation begins with"),
+        ({"delay_s": "long"}, "a conversation begins with"),
+        ({"delay_s": 9}, "a delay of 9 s: expected 0.1 to 5"),
+        ({"model": "live", "delay_s": 0.5}, "the model 'live' is causal"),
         ({"keep_others_db": -1}, "expected how many dB quieter"),
         ({"volume": 3}, "a conversation begins with"),
         ({"voice": {}}, "not a voiceprint"),

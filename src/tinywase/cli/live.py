@@ -15,7 +15,7 @@ import typer
 from ..errors import AudioError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, KeepOthers, check_one_voice, voiceprint_from
+from .voice_options import Enroll, KeepOthers, Views, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,7 +51,21 @@ def live(
         str,
         typer.Option("--output", "-o", metavar="DEVICE", help="Headphones by number or name, or - for raw samples."),
     ] = "",
-    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="A causal model or file.")] = "live",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="A model or file. [default: live; with --delay the offline default]"
+        ),
+    ] = "",
+    delay: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            help="Let an offline model wait so many seconds for what comes after, 0.1 to 5: decibels better, and more "
+            "work.",
+        ),
+    ] = None,
+    views: Views = None,
     rate: Annotated[
         int | None, typer.Option(metavar="HZ", help="Sampling rate; empty: the microphone's own. A pipe needs one.")
     ] = None,
@@ -88,15 +102,17 @@ def live(
     if source == PIPE and rate is None:
         raise typer.BadParameter("raw samples do not say their sampling rate: give --rate, for example 16000.")
     from ..runtime.extractor import Extractor
-    from ..runtime.stream import check_causal
+    from ..runtime.stream import check_streams
 
-    extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    check_causal(extractor.model)
-    voiceprint = voiceprint_from(extractor, expanded(enroll or []), voice)
+    recordings = expanded(enroll or [])
+    model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views)
+    check_streams(extractor.model, delay)
+    voiceprint = voiceprint_from(extractor, recordings, voice)
     limit_s = float("inf") if seconds is None else seconds
     if source == PIPE:
         assert rate is not None
-        stream = extractor.stream(voiceprint, sample_rate_hz=rate, keep_others_db=keep_others_db)
+        stream = extractor.stream(voiceprint, sample_rate_hz=rate, delay_s=delay, keep_others_db=keep_others_db)
         with _meter(stream, quiet=quiet) as shown:
             _pipe(stream, sys.stdin.buffer, sys.stdout.buffer, pcm, round(chunk_ms * rate / 1000), limit_s, shown)
         return
@@ -104,7 +120,7 @@ def live(
     ends = _device(source), _device(sink)
     try:
         rate = rate or round(sounds.query_devices(ends[0], "input")["default_samplerate"])
-        stream = extractor.stream(voiceprint, sample_rate_hz=rate, keep_others_db=keep_others_db)
+        stream = extractor.stream(voiceprint, sample_rate_hz=rate, delay_s=delay, keep_others_db=keep_others_db)
         with _meter(stream, quiet=quiet) as shown:
             _play(sounds, stream, ends, max(1, round(chunk_ms * rate / 1000)), limit_s, shown)
     except (sounds.PortAudioError, ValueError) as error:  # the latter where no device has that name
@@ -179,6 +195,8 @@ def _play(
     ready = np.zeros(stream.latency_samples, np.float32)
     left = limit_s * stream.sample_rate_hz
     options = {"samplerate": stream.sample_rate_hz, "blocksize": chunk, "device": ends, "channels": 1}
+    if stream.step_samples > chunk:  # the devices bridge the time in which so much is computed at once
+        options["latency"] = stream.step_samples / stream.sample_rate_hz
     with sounds.Stream(dtype="float32", **options) as device:
         while left >= chunk:
             heard, lost = device.read(chunk)

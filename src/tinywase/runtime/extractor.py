@@ -4,7 +4,7 @@
     voiceprint = extractor.enroll("me.wav")
     extraction = extractor.extract("meeting.wav", voiceprint)        # everything in memory
     report = extractor.extract_file("meeting.wav", "me-only.wav", voiceprint)  # hours, in constant memory
-    stream = extractor.stream(voiceprint, sample_rate_hz=48000)      # while it is still going on, with a causal model
+    stream = extractor.stream(voiceprint, sample_rate_hz=48000, delay_s=0.5)  # while it is still going on
 
 What comes out has the length, rate, channels and loudness of what went in; it is never clipped and never NaN, and
 silence stays silence. Channels that differ tell where the voice stands, which helps (spatial.py). The models work in
@@ -25,13 +25,14 @@ import numpy as np
 
 from ..audio import AudioReader, Source, is_array, open_audio
 from ..errors import AudioError, ConfigError
+from .buffered import BufferedStream
 from .enrollment import enroll
 from .model import PackedModel, open_model
 from .others import let_through, others_gain
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
 from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
-from .stream import VoiceStream, check_causal
+from .stream import VoiceStream, check_streams
 from .voiceprint import Voiceprint
 from .voices import ALIKE, FoundVoice, find_voices
 
@@ -277,23 +278,30 @@ class Extractor:
             )
 
     def stream(
-        self, voiceprint: Voiceprint, *, sample_rate_hz: int, keep_others_db: float | None = None
+        self,
+        voiceprint: Voiceprint,
+        *,
+        sample_rate_hz: int,
+        delay_s: float | None = None,
+        keep_others_db: float | None = None,
     ) -> VoiceStream:
         """The voice of `voiceprint` in a sound that is still going on, fed in chunks of any size.
 
         Args:
             sample_rate_hz: of the chunks, and of what comes out.
+            delay_s: how long an offline model waits for what comes after, 0.1 to 5; None for a causal one.
             keep_others_db: let everybody else through, so much quieter than in the sound; None: not at all.
 
         Raises:
-            StreamError: the model is offline; `live` is the bundled one that is not.
-            ConfigError: an impossible sampling rate, or others louder than they are.
+            StreamError: an offline model without a delay, or a causal one with one.
+            ConfigError: an impossible sampling rate or delay, or others louder than they are.
         """
         if int(sample_rate_hz) != sample_rate_hz:
             raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
-        check_causal(self.model)
+        check_streams(self.model, delay_s)
         vector, gain = _vector_for(self.model, voiceprint), others_gain(keep_others_db)
-        return VoiceStream(self.model, vector, int(sample_rate_hz), others_gain=gain)
+        stream = self.model.stream(vector) if delay_s is None else BufferedStream(self.model, vector, delay_s)
+        return VoiceStream(stream, self.model.config, int(sample_rate_hz), others_gain=gain)
 
     def _separate(
         self,

@@ -45,6 +45,10 @@ class RuntimeStream(Protocol):
         """Algorithmic delay."""
 
     @property
+    def step_samples(self) -> int:
+        """How much sound is gathered before any of it is computed."""
+
+    @property
     def activity(self) -> float:
         """How active the target is in the newest finished frame, 0..1."""
 

@@ -90,7 +90,7 @@ class NativeModel:
 
         vector = self._checked(voiceprint)
         try:
-            return NativeStream(self._model, _native.Stream(self._model, vector))
+            return NativeStream(self._model, _native.Stream(self._model, vector), self.config.hop)
         except RuntimeError as error:
             raise StreamError(str(error)) from error
 
@@ -113,9 +113,10 @@ class NativeModel:
 class NativeStream:
     """One recording in chunks of any size; the output depends on the samples alone, not on the chunks."""
 
-    def __init__(self, model: Any, stream: Any) -> None:
+    def __init__(self, model: Any, stream: Any, hop: int) -> None:
         self._stream = stream
         self.latency_samples = int(model.latency_samples)
+        self.step_samples = hop
         self.state_bytes = int(model.state_bytes)
 
     @property

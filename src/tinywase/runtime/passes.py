@@ -27,10 +27,9 @@ from .model import RuntimeModel
 from .presence import activity_from_power, audible_activity
 from .spatial import steered
 from .spool import Spool
-from .windows import separate
+from .windows import WORKING_RMS, separate
 
 CELL_S = 0.01
-WORKING_RMS = 0.05  # the level of training mixtures; the networks' norms are level-free only down to their epsilon
 OFFSET_BELOW_DB = 34.0  # smaller offsets change nothing, and digital silence beside them stays silence
 
 Progress = Callable[[float], None]

@@ -149,6 +149,7 @@ class ReferenceStream:
         latency = model.config.latency_samples
         assert latency is not None
         self.latency_samples: int = latency
+        self.step_samples = model.config.hop
         self.reset()
 
     def reset(self) -> None:

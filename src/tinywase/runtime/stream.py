@@ -1,10 +1,13 @@
-"""A voice out of a sound that is still going on: chunks in, the voice of a causal model out, a fixed time later.
+"""A voice out of a sound that is still going on: chunks in, the voice out, a fixed time later.
 
     chunk -> the model's rate (resampling.py) -> no offset (offset.py) -> model -> the caller's rate (-> others.py)
 
+The model is a causal one, or an offline one that may wait (buffered.py).
+
 All that happens in blocks of one hop, so the output depends on the samples alone, not on how they were cut into chunks.
 The level needs no care: causal norms make a network deaf to it, except for sounds so quiet that they drown in the
-constants that keep logarithms and divisions finite. So everything is heard 30 times louder than it is.
+constants that keep logarithms and divisions finite. So everything is heard 30 times louder than it is. (A buffered
+stream sets its level itself.)
 Letters: C channels.
 """
 
@@ -15,8 +18,10 @@ import math
 import numpy as np
 
 from ..audio import whole_numbers
+from ..config import ModelConfig
 from ..errors import AudioError, StreamError
-from .model import PackedModel, RuntimeModel
+from .buffered import check_delay
+from .model import PackedModel, RuntimeStream
 from .offset import RunningOffset
 from .others import let_through
 from .resampling import LowDelayResampler
@@ -25,16 +30,24 @@ GAIN = np.float32(30.0)
 LOUDEST = 1e6  # floats are -1..1, or a careless program's integers
 
 
-def check_causal(model: PackedModel) -> None:
+def check_streams(model: PackedModel, delay_s: float | None) -> None:
     """Before a voice is enrolled for a stream.
 
     Raises:
-        StreamError: the model is offline; `live` is the bundled one that is not.
+        StreamError: an offline model without a delay, or a causal one with one.
+        ConfigError: a delay that no stream can have.
     """
-    if not model.config.causal:
+    if delay_s is not None:
+        check_delay(delay_s)
+    if model.config.causal and delay_s is not None:
         raise StreamError(
-            f"the model '{model.name}' is offline: it needs the whole recording. To stream, use a causal one; "
-            "'live' is bundled."
+            f"the model '{model.name}' is causal: it waits as long as it needs. Leave the delay out, or take an "
+            "offline model, such as 'default'."
+        )
+    if not model.config.causal and delay_s is None:
+        raise StreamError(
+            f"the model '{model.name}' is offline: it has to wait for what comes after. Say how long (delay_s, or "
+            "--delay 0.5), or use a causal model; 'live' is bundled."
         )
 
 
@@ -45,19 +58,19 @@ class VoiceStream:
     """
 
     def __init__(
-        self, model: RuntimeModel, voiceprint: np.ndarray, sample_rate_hz: int, *, others_gain: np.float32
+        self, stream: RuntimeStream, config: ModelConfig, sample_rate_hz: int, *, others_gain: np.float32
     ) -> None:
-        own_hz, latency = model.config.sample_rate_hz, model.config.latency_samples
-        self._stream = model.stream(voiceprint)
-        assert latency is not None  # or it would be no stream
+        own_hz, latency = config.sample_rate_hz, stream.latency_samples
+        self._stream = stream
         self.sample_rate_hz = sample_rate_hz
         self._inwards = LowDelayResampler(sample_rate_hz, own_hz)
         self._outwards = LowDelayResampler(own_hz, sample_rate_hz)
-        self._hop = model.config.hop
+        self._hop = config.hop
         self._others_gain = others_gain
         self._offset = RunningOffset(self._hop / own_hz)
         waits_s = self._inwards.delay_s + (latency + 1) / own_hz + self._outwards.delay_s
         self.latency_samples = latency if sample_rate_hz == own_hz else math.ceil(waits_s * sample_rate_hz) + 1
+        self.step_samples = math.ceil(stream.step_samples * sample_rate_hz / own_hz)  # it computes so much at once
         self._clear()
 
     def _clear(self) -> None:

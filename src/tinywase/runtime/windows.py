@@ -17,6 +17,7 @@ WINDOW_S = 12.0
 OVERLAP_S = 2.0
 MUCH_QUIET = 0.25  # of a window: with less, the loud rest is heard well enough
 LEAST_LOUD_S = 1.0
+WORKING_RMS = 0.05  # the level of training mixtures; the networks' norms are level-free only down to their epsilon
 FEED_S = 0.04  # what a stream is fed at once; also the resolution of its activity
 
 Read = Callable[[int, int], np.ndarray]  # (start, stop) -> float32 [stop - start] of the mixture
@@ -55,10 +56,10 @@ def faded(piece_of: Callable[[int, int], np.ndarray], length: int, window: int, 
 
 def _windowed(model: RuntimeModel, voiceprint: np.ndarray, read: Read, length: int) -> Iterator[np.ndarray]:
     window, overlap = (round(seconds * model.config.sample_rate_hz) for seconds in (WINDOW_S, OVERLAP_S))
-    return faded(lambda start, stop: _one_window(model, voiceprint, read(start, stop)), length, window, overlap)
+    return faded(lambda start, stop: one_window(model, voiceprint, read(start, stop)), length, window, overlap)
 
 
-def _one_window(model: RuntimeModel, voiceprint: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+def one_window(model: RuntimeModel, voiceprint: np.ndarray, mixture: np.ndarray) -> np.ndarray:
     """All of it, and where much of it is quiet, the loud rest once more by itself. Shape: [T] -> [T, 2]."""
     result = _extracted(model, voiceprint, mixture)
     rate_hz = model.config.sample_rate_hz

@@ -3,16 +3,17 @@
     client                                                   server
     {"sample_rate_hz": 48000, "voice": {...a .voice file},
      "model": "live", "format": "f32",
-     "keep_others_db": null}                             ->
-                                                         <-  {"latency_s": 0.07, "model": "live"}
+     "delay_s": null, "keep_others_db": null}            ->
+                                                         <-  {"latency_s": 0.07, "step_s": 0.008, "model": "live"}
     samples, one channel, little-endian, f32 or s16      ->
                                                          <-  as many samples of that voice as are finished, for every
                                                              message one, and now and then {"activity": 0..1}
     {"end": true}                                        ->
                                                          <-  the rest, then the connection closes
 
-`model`, `format` and `keep_others_db` may be left out. What is wrong is said by {"error": "..."} before the connection
-closes. Who says nothing for a minute is not waited for.
+`model`, `format`, `delay_s` and `keep_others_db` may be left out; with `delay_s`, an offline model waits so long for
+what comes after, and `step_s` of sound is computed at once. What is wrong is said by {"error": "..."} before the
+connection closes. Who says nothing for a minute is not waited for.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Rooms:
 async def _converse(socket: WebSocket, catalogue: Catalogue) -> None:
     hello = _spoken(await _next(socket))
     stream, kind, model = await anyio.to_thread.run_sync(_begin, hello, catalogue)
-    await socket.send_json({"latency_s": stream.latency_s, "model": model})
+    step_s = stream.step_samples / stream.sample_rate_hz
+    await socket.send_json({"latency_s": stream.latency_s, "step_s": step_s, "model": model})
     untold = 0.0
     while isinstance(message := await _next(socket), bytes):
         if len(message) % sample_bytes(kind):
@@ -83,25 +85,26 @@ async def _converse(socket: WebSocket, catalogue: Catalogue) -> None:
             await socket.send_json({"activity": round(stream.activity, 3)})
     if _spoken(message) != {"end": True}:
         raise LiveError(f'got {message!r:.80}, expected samples or {{"end": true}}.')
-    await socket.send_bytes(encoded(stream.flush(), kind))
+    await socket.send_bytes(encoded(await anyio.to_thread.run_sync(stream.flush), kind))
     await socket.close()
 
 
 def _begin(hello: dict[str, Any], catalogue: Catalogue) -> tuple[VoiceStream, str, str]:
     """The stream that was asked for, the kind of its samples, and its model's name."""
-    unknown = hello.keys() - {"sample_rate_hz", "voice", "model", "format", "keep_others_db"}
+    unknown = hello.keys() - {"sample_rate_hz", "voice", "model", "format", "delay_s", "keep_others_db"}
     rate_hz, voice, kind = hello.get("sample_rate_hz"), hello.get("voice"), str(hello.get("format", "f32"))
-    others_db = hello.get("keep_others_db")
-    unclear = unknown or kind not in KINDS or not (others_db is None or type(others_db) in (int, float))
+    delay_s, others_db = hello.get("delay_s"), hello.get("keep_others_db")
+    odd = any(value is not None and type(value) not in (int, float) for value in (delay_s, others_db))
+    unclear = unknown or kind not in KINDS or odd
     if unclear or type(rate_hz) is not int or not isinstance(voice, dict):
         raise LiveError(
             'a conversation begins with {"sample_rate_hz": 48000, "voice": {...}}, the latter the content of a .voice '
-            f'file; "model", "format" ({" or ".join(KINDS)}) and "keep_others_db" may too. Got '
+            f'file; "model", "format" ({" or ".join(KINDS)}), "delay_s" and "keep_others_db" may too. Got '
             f"{', '.join(sorted(hello)) or '{}'}."
         )
-    extractor = catalogue.find(str(hello.get("model", "")), causal=True)
+    extractor = catalogue.find(str(hello.get("model", "")), causal=delay_s is None)
     voiceprint = Voiceprint.from_bytes(json.dumps(voice).encode(), "voice")
-    stream = extractor.stream(voiceprint, sample_rate_hz=rate_hz, keep_others_db=others_db)
+    stream = extractor.stream(voiceprint, sample_rate_hz=rate_hz, delay_s=delay_s, keep_others_db=others_db)
     return stream, kind, extractor.model.name
 
 

@@ -258,6 +258,8 @@ function forgetResult() {
 
 // Live
 
+const DELAYS_S = [0.5, 1]; // that an offline model may wait
+
 let conversation = null;
 
 async function live() {
@@ -265,13 +267,13 @@ async function live() {
     conversation.stop();
     return;
   }
-  const { model } = $("live").dataset;
+  const how = JSON.parse($("live-how").value);
   const form = whose(new FormData(), "audio");
   $("live-start").disabled = true;
   try {
     if (!form) throw new Error("Whose voice? Choose it under 2.");
-    const voice = form.has("voice") ? JSON.parse(await form.get("voice").text()) : await enrolled(form, model);
-    conversation = await converse(voice, model, {
+    const voice = form.has("voice") ? JSON.parse(await form.get("voice").text()) : await enrolled(form, how.model);
+    conversation = await converse(voice, how, {
       onActivity: (activity) => ($("live-activity").value = activity),
       onEnd: (wrong) => {
         conversation = null;
@@ -287,6 +289,16 @@ async function live() {
   } finally {
     $("live-start").disabled = false;
   }
+}
+
+// A causal model as it is, an offline one that waits: {words, model, delay_s} of each.
+function waysToListen(models) {
+  const causal = models.find((model) => model.causal);
+  const offline = models.find((model) => !model.causal);
+  return [
+    ...(causal ? [{ words: `at once (${causal.name})`, model: causal.name }] : []),
+    ...(offline ? DELAYS_S.map((delay_s) => ({ words: `${delay_s} s later, better (${offline.name})`, model: offline.name, delay_s })) : []),
+  ];
 }
 
 async function enrolled(form, model) {
@@ -352,9 +364,8 @@ async function begin() {
   if (!["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) $("where").textContent = location.host;
   const listed = await api.models();
   for (const { name, purpose } of listed) $("model").add(Object.assign(new Option(name), { title: purpose ?? "" }));
-  const causal = listed.find((model) => model.causal);
-  $("live").hidden = !causal;
-  $("live").dataset.model = causal?.name ?? "";
+  for (const { words, ...how } of waysToListen(listed)) $("live-how").add(new Option(words, JSON.stringify(how)));
+  $("live").hidden = !$("live-how").length;
 }
 
 $("mixture").onchange = ({ target }) => target.files.length && chooseMixture(target.files[0]);
