@@ -1,7 +1,7 @@
 """What two channels add to one: trials placed in a stereo mix, or in simulated rooms before two microphones.
 
     pip install pyroomacoustics
-    python bench/spatial.py small --list docs/lists/dev.csv --root SPEECH --limit 60
+    python bench/spatial.py small --list docs/lists/dev.csv --root SPEECH --limit 40
 
 Mean improvement of SI-SDR in dB over both channels, channel by channel (--no-spatial) and with the spatial filter
 (docs/experiments.md 35). Rooms are shoe boxes by image sources: microphones in the middle, talkers 0.6 to 1.4 m away in

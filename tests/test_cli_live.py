@@ -21,6 +21,7 @@ from tinywase.metrics import si_sdr
 RATE_HZ = 16_000
 DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 ENROLLMENT = DEMO / "enrollment.flac"
+RAW = ["-e", str(ENROLLMENT), "-i", "-", "-o", "-", "--rate", "8000"]
 
 
 def recording(name: str, rate_hz: int = RATE_HZ) -> np.ndarray:
@@ -74,6 +75,22 @@ def test_others_are_let_through_on_request() -> None:
     assert np.abs(np.frombuffer(done.stdout, "<i2").astype(int) - raw).max() <= 1
 
 
+def test_an_offline_model_in_a_pipe_may_be_told_of_the_others() -> None:
+    mixture, target = recording("mixture.flac")[: 3 * RATE_HZ], recording("target.flac")[: 3 * RATE_HZ]
+    with_other = [*("-m", "nano", "--delay", "0.6", "--views", "2"), "--other", str(DEMO / "mixture.flac")]
+    done = piped(mixture.astype("<f4").tobytes(), "--rate", str(RATE_HZ), "--format", "f32", *with_other)
+    assert done.returncode == 0, done.stderr
+    voice = np.frombuffer(done.stdout, "<f4")
+    nano = Extractor.from_pretrained("nano", views=2).with_others(
+        Extractor.from_pretrained("nano").enroll(DEMO / "mixture.flac")
+    )
+    stream = nano.stream(nano.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6)
+    assert np.abs(voice - np.concatenate([stream.feed(mixture), stream.flush()])).max() < 1e-6
+    assert not np.allclose(voice, streamed(mixture, model="nano", delay_s=0.6), atol=1e-4)
+    before, after = (si_sdr(reference=target, estimate=estimate) for estimate in (mixture, voice))
+    assert after > before + 1 and b"606 ms behind" in done.stderr
+
+
 def test_a_pipe_may_end_within_a_sample_or_at_once_and_stops_after_the_time_asked_for() -> None:
     raw = (recording("mixture.flac") * 32768).astype("<i2").tobytes()
     assert len(piped(raw[:2001], "--rate", "16000", "-q").stdout) == 2000
@@ -90,8 +107,12 @@ def test_a_pipe_may_end_within_a_sample_or_at_once_and_stops_after_the_time_aske
         (["-e", str(ENROLLMENT), "--input", "-"], 2, "two ends"),
         (["-e", str(ENROLLMENT), "--input", "-", "--output", "-"], 2, "--rate"),
         (["-e", str(ENROLLMENT), "--input", "-", "--output", "-", "--rate", "10"], 1, "sampling rate 10 Hz"),
-        (["-e", str(ENROLLMENT), "-i", "-", "-o", "-", "--rate", "8000", "-m", "nano"], 1, "'nano' is offline: it"),
-        (["-e", str(ENROLLMENT), "-i", "-", "-o", "-", "--rate", "8000", "-m", "small"], 1, "'live' is bundled"),
+        ([*RAW, "-m", "nano"], 1, "'nano' is offline: it"),
+        ([*RAW, "-m", "small"], 1, "'live' is bundled"),
+        ([*RAW, "--delay", "9"], 1, "a delay of 9 s: expected 0.1 to 5"),
+        ([*RAW, "-m", "live", "--delay", "0.5"], 1, "'live' is causal"),
+        ([*RAW, "--views", "2"], 1, "views = 2"),
+        ([*RAW, "--other", str(ENROLLMENT)], 1, "never listens for the others"),
         (["-e", str(ENROLLMENT), "-i", str(ENROLLMENT), "-o", "-"], 2, "a file is no device: tinywase extract -m live"),
         (["-e", str(ENROLLMENT), "-i", "-", "-o", "me-alone.wav"], 2, "a file is no device"),
     ],
@@ -204,7 +225,8 @@ def test_an_offline_model_waits_and_the_devices_bridge_its_work(monkeypatch: pyt
     with_device(monkeypatch, device)
     ran("-e", str(ENROLLMENT), "-m", "nano", "--delay", "0.6")
     assert device.options["latency"] == 0.152  # a quarter of the delay, in whole hops
-    played, expected = np.concatenate(device.played), streamed(mixture, model="nano", delay_s=0.6)
+    assert len(device.played[0]) == 0.152 * RATE_HZ and not device.played[0].any()
+    played, expected = np.concatenate(device.played[1:]), streamed(mixture, model="nano", delay_s=0.6)
     nano = Extractor.from_pretrained("nano")
     late = nano.stream(nano.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6).latency_samples
     assert np.abs(played[late:] - expected[: len(played) - late]).max() < 1e-6

@@ -18,7 +18,7 @@ from ..errors import OutputError, TinyWaseError
 from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
-from .voice_options import Enroll, KeepOthers, Views, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, KeepOthers, Other, Views, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -65,14 +65,7 @@ def extract(
     voice: Annotated[
         Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll` made.")
     ] = None,
-    other: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--other",
-            metavar="B.wav",
-            help="Somebody else in it, alone, which helps a little: a recording or .voice file; repeatable.",
-        ),
-    ] = None,
+    other: Other = None,
     enroll_from: Annotated[
         str | None,
         typer.Option(metavar="1:02-1:08.5", help="Part of the recording itself in which the voice is alone."),

@@ -15,7 +15,7 @@ import typer
 from ..errors import AudioError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, KeepOthers, Views, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, KeepOthers, Other, Views, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +66,7 @@ def live(
         ),
     ] = None,
     views: Views = None,
+    other: Other = None,
     rate: Annotated[
         int | None, typer.Option(metavar="HZ", help="Sampling rate; empty: the microphone's own. A pipe needs one.")
     ] = None,
@@ -108,6 +109,8 @@ def live(
     model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views)
     check_streams(extractor.model, delay)
+    if other:
+        extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
     voiceprint = voiceprint_from(extractor, recordings, voice)
     limit_s = float("inf") if seconds is None else seconds
     if source == PIPE:
@@ -195,9 +198,12 @@ def _play(
     ready = np.zeros(stream.latency_samples, np.float32)
     left = limit_s * stream.sample_rate_hz
     options = {"samplerate": stream.sample_rate_hz, "blocksize": chunk, "device": ends, "channels": 1}
-    if stream.step_samples > chunk:  # the devices bridge the time in which so much is computed at once
-        options["latency"] = stream.step_samples / stream.sample_rate_hz
+    bridged = stream.step_samples if stream.step_samples > chunk else 0
+    if bridged:  # by what the devices hold, while so much is computed at once
+        options["latency"] = bridged / stream.sample_rate_hz
     with sounds.Stream(dtype="float32", **options) as device:
+        if bridged:
+            device.write(np.zeros((bridged, 1), np.float32))
         while left >= chunk:
             heard, lost = device.read(chunk)
             began_s = time.perf_counter()

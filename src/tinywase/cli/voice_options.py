@@ -21,6 +21,14 @@ Enroll = Annotated[
         help="The voice alone: a file, folder or quoted 'glob*.wav'; for several repeat --enroll.",
     ),
 ]
+Other = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--other",
+        metavar="B.wav",
+        help="Somebody else in it, alone, which helps a little: a recording or .voice file; repeatable.",
+    ),
+]
 KeepOthers = Annotated[
     float | None,
     typer.Option(
