@@ -27,7 +27,7 @@ CHUNK = 160  # samples fed at once
 def streamed(extractor: Extractor, trial: RenderedTrial, delay_s: float | None) -> np.ndarray:
     """Shape: -> [T]."""
     voiceprint = extractor.enroll(trial.enrollment, sample_rate_hz=RATE_HZ)
-    stream = extractor.stream(voiceprint, sample_rate_hz=RATE_HZ, delay_s=delay_s)
+    stream = extractor.stream(voiceprint, sample_rate_hz=RATE_HZ, delay_s=delay_s, views=extractor.model.views)
     chunks = (trial.mixture[start : start + CHUNK] for start in range(0, len(trial.mixture), CHUNK))
     return np.concatenate([*(stream.feed(chunk) for chunk in chunks), stream.flush()])
 

@@ -92,7 +92,7 @@ def test_a_sound_shorter_than_the_delay_is_heard_as_a_whole(nano: Extractor) -> 
 
 def test_what_was_heard_before_the_left_context_is_forgotten(nano: Extractor) -> None:
     voice, model = nano.enroll(noise(2.0, seed=4), sample_rate_hz=RATE_HZ).vector, nano.with_views(1).model
-    first, second = noise(7.0), noise(7.0)
+    first, second = noise(6.5), noise(6.5)
     first[: RATE_HZ // 2] = 3 * noise(0.5, seed=9)
     streams = [BufferedStream(model, voice, 2.0) for _ in range(2)]
     one, other = (given_back(stream, sound) for stream, sound in zip(streams, (first, second), strict=True))

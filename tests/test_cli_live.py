@@ -219,13 +219,16 @@ def test_headphones_get_what_a_pipe_gets_one_latency_later(
     assert "1 times a chunk came too late" in capsys.readouterr().err
 
 
-def test_an_offline_model_waits_and_the_devices_bridge_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_offline_model_waits_and_the_devices_bridge_its_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     mixture = recording("mixture.flac")[: 3 * RATE_HZ]
-    device = Device(mixture)
+    device = Device(mixture, starved_at=3)
     with_device(monkeypatch, device)
     ran("-e", str(ENROLLMENT), "-m", "nano", "--delay", "0.6")
-    assert device.options["latency"] == 0.152  # a quarter of the delay, in whole hops
-    assert len(device.played[0]) == 0.152 * RATE_HZ and not device.played[0].any()
+    assert "1 times a chunk came too late: give a longer --delay" in capsys.readouterr().err
+    assert device.options["latency"] == 0.2  # a third of the delay
+    assert len(device.played[0]) == 0.2 * RATE_HZ and not device.played[0].any()
     played, expected = np.concatenate(device.played[1:]), streamed(mixture, model="nano", delay_s=0.6)
     nano = Extractor.from_pretrained("nano")
     late = nano.stream(nano.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6).latency_samples

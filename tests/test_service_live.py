@@ -74,7 +74,7 @@ def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: Te
     with client.websocket_connect("/api/live") as socket:
         socket.send_json(hello(by="nano", delay_s=0.6))
         began = socket.receive_json()
-        assert (began["model"], began["step_s"]) == ("nano", 0.152) and 0.6 <= began["latency_s"] < 0.62
+        assert (began["model"], began["step_s"]) == ("nano", 0.2) and 0.6 <= began["latency_s"] < 0.62
         for start in range(0, len(raw), 4000):
             socket.send_bytes(raw[start : start + 4000].tobytes())
         socket.send_json({"end": True})

@@ -15,7 +15,7 @@ import typer
 from ..errors import AudioError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, KeepOthers, Other, Views, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,9 @@ def live(
             "work.",
         ),
     ] = None,
-    views: Views = None,
+    views: Annotated[
+        int | None, typer.Option(metavar="N", help="Runs over what an offline model hears, averaged. Empty: two.")
+    ] = None,
     other: Other = None,
     rate: Annotated[
         int | None, typer.Option(metavar="HZ", help="Sampling rate; empty: the microphone's own. A pipe needs one.")
@@ -80,6 +82,7 @@ def live(
 ) -> None:
     """Extract one voice while it is speaking: microphone in, that voice out, a fixed fraction of a second later.
 
+    With --delay 0.5 it comes so much later and better by decibels: an offline model waits for what follows.
     Wear headphones, or the microphone hears what comes out. Ctrl-C ends it. With - for both ends it stands in a pipe:
     raw samples of one channel in, as many out:
 
@@ -107,24 +110,29 @@ def live(
 
     recordings = expanded(enroll or [])
     model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
-    extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views)
+    extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     check_streams(extractor.model, delay)
     if other:
         extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
     voiceprint = voiceprint_from(extractor, recordings, voice)
     limit_s = float("inf") if seconds is None else seconds
+    remedy = "give a longer --chunk-ms" if delay is None else "give a longer --delay, --views 1 or -m nano"
     if source == PIPE:
         assert rate is not None
-        stream = extractor.stream(voiceprint, sample_rate_hz=rate, delay_s=delay, keep_others_db=keep_others_db)
-        with _meter(stream, quiet=quiet) as shown:
+        stream = extractor.stream(
+            voiceprint, sample_rate_hz=rate, delay_s=delay, views=views, keep_others_db=keep_others_db
+        )
+        with _meter(stream, remedy, quiet=quiet) as shown:
             _pipe(stream, sys.stdin.buffer, sys.stdout.buffer, pcm, round(chunk_ms * rate / 1000), limit_s, shown)
         return
     sounds = _sounddevice()
     ends = _device(source), _device(sink)
     try:
         rate = rate or round(sounds.query_devices(ends[0], "input")["default_samplerate"])
-        stream = extractor.stream(voiceprint, sample_rate_hz=rate, delay_s=delay, keep_others_db=keep_others_db)
-        with _meter(stream, quiet=quiet) as shown:
+        stream = extractor.stream(
+            voiceprint, sample_rate_hz=rate, delay_s=delay, views=views, keep_others_db=keep_others_db
+        )
+        with _meter(stream, remedy, quiet=quiet) as shown:
             _play(sounds, stream, ends, max(1, round(chunk_ms * rate / 1000)), limit_s, shown)
     except (sounds.PortAudioError, ValueError) as error:  # the latter where no device has that name
         raise TinyWaseError(
@@ -216,7 +224,7 @@ def _play(
 
 
 @contextmanager
-def _meter(stream: VoiceStream, *, quiet: bool) -> Iterator[Meter]:
+def _meter(stream: VoiceStream, remedy: str, *, quiet: bool) -> Iterator[Meter]:
     """A line on stderr while somebody looks, and a summary at the end."""
     heard = computed = spoken = 0.0
     too_late = 0
@@ -248,7 +256,7 @@ def _meter(stream: VoiceStream, *, quiet: bool) -> Iterator[Meter]:
                 f"{end}{heard:.1f} s heard, the voice in {spoken:.1f} s of them; {busy:.1%} of the time was computing."
             )
         if too_late:
-            note(f"{too_late} times a chunk came too late: give a longer --chunk-ms.")
+            note(f"{too_late} times a chunk came too late: {remedy}.")
 
 
 def _device(given: str) -> int | str | None:

@@ -16,8 +16,9 @@ from ..errors import ConfigError
 from .model import RuntimeModel
 from .windows import WORKING_RMS, one_window
 
-LEFT_S = 4.0
-STEP_SHARE = 0.25  # of the delay; the rest is right context
+LEFT_S = 3.0
+STEP_SHARE = 1 / 3  # of the delay; the rest is right context
+MOST_VIEWS = 2  # where nobody says how many: more cost more than they add
 FADE_S = 0.01  # from one step's window to the next one's
 QUIETEST_RMS = 1e-6  # what is quieter stays quieter than the network is used to
 SHORTEST_S, LONGEST_S = 0.1, 5.0

@@ -25,7 +25,7 @@ import numpy as np
 
 from ..audio import AudioReader, Source, is_array, open_audio
 from ..errors import AudioError, ConfigError
-from .buffered import BufferedStream
+from .buffered import MOST_VIEWS, BufferedStream
 from .enrollment import enroll
 from .model import PackedModel, open_model
 from .others import let_through, others_gain
@@ -283,6 +283,7 @@ class Extractor:
         *,
         sample_rate_hz: int,
         delay_s: float | None = None,
+        views: int | None = None,
         keep_others_db: float | None = None,
     ) -> VoiceStream:
         """The voice of `voiceprint` in a sound that is still going on, fed in chunks of any size.
@@ -290,18 +291,20 @@ class Extractor:
         Args:
             sample_rate_hz: of the chunks, and of what comes out.
             delay_s: how long an offline model waits for what comes after, 0.1 to 5; None for a causal one.
+            views: runs over what an offline model hears, averaged; None: two, if the model has as many.
             keep_others_db: let everybody else through, so much quieter than in the sound; None: not at all.
 
         Raises:
             StreamError: an offline model without a delay, or a causal one with one.
-            ConfigError: an impossible sampling rate or delay, or others louder than they are.
+            ConfigError: an impossible sampling rate, delay or number of views, or others louder than they are.
         """
         if int(sample_rate_hz) != sample_rate_hz:
             raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
         check_streams(self.model, delay_s)
-        vector, gain = _vector_for(self.model, voiceprint), others_gain(keep_others_db)
-        stream = self.model.stream(vector) if delay_s is None else BufferedStream(self.model, vector, delay_s)
-        return VoiceStream(stream, self.model.config, int(sample_rate_hz), others_gain=gain)
+        model = self.model.with_views(min(MOST_VIEWS, self.model.views) if views is None else views)
+        vector, gain = _vector_for(model, voiceprint), others_gain(keep_others_db)
+        stream = model.stream(vector) if delay_s is None else BufferedStream(model, vector, delay_s)
+        return VoiceStream(stream, model.config, int(sample_rate_hz), others_gain=gain)
 
     def _separate(
         self,
