@@ -75,7 +75,7 @@ class LowDelayResampler:
         """Outputs number `start` to `stop`. Shape: -> float32 [stop - start]."""
         at = np.arange(start, stop) * self._down
         first = at // self._up - (self._half - 1) - self._first  # in self._samples, the first tap of every output
-        taps = self._samples[first[:, None] + np.arange(2 * self._half)]
+        taps = np.lib.stride_tricks.sliding_window_view(self._samples, 2 * self._half)[first]
         return np.einsum("mk,mk->m", taps, self._kernel[at % self._up])
 
     def _taps(self, lower: float) -> np.ndarray:

@@ -122,7 +122,7 @@ class VoiceStream:
             raise StreamError("this stream has ended: it was flushed before. Call reset() to begin again.")
         found = [self._advance(self._inwards.flush())]
         if len(self._waiting):  # no whole hop
-            found.append(self._separated(self._waiting))
+            found.append(self._separated([self._offset.take_from(self._waiting)]))
         found.append(self._stream.flush() / GAIN)
         parts = [self._outwards.feed(part) for part in found]
         rest = np.concatenate([*parts, self._outwards.flush()])[: self._fed - self._given]
@@ -135,10 +135,11 @@ class VoiceStream:
         whole = len(samples) // self._hop * self._hop
         self._waiting = samples[whole:]
         hops = (samples[start : start + self._hop] for start in range(0, whole, self._hop))
-        return np.concatenate([samples[:0], *(self._separated(hop) for hop in hops)])
+        return self._separated([self._offset.take_from(hop) for hop in hops])
 
-    def _separated(self, block: np.ndarray) -> np.ndarray:
-        return self._stream.feed(self._offset.take_from(block) * GAIN) / GAIN
+    def _separated(self, hops: list[np.ndarray]) -> np.ndarray:
+        """Without their offset. Shape: [any] each -> [any]."""
+        return self._stream.feed(np.concatenate(hops) * GAIN) / GAIN if hops else np.zeros(0, np.float32)
 
     def _counted(self, voice: np.ndarray) -> np.ndarray:
         self._given += len(voice)
