@@ -4,8 +4,8 @@
     given                                         ^^^^^^^^^^^^
 
 An offline network hears what comes before and after a sound, as many seconds of it as there are. Here it hears the left
-context that was, and waits for the right one; both together cost a few tenths of a decibel, where a causal network
-costs decibels (docs/experiments.md 36). Speech recognizers call it buffered streaming. Letters: T samples.
+context that was, and waits for the right one, at the cost of about one decibel for half a second, where a causal
+network costs three (docs/experiments.md 36). Speech recognizers call it buffered streaming. Letters: T samples.
 """
 
 from __future__ import annotations
