@@ -47,6 +47,14 @@ def received(socket: Any) -> tuple[bytes, list[float]]:
     return sound, activities
 
 
+def conversed(socket: Any, raw: np.ndarray) -> tuple[bytes, list[float]]:
+    """What comes back for all of `raw`, piece by piece, and its end."""
+    for start in range(0, len(raw), 4000):
+        socket.send_bytes(raw[start : start + 4000].tobytes())
+    socket.send_json({"end": True})
+    return received(socket)
+
+
 @pytest.mark.parametrize(("kind", "dtype", "scale"), [("f32", "<f4", 1.0), ("s16", "<i2", 32768.0)])
 def test_a_conversation_gives_the_voice_sample_for_sample(
     client: TestClient, kind: str, dtype: str, scale: float
@@ -56,10 +64,7 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
         socket.send_json(hello(format=kind, keep_others_db=20))
         began = socket.receive_json()
         assert began["model"] == "live" and 0.064 < began["latency_s"] < 0.08
-        for start in range(0, len(raw), 4000):
-            socket.send_bytes(raw[start : start + 4000].tobytes())
-        socket.send_json({"end": True})
-        sound, activities = received(socket)
+        sound, activities = conversed(socket, raw)
     extractor = Extractor.from_pretrained("live")
     stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, keep_others_db=20)
     expected = np.concatenate([stream.feed((raw / scale).astype(np.float32)), stream.flush()])
@@ -75,10 +80,7 @@ def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: Te
         socket.send_json(hello(by="nano", delay_s=0.6))
         began = socket.receive_json()
         assert (began["model"], began["step_s"]) == ("nano", 0.2) and 0.6 <= began["latency_s"] < 0.62
-        for start in range(0, len(raw), 4000):
-            socket.send_bytes(raw[start : start + 4000].tobytes())
-        socket.send_json({"end": True})
-        sound, _ = received(socket)
+        sound, _ = conversed(socket, raw)
     extractor = Extractor.from_pretrained("nano")
     stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6)
     expected = np.concatenate([stream.feed(raw), stream.flush()])

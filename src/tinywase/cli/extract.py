@@ -18,7 +18,7 @@ from ..errors import OutputError, TinyWaseError
 from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
-from .voice_options import Enroll, KeepOthers, Other, Views, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -99,7 +99,12 @@ def extract(
         bool,
         typer.Option("--spatial/--no-spatial", help="Use what channels that differ tell about where the voice stands."),
     ] = True,
-    views: Views = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Runs over the recording, averaged; 1 is fastest. Empty: as the model's card advises."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON (several: a list).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
     runtime: Computed = Runtime.AUTO,

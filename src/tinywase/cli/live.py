@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
@@ -115,13 +116,12 @@ def live(
     if other:
         extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
     voiceprint = voiceprint_from(extractor, recordings, voice)
+    begin = partial(extractor.stream, voiceprint, delay_s=delay, views=views, keep_others_db=keep_others_db)
     limit_s = float("inf") if seconds is None else seconds
     remedy = "give a longer --chunk-ms" if delay is None else "give a longer --delay, --views 1 or -m nano"
     if source == PIPE:
         assert rate is not None
-        stream = extractor.stream(
-            voiceprint, sample_rate_hz=rate, delay_s=delay, views=views, keep_others_db=keep_others_db
-        )
+        stream = begin(sample_rate_hz=rate)
         with _meter(stream, remedy, quiet=quiet) as shown:
             _pipe(stream, sys.stdin.buffer, sys.stdout.buffer, pcm, round(chunk_ms * rate / 1000), limit_s, shown)
         return
@@ -129,9 +129,7 @@ def live(
     ends = _device(source), _device(sink)
     try:
         rate = rate or round(sounds.query_devices(ends[0], "input")["default_samplerate"])
-        stream = extractor.stream(
-            voiceprint, sample_rate_hz=rate, delay_s=delay, views=views, keep_others_db=keep_others_db
-        )
+        stream = begin(sample_rate_hz=rate)
         with _meter(stream, remedy, quiet=quiet) as shown:
             _play(sounds, stream, ends, max(1, round(chunk_ms * rate / 1000)), limit_s, shown)
     except (sounds.PortAudioError, ValueError) as error:  # the latter where no device has that name

@@ -38,12 +38,6 @@ KeepOthers = Annotated[
         help="Let everybody else through, so many dB quieter: 0 as they are, 20 hardly. Empty: not at all.",
     ),
 ]
-Views = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="Runs over the recording, averaged; 1 is fastest. Empty: as the model's card advises."
-    ),
-]
 
 
 def check_one_voice(**options: object) -> None:
