@@ -55,7 +55,7 @@ def test_a_file_is_extracted_and_the_report_says_what_was_done(desk: Path, extra
     info = soundfile.info(desk / "out.wav")
     assert (info.frames, info.samplerate, info.channels, info.subtype) == (66150, 44100, 2, "PCM_16")
     assert "(1.5 s, 44100 Hz, stereo)" in result.out
-    assert "up to 4 kHz" in result.out
+    assert "up to 22.05 kHz" in result.out
     assert "voice NOT found" in result.out
 
 
@@ -100,7 +100,7 @@ def test_of_many_every_line_has_its_verdict(capsys: pytest.CaptureFixture[str]) 
 
 def test_one_recording_into_a_folder_is_reported_like_one(desk: Path, extract: Extract) -> None:
     result = extract(desk / "meeting.wav", "-o", f"{desk}/alone/")
-    assert "voice NOT found" in result.out and "band: up to 4 kHz" in result.out
+    assert "voice NOT found" in result.out and "band: up to 22.05 kHz" in result.out
 
 
 def test_a_silent_recording_is_called_silent(desk: Path, extract: Extract) -> None:
@@ -125,12 +125,12 @@ def test_json_says_it_to_programs(desk: Path, extract: Extract) -> None:
         rest,
         "--labels",
         labels,
-        "--keep-highband",
+        "--no-highband",
     )
     content = json.loads(result.out)
     assert (content["duration_s"], content["sample_rate_hz"], content["channels"]) == (1.5, 44100, 2)
     assert (content["presence"], content["confidence"], content["muted"]) == ("absent", None, False)
-    assert content["band_hz"] == 22050
+    assert content["band_hz"] == 4000
     assert (content["residual"], content["labels"]) == (str(rest), str(labels))
     assert rest.exists()
     assert labels.exists()

@@ -32,8 +32,8 @@ def default(function: Callable[..., Any], parameter: str) -> Any:
     [
         ("extract", "absent", Extractor.extract_file, "absent"),
         ("extract", "force", Extractor.extract_file, "force"),
-        ("extract", "keep_highband", Extractor.extract_file, "keep_highband"),
-        ("extract", "keep_highband", Extractor.extract, "keep_highband"),
+        ("extract", "highband", Extractor.extract_file, "highband"),
+        ("extract", "highband", Extractor.extract, "highband"),
         ("extract", "keep_others_db", Extractor.extract_file, "keep_others_db"),
         ("extract", "keep_others_db", Extractor.extract, "keep_others_db"),
         ("live", "keep_others_db", Extractor.stream, "keep_others_db"),

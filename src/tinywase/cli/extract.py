@@ -44,7 +44,7 @@ class LabelFormat(StrEnum):
 class _Choices:
     absent: Absent
     force: bool
-    keep_highband: bool
+    highband: bool
     keep_others_db: float | None
     spatial: bool
     speaker: str  # the name in labels
@@ -90,10 +90,10 @@ def extract(
         Absent,
         typer.Option(help="Voice not found: pass writes the estimate as it is, mute silence, fail nothing."),
     ] = Absent.PASS,
-    keep_highband: Annotated[
+    highband: Annotated[
         bool,
-        typer.Option("--keep-highband", help="Above the model's band, let the recording through where the voice is."),
-    ] = False,
+        typer.Option("--highband/--no-highband", help="Above the model's band too, by what was found below."),
+    ] = True,
     keep_others_db: KeepOthers = None,
     spatial: Annotated[
         bool,
@@ -114,8 +114,8 @@ def extract(
     """Extract one voice from recordings, by a sample of that voice.
 
     The result has the length, sample rate, channels and loudness of the recording, whatever they are. The bundled
-    models work in the telephone band: above 4 kHz the result is empty unless --keep-highband is given. Results that
-    exist are kept; for several recordings they are skipped.
+    models work up to 4 kHz; above, gains on the recording follow from what they found. Results that exist are kept;
+    for several recordings they are skipped.
 
     Example: tinywase extract meeting.wav --enroll me.wav -o me-alone.wav
     """
@@ -132,7 +132,7 @@ def extract(
     )
     _check_labels(jobs)
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
-    choices = _Choices(absent, force, keep_highband, keep_others_db, spatial, _speaker(enrollments, voice))
+    choices = _Choices(absent, force, highband, keep_others_db, spatial, _speaker(enrollments, voice))
     if out == PIPE:
         _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
     elif jobs.many:
@@ -225,7 +225,7 @@ def _extract_one(
         residual=job.residual,
         absent=choices.absent.value,
         force=choices.force,
-        keep_highband=choices.keep_highband,
+        highband=choices.highband,
         keep_others_db=choices.keep_others_db,
         spatial=choices.spatial,
         progress=progress,

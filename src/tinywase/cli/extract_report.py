@@ -42,12 +42,11 @@ def print_one(result: dict[str, Any], *, as_json: bool, quiet: bool) -> None:
 
 def report_lines(result: dict[str, Any]) -> list[str]:
     """What was done, for people."""
-    more = " (--keep-highband: more)" if 2 * result["band_hz"] < result["sample_rate_hz"] else ""
     lines = [_files(result), f"  {_verdict(result)}"]
     if advice := _advice(result):
         lines.append(f"  {advice}")
     lines.append(
-        f"  band: up to {result['band_hz'] / 1000:g} kHz{more}; {result['model']} model, {result['runtime']} runtime, "
+        f"  band: up to {result['band_hz'] / 1000:g} kHz; {result['model']} model, {result['runtime']} runtime, "
         f"{result['took_s']:.1f} s ({result['rtf']:.3f} of the recording's length)"
     )
     if quieter := _quieter(result):

@@ -8,8 +8,8 @@
 
 What comes out has the length, rate, channels and loudness of what went in; it is never clipped and never NaN, and
 silence stays silence. Channels that differ tell where the voice stands, which helps (spatial.py). The models work in
-their own band (8 kHz models: up to 4 kHz); above it the estimate is empty, unless `keep_highband` lets the recording's
-own high band through where the target is loud. T samples, C channels.
+their own band (8 kHz models: up to 4 kHz); above it gains on the recording follow from what they
+found (highband.py). T samples, C channels.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Extractor:
         voiceprint: Voiceprint,
         *,
         sample_rate_hz: int | None = None,
-        keep_highband: bool = False,
+        highband: bool = True,
         keep_others_db: float | None = None,
         spatial: bool = True,
     ) -> Extraction:
@@ -180,7 +180,7 @@ class Extractor:
 
         Args:
             sample_rate_hz: rate of an array; files know theirs.
-            keep_highband: let the recording through above the model's band where the voice is loud.
+            highband: also the band above the model's; without it that is empty.
             keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all.
             spatial: use what channels that differ tell about where the voice stands (docs/experiments.md 35).
         """
@@ -189,8 +189,8 @@ class Extractor:
         with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
             heard, separated = self._separate(reader, voiceprint, None, stack, _nobody, spatial=spatial)
             evidence = self._gather(heard, separated, voiceprint)
-            pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
-            parts = zip(*(let_through(*pair, gain) for pair in pairs), strict=True)
+            pieces = render(reader, heard, separated, rate_hz=self.sample_rate_hz, highband=highband)
+            parts = zip(*(let_through(both[:, 0], both[:, 1], gain) for both in pieces), strict=True)
             estimate, residual = (np.concatenate(blocks) for blocks in parts)
         if flat or (flat is None and reader.channels == 1):
             estimate, residual = estimate[:, 0], residual[:, 0]
@@ -215,7 +215,7 @@ class Extractor:
         residual: str | Path | None = None,
         absent: str = "pass",
         force: bool = False,
-        keep_highband: bool = False,
+        highband: bool = True,
         keep_others_db: float | None = None,
         spatial: bool = True,
         progress: Callable[[float], None] | None = None,
@@ -228,7 +228,7 @@ class Extractor:
             absent: what to do if the target is not there: "pass" writes the estimate all the same, "mute" writes
                 silence, "fail" writes nothing and raises.
             force: overwrite what exists.
-            keep_highband: let the recording through above the model's band where the voice is loud.
+            highband: also the band above the model's; without it that is empty.
             keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all, nor
                 where the target is absent and muted.
             spatial: use what channels that differ tell about where the voice stands (docs/experiments.md 35).
@@ -255,11 +255,11 @@ class Extractor:
                 gain = np.float32(0)
 
             def rendered() -> Iterator[Sequence[np.ndarray]]:
-                pairs = render(reader, heard, separated, rate_hz=self.sample_rate_hz, keep_highband=keep_highband)
+                pieces = render(reader, heard, separated, rate_hz=self.sample_rate_hz, highband=highband)
                 written = 0
-                for mixture, estimate in pairs:
-                    yield let_through(mixture, estimate, gain)[: len(outputs)]
-                    written += len(mixture)
+                for both in pieces:
+                    yield let_through(both[:, 0], both[:, 1], gain)[: len(outputs)]
+                    written += len(both)
                     progress(1.0 - WRITING_SHARE * (1.0 - written / heard.frames))
 
             attenuations = [*write_outputs(rendered, outputs), 0.0]
@@ -271,7 +271,7 @@ class Extractor:
                 presence=presence,
                 output=str(path_out),
                 residual=None if residual is None else str(residual),
-                band_hz=min(reader.sample_rate_hz, reader.sample_rate_hz if keep_highband else self.sample_rate_hz) / 2,
+                band_hz=min(reader.sample_rate_hz, reader.sample_rate_hz if highband else self.sample_rate_hz) / 2,
                 muted=muted,
                 attenuation_db=attenuations[0],
                 residual_attenuation_db=attenuations[1],

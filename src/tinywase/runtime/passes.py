@@ -6,7 +6,8 @@
    all of them through a filter of where the voice stands (spatial.py), the estimate to a second spool. The level is
    known at its end: one projection of the estimate on the mixture over the whole recording and all channels, gain =
    <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
-3. render: the recording is read again beside the estimate at the recording's own rate, sample for sample.
+3. render: the recording is read again beside the estimate at the recording's own rate, sample for sample, and the
+   band above the model's is added to it (highband.py).
 
 Activity and powers are kept per cell of 10 ms. Letters: C channels; spools are float32 [frames, C].
 """
@@ -23,6 +24,7 @@ import numpy as np
 from ..audio import BLOCK_FRAMES, AudioReader
 from ..blocks import BlockQueue, resample_blocks
 from ..errors import TinyWaseError
+from .highband import extended
 from .model import RuntimeModel
 from .presence import activity_from_power, audible_activity
 from .spatial import steered
@@ -152,21 +154,29 @@ def separate_channels(
 
 
 def render(
-    reader: AudioReader, heard: Heard, separated: Separated, *, rate_hz: int, keep_highband: bool = False
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Third pass: blocks of the recording, each beside its estimate. Shape: float32 [n, C] both."""
+    reader: AudioReader, heard: Heard, separated: Separated, *, rate_hz: int, highband: bool = True
+) -> Iterator[np.ndarray]:
+    """Third pass: the recording beside its estimate. Shape: float32 [n, 2, C] each.
+
+    Args:
+        rate_hz: the model's.
+        highband: with the band above the model's (highband.py).
+    """
     back = partial(resample_blocks, from_hz=rate_hz, to_hz=reader.sample_rate_hz, channels=reader.channels)
     estimate = BlockQueue(back(_blocks(separated.estimate)), reader.channels)
-    low = BlockQueue(back(_blocks(heard.mixture)), reader.channels) if keep_highband else None
-    gate, position = _gate(separated), 0
-    for block in reader.blocks():
-        found = np.float32(separated.gain) * estimate.take(len(block))
-        if low is not None:
-            at_cell = (position + np.arange(len(block))) / reader.sample_rate_hz / separated.activity_hop_s - 0.5
-            envelope = np.interp(at_cell, np.arange(len(gate)), gate).astype(np.float32)
-            found += (block - low.take(len(block))) * envelope[:, None]
-        position += len(block)
-        yield block, found
+    gain = np.float32(separated.gain)
+    if not highband or reader.sample_rate_hz <= rate_hz or not gain or not heard.rms:
+        for block in reader.blocks():
+            yield np.stack([block, gain * estimate.take(len(block))], axis=1)
+        return
+    low = BlockQueue(back(_blocks(heard.mixture)), reader.channels)
+
+    def pieces() -> Iterator[np.ndarray]:
+        for block in reader.blocks():
+            lower = low.take(len(block))
+            yield np.stack([block, block - lower, lower - heard.offset, gain * estimate.take(len(block))], axis=1)
+
+    yield from extended(pieces(), sample_rate_hz=reader.sample_rate_hz, rms=heard.rms)
 
 
 def _offset(mean: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,13 +185,6 @@ def _offset(mean: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray
     matters = mean**2 > 10 ** (-OFFSET_BELOW_DB / 10) * np.maximum(around, 0.0)
     still = around <= 1e-9 * power  # nothing but the offset: what is left is rounding
     return np.where(matters, mean, 0.0), np.where(matters, np.where(still, 0.0, around), power)
-
-
-def _gate(separated: Separated) -> np.ndarray:
-    """How much of each cell of the mixture is the estimate, 0..1, smoothed over three cells. Shape: [cells]."""
-    share = separated.estimate_power / np.maximum(separated.mixture_power, 1e-20)
-    padded = np.pad(np.sqrt(np.clip(share, 0.0, 1.0)), 1, mode="edge")
-    return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
 
 
 def _channel(heard: Heard, channel: int, scale: np.float32, start: int, stop: int) -> np.ndarray:

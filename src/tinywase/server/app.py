@@ -150,7 +150,7 @@ def build_app(
         model: Model = "",
         other: Annotated[list[UploadFile], File(description="Somebody else in the mixture, alone.")] = [],  # noqa: B006
         absent: Absent = "pass",
-        keep_highband: Annotated[bool, Form(description="Let the recording through above the model's band.")] = False,
+        highband: Annotated[bool, Form(description="Above the model's band too, by what was found below.")] = True,
         keep_others_db: Annotated[
             float | None, Form(ge=0, description="Let everybody else through, so many dB quieter; empty: not at all.")
         ] = None,
@@ -192,7 +192,7 @@ def build_app(
                 voiceprint,
                 residual=residual if wants_several else None,
                 absent=absent,
-                keep_highband=keep_highband,
+                highband=highband,
                 keep_others_db=keep_others_db,
                 progress=progress,
             )

@@ -174,7 +174,7 @@ async function extract() {
   const form = whose(new FormData(), "enroll");
   form.append("mixture", mixture);
   form.append("model", $("model").value);
-  form.append("keep_highband", $("highband").checked);
+  form.append("highband", $("highband").checked);
   if ($("others").value) form.append("keep_others_db", $("others").value);
   extraction = new AbortController();
   ready();

@@ -1,0 +1,211 @@
+"""Train what says how much of the band above a model's is the voice: src/tinywase/assets/highband.npz.
+
+    tinywase data pack ../shared/speech/manifest.csv --split train --rate 16000 -o runs/bank16
+    python tools/highband.py small nano live --bank runs/bank16 -o src/tinywase/assets/highband.npz
+
+Mixtures are drawn at 16 kHz and given to the models as a user would; the network (runtime/highband.py) learns gains for
+the upper band of the recording from what they find. A gain's error is quadratic in it, so three sums per band and
+frame are all that has to be kept of the signals. Letters: F frames, L levels, B bands, S segments, H hidden channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soxr
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tinywase.data.bank import SpeechBank
+from tinywase.data.lists import read_trials
+from tinywase.data.mixing import MixConfig, Mixer
+from tinywase.data.rendering import render_trial
+from tinywase.errors import AudioError
+from tinywase.files import write_whole
+from tinywase.runtime.extractor import Extractor
+from tinywase.runtime.highband import CONTEXT, DILATIONS, HIGH_HZ, LEVELS, TAPS, band_levels, window_at
+from tinywase.stft import analyze
+
+RATE_HZ = 16_000
+BANDS = len(HIGH_HZ) - 1
+MIX = MixConfig(
+    segment_s=4.0, gain_db=4.0, speeds=(0.9, 1.0, 1.1), equalizer=0.3, pause=0.15, near=0.3, single=0.06, absent=0.08,
+    third=0.08, room=0.1, noise=0.3, overheard=0.1,
+)  # fmt: skip
+CROP = 250  # frames of a training segment
+LEVEL_SHIFT = 0.7  # recordings with long pauses are louder where somebody speaks: decades, either way
+NARROWER = 0.15  # chance that the recording ends below 8 kHz
+GUARD = 0.05  # of the recording's band, added to a voice's: where the voice has none, all there is to do is to be quiet
+ENOUGH = 0.05  # of an error over a voice: absent voices would be all that is learned
+
+Example = tuple[np.ndarray, np.ndarray]  # levels [F + 2 CONTEXT, L], sums [F, B, 3]
+
+
+class Network(nn.Module):
+    """What `runtime/highband.py` computes, with levels normalized."""
+
+    def __init__(self, hidden: int, mean: np.ndarray, deviation: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(mean)[:, None])
+        self.register_buffer("deviation", torch.from_numpy(deviation)[:, None])
+        self.inner = nn.Conv1d(LEVELS, hidden, 1)
+        self.time = nn.ModuleList(nn.Conv1d(hidden, hidden, TAPS, dilation=d, groups=hidden) for d in DILATIONS)
+        self.mix = nn.ModuleList(nn.Conv1d(hidden, hidden, 1) for _ in DILATIONS)
+        self.outer = nn.Conv1d(hidden, BANDS, 1)
+
+    def forward(self, levels: Tensor) -> Tensor:
+        """Shape: [S, L, F + 2 CONTEXT] -> [S, B, F]."""
+        hidden = torch.relu(self.inner((levels - self.mean) / self.deviation))
+        for dilation, time, mix in zip(DILATIONS, self.time, self.mix, strict=True):
+            reach = dilation * (TAPS // 2)
+            hidden = hidden[..., reach:-reach] + torch.relu(mix(torch.relu(time(hidden))))
+        return torch.sigmoid(self.outer(hidden))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights as `runtime/highband.py` takes them, float16, the normalization in the first layer."""
+        inner = self.inner.weight[..., 0] / self.deviation.T
+        found = {
+            "inner": inner.T,
+            "inner_bias": self.inner.bias - (inner @ self.mean)[:, 0],
+            "time": torch.stack([time.weight[:, 0].T for time in self.time]),
+            "time_bias": torch.stack([time.bias for time in self.time]),
+            "mix": torch.stack([mix.weight[..., 0].T for mix in self.mix]),
+            "mix_bias": torch.stack([mix.bias for mix in self.mix]),
+            "outer": self.outer.weight[..., 0].T,
+            "outer_bias": self.outer.bias,
+        }
+        return {name: value.detach().numpy().astype(np.float16) for name, value in found.items()}
+
+
+def example(mixture: np.ndarray, target: np.ndarray, estimate: np.ndarray) -> Example:
+    """What is learned from one recording and the estimate of its lower band. Shape: float32 [T] three times."""
+    window = window_at(RATE_HZ)
+    low, target_low = (soxr.resample(soxr.resample(x, RATE_HZ, 8000), 8000, RATE_HZ)[: len(x)] for x in (mixture, target))
+    upper, truth = analyze(mixture - low, window), analyze(target - target_low, window)
+    rms = float(np.sqrt(np.mean(mixture**2)))
+    levels = band_levels(analyze(estimate, window), analyze(low - estimate, window), upper, RATE_HZ, rms)
+    silence = np.repeat(band_levels(*(np.zeros((1, upper.shape[1]), np.complex64),) * 3, RATE_HZ, rms), CONTEXT, axis=0)
+    products = (truth * upper.conj()).real, np.abs(upper) ** 2, np.abs(truth) ** 2
+    edges = [round(edge_hz * window / RATE_HZ) for edge_hz in HIGH_HZ]
+    sums = [np.add.reduceat(product, edges, axis=1)[:, :BANDS] for product in products]
+    return np.concatenate([silence, levels, silence]), np.stack(sums, axis=2).astype(np.float32)
+
+
+def drawn(mixer: Mixer, extractors: list[Extractor], count: int, seed: int) -> Iterator[Example]:
+    """Examples of drawn mixtures, each by one of the models."""
+    rng = np.random.default_rng(seed)
+    while count > 0:
+        batch = mixer.batch(1, rng)
+        extractor = extractors[rng.integers(len(extractors))]
+        try:
+            voiceprint = extractor.enroll(batch.enrollment[0], sample_rate_hz=RATE_HZ)
+        except AudioError:  # too little speech in it
+            continue
+        found = extractor.extract(batch.mixture[0], voiceprint, sample_rate_hz=RATE_HZ, highband=False)
+        yield example(batch.mixture[0], batch.target[0], found.estimate)
+        count -= 1
+
+
+def listed(paths: Iterable[Path], root: Path, extractor: Extractor) -> dict[str, list[Example]]:
+    """Examples of fixed trials."""
+    found: dict[str, list[Example]] = {}
+    for path in paths:
+        for trial in read_trials(path, root=root):
+            audio = render_trial(trial, RATE_HZ)
+            voiceprint = extractor.enroll(audio.enrollment, sample_rate_hz=RATE_HZ)
+            estimate = extractor.extract(audio.mixture, voiceprint, sample_rate_hz=RATE_HZ, highband=False).estimate
+            found.setdefault(path.stem, []).append(example(audio.mixture, audio.target, estimate))
+    return found
+
+
+def errors(gain: Tensor, sums: Tensor) -> Tensor:
+    """Energy of voice - gain * recording. Shape: [S, B, F], [S, F, B, 3] -> [S, B, F]."""
+    product, recording, voice = sums.permute(3, 0, 2, 1)
+    return voice - 2 * gain * product + gain**2 * recording
+
+
+def loss_db(gain: Tensor, sums: Tensor) -> Tensor:
+    """Error over voice, mean of the whole upper band's and the bands' own."""
+    wrong = errors(gain, sums)
+    scale = sums[..., 2].permute(0, 2, 1) + GUARD * sums[..., 1].permute(0, 2, 1)
+    whole = wrong.sum((1, 2)) / (scale.sum((1, 2)) + 1e-6)
+    bands = wrong.sum(2) / (scale.sum(2) + 1e-6)
+    return 5 * torch.log10(whole + ENOUGH).mean() + 5 * torch.log10(bands + ENOUGH).mean()
+
+
+@torch.no_grad()
+def gain_db(net: Network, examples: list[Example]) -> float:
+    """Mean signal-to-noise ratio of the upper band: 0 dB is silence."""
+    ratios = []
+    for levels, sums in examples:
+        gain = net(torch.from_numpy(levels.T.copy())[None])
+        wrong = errors(gain, torch.from_numpy(sums)[None]).sum()
+        ratios.append(10 * np.log10(max(sums[..., 2].sum(), 1e-9) / max(float(wrong), 1e-9)))
+    return float(np.mean(ratios))
+
+
+def varied(levels: np.ndarray, sums: np.ndarray, rng: np.random.Generator) -> Example:
+    """A part of an example, as a louder or narrower recording would have it."""
+    first = rng.integers(len(sums) - CROP + 1)
+    part, kept = levels[first : first + CROP + 2 * CONTEXT].copy(), sums[first : first + CROP].copy()
+    if rng.random() < NARROWER:
+        band = rng.integers(1, BANDS)
+        part[:, LEVELS - BANDS + band :] = levels[0, -1]
+        kept[:, band:] = 0
+    return part + np.float32(rng.uniform(-LEVEL_SHIFT, LEVEL_SHIFT)), kept
+
+
+def trained(examples: list[Example], dev: dict[str, list[Example]], *, hidden: int, steps: int, seed: int) -> Network:
+    """A network, learning rate rising and falling once."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    some = np.concatenate([levels[CONTEXT:-CONTEXT] for levels, _ in examples[:400]])
+    net = Network(hidden, some.mean(0), some.std(0))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + 1, pct_start=0.05)
+    long = [pair for pair in examples if len(pair[1]) >= CROP]
+    for step in range(1, steps + 1):
+        parts = [varied(*long[rng.integers(len(long))], rng) for _ in range(32)]
+        levels, sums = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*parts, strict=True))
+        loss = loss_db(net(levels.transpose(1, 2)), sums)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % max(1, steps // 10) == 0:
+            print(step, f"{loss.item():.2f}", {name: round(gain_db(net, some), 2) for name, some in dev.items()}, flush=True)
+    return net
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--bank", type=Path, required=True, help="of tinywase data pack --rate 16000")
+    parser.add_argument("--noise", type=Path, help="another one, of recorded noise")
+    parser.add_argument("--list", type=Path, nargs="*", default=[], help="trials to judge by")
+    parser.add_argument("--root", type=Path)
+    parser.add_argument("--examples", type=int, default=4000)
+    parser.add_argument("--hidden", type=int, default=48)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    noise = SpeechBank.load(given.noise) if given.noise else None
+    mixer = Mixer(SpeechBank.load(given.bank), MIX, noise)
+    extractors = [Extractor.from_pretrained(name, views=1) for name in given.models]
+    dev = listed(given.list, given.root, Extractor.from_pretrained(given.models[0]))
+    examples = list(drawn(mixer, extractors, given.examples, given.seed))
+    net = trained(examples, dev, hidden=given.hidden, steps=given.steps, seed=given.seed)
+    packed = io.BytesIO()
+    np.savez(packed, **net.arrays())
+    write_whole(given.out, packed.getvalue(), force=True)
+
+
+if __name__ == "__main__":
+    main()
