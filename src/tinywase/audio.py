@@ -1,8 +1,8 @@
 """Recordings in: any file libsndfile knows, arrays, bytes, file-like objects, pipes; always in blocks, never whole.
 
 A block is float32 [frames, channels] in -1..1. What cannot be used is refused here and nowhere else: foreign, empty or
-truncated files, rates outside 4..192 kHz, samples that are not finite (with the time of the first one).
-What becomes of the blocks: blocks.py.
+truncated files, rates outside 4..192 kHz, more than 32 channels, samples that are not finite (with the time of the
+first one). What becomes of the blocks: blocks.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 192_000
 LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 LOSSY_SHORTFALL_S = 0.1  # headers of lossy files only estimate their length
-MOST_CHANNELS_OF_ARRAY = 64
+MOST_CHANNELS = 32  # of a mixing desk; every channel that differs takes as long as a recording of one
 
 
 class AudioReader:
@@ -55,6 +55,11 @@ class AudioReader:
             )
         if frames == 0 or channels == 0:
             raise AudioError(f"{name}: holds no samples, expected at least one. Check how the recording was made.")
+        if channels > MOST_CHANNELS:
+            raise AudioError(
+                f"{name}: has {channels} channels, expected at most {MOST_CHANNELS}. Keep those that are nearest to "
+                "the voice, or check what wrote the file."
+            )
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
         """The recording from its start. Shape: float32 [<= frames, channels] each.
@@ -254,7 +259,7 @@ def _as_columns(samples: np.ndarray) -> np.ndarray:
         raise AudioError(
             f"array of shape {samples.shape} and type {samples.dtype}: expected numbers of shape [T] or [T, channels]."
         )
-    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS_OF_ARRAY:
+    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS:
         raise AudioError(
             f"array of shape {samples.shape}: expected [T, channels], and {samples.shape[1]} channels are unlikely. "
             "Pass its transpose (array.T)."
