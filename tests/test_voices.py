@@ -238,7 +238,7 @@ def test_the_recording_itself_is_neither_replaced_nor_removed(
     recording = tmp_path / name
     recording.write_bytes(conversation.read_bytes())
     result = tinywase("voices", recording, "-o", tmp_path, "--force")
-    assert result.code == 2 and "is the recording itself" in " ".join(result.err.replace("│", " ").split())
+    assert result.code == 2 and "is what the result is made from" in " ".join(result.err.replace("│", " ").split())
     assert recording.read_bytes() == conversation.read_bytes()
 
 

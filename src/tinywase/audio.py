@@ -198,6 +198,12 @@ def is_array(source: object) -> bool:
     return hasattr(source, "__array__")
 
 
+def source_path(source: Source) -> Path | None:
+    """Where a source lies, as far as it tells: paths and open files do."""
+    named = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
+    return Path(os.fspath(named)) if isinstance(named, (str, os.PathLike)) else None
+
+
 def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioReader:
     """A reader of `source`: a path, `-` (standard input), bytes, a file-like object, or an array with its rate.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import Computed, Runtime, say, say_json
-from .inputs import expanded, refuse_overwritten_recordings
+from .inputs import expanded, refuse_overwritten_inputs
 
 
 def enroll(
@@ -33,7 +33,7 @@ def enroll(
     from ..runtime.extractor import Extractor
 
     enrollments = expanded(recordings)
-    refuse_overwritten_recordings([out], enrollments)
+    refuse_overwritten_inputs([out], enrollments)
     refuse_output(out, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     voiceprint = extractor.enroll(*enrollments)

@@ -125,12 +125,19 @@ def extract(
     enrollments = expanded(enroll or [])
     model = model or model_of(enrollments, voice) or "default"
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
-    if other:
-        extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
+    others = expanded(other or [])
     jobs = plan(
-        mixtures, out, residual=residual, labels=labels, label_suffix=f".{label_format.value}", enrollments=enrollments
+        mixtures,
+        out,
+        residual=residual,
+        labels=labels,
+        label_suffix=f".{label_format.value}",
+        enrollments=enrollments,
+        also_read=[*others, *([voice] if voice is not None else [])],
     )
     _check_labels(jobs)
+    if others:
+        extractor = extractor.with_others(voiceprint_from(extractor, others, None))
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
     choices = _Choices(absent, force, keep_highband, keep_others_db, spatial, _speaker(enrollments, voice))
     if out == PIPE:

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from ..audio import AudioReader, Source, is_array, open_audio
+from ..audio import AudioReader, Source, is_array, open_audio, source_path
 from ..errors import AudioError, ConfigError
+from ..files import refuse_replaced
 from .buffered import MOST_VIEWS, BufferedStream
 from .enrollment import enroll
 from .model import PackedModel, open_model
@@ -236,12 +237,14 @@ class Extractor:
 
         Raises:
             AudioError: the recording cannot be used, or the target is absent and `absent` is "fail".
-            OutputError: the output exists or cannot be written.
+            OutputError: the output exists or cannot be written, or is the recording, `force` or not.
         """
         if absent not in ABSENT:
             raise ConfigError(f"absent = {absent!r}: expected one of {', '.join(ABSENT)}.")
         progress, gain = progress or _nobody, others_gain(keep_others_db)
         paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
+        if (source := source_path(path_in)) is not None:
+            refuse_replaced(paths, [source])
         with ExitStack() as stack, open_audio(path_in, sample_rate_hz=sample_rate_hz) as reader:
             outputs = planned_outputs(reader, paths, force=force)
             heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress, spatial=spatial)
