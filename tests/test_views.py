@@ -162,6 +162,18 @@ def test_others_are_enrolled_for_models_of_several_views(tmp_path: Path, tiny_mo
         extractor.with_others(foreign)
 
 
+def test_an_extractor_of_other_views_or_told_of_others_is_the_same_otherwise(tiny_model_path: Path) -> None:
+    class Own(Extractor):
+        pass
+
+    extractor = Own(open_model(tiny_model_path, views=2))
+    extractor.rule = dataclasses.replace(extractor.rule, active_s=7.0)
+    other = extractor.enroll(noise(16000), sample_rate_hz=8000)
+    for changed in (extractor.with_views(3), extractor.with_others(other)):
+        assert type(changed) is Own and changed.rule == extractor.rule
+    assert extractor.model.views == 2 and extractor.model.others is None
+
+
 def test_a_stream_has_one_view() -> None:
     assert check_views(1, CAUSAL) == 1
     with pytest.raises(ConfigError, match=r"views = 2: expected 1 to 1 .* causal model is a stream"):

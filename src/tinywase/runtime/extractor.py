@@ -14,6 +14,7 @@ own high band through where the target is loud. T samples, C channels.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -108,7 +109,7 @@ class Extractor:
         Raises:
             ConfigError: views that the model cannot have.
         """
-        return Extractor(self.model.with_views(views))
+        return self._around(self.model.with_views(views))
 
     def with_others(self, voiceprint: Voiceprint) -> Extractor:
         """The same model, told what everybody else in the recordings sounds like, which helps a little
@@ -118,7 +119,13 @@ class Extractor:
             ConfigError: a model of one view, such as a causal one.
             FormatError: another model made the voiceprint.
         """
-        return Extractor(self.model.with_others(_vector_for(self.model, voiceprint)))
+        return self._around(self.model.with_others(_vector_for(self.model, voiceprint)))
+
+    def _around(self, model: PackedModel) -> Extractor:
+        """The same extractor, its rule and whatever a subclass adds, with another model."""
+        other = copy.copy(self)
+        other.model = model
+        return other
 
     @property
     def sample_rate_hz(self) -> int:
