@@ -221,14 +221,18 @@ def test_work_is_given_up_when_nobody_waits_for_it(catalogue: Catalogue, folder:
         assert answer.status_code == 200
 
 
-def test_the_command_says_where_it_listens_and_ends_quietly() -> None:
-    command = [sys.executable, "-m", "tinywase", "serve", "--port", "0", "-m", "nano", "-m", "live"]
+every_loopback = pytest.mark.skipif(sys.platform != "linux", reason="other systems have 127.0.0.1 alone")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("127.0.0.2", marks=every_loopback)])
+def test_the_command_says_where_it_listens_and_ends_quietly(host: str) -> None:
+    command = [sys.executable, "-m", "tinywase", "serve", "--host", host, "--port", "0", "-m", "nano", "-m", "live"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         line = program.stdout.readline()
         url = line.split()[0]
         answer = httpx.get(f"{url}api/models", timeout=30)
-        assert [model["name"] for model in answer.json()] == ["nano", "live"]
+        assert host in url and [model["name"] for model in answer.json()] == ["nano", "live"]
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=60)
     assert (program.returncode, out, err) == (0, "", "")
