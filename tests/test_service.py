@@ -70,6 +70,20 @@ def test_everybody_else_is_let_through_on_request(client: TestClient) -> None:
     assert np.abs(found - soundfile.read(MIXTURE)[0]).max() < 2 / 32768
 
 
+def test_every_channel_is_taken_by_itself_on_request(client: TestClient, tmp_path: Path) -> None:
+    samples = soundfile.read(MIXTURE)[0]
+    soundfile.write(tmp_path / "two.wav", np.stack([samples, np.roll(samples, 3)], axis=1), RATE_HZ)
+    sent = files(mixture=tmp_path / "two.wav", enroll=ENROLLMENT)
+    answer = client.post("/api/extract", files=sent, data={"spatial": "false", "views": "1"})
+    extractor = Extractor.from_pretrained("nano", views=1)
+    expected, told = (
+        extractor.extract(tmp_path / "two.wav", extractor.enroll(ENROLLMENT), spatial=used).estimate
+        for used in (False, True)
+    )
+    found = soundfile.read(io.BytesIO(answer.content))[0]
+    assert np.abs(found - expected).max() < 2 / 32768 < np.abs(found - told).max()
+
+
 def test_somebody_else_may_be_enrolled_too(client: TestClient) -> None:
     plain, told = (
         client.post("/api/extract", files=sent, data={"model": "nano", "views": "2"})

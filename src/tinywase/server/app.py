@@ -39,7 +39,7 @@ from .catalogue import Catalogue
 from .guard import Guard
 from .live import Rooms
 from .uploads import Folder, TooLongError, plain_name, temporary_folder
-from .work import GivenUp, Progress, Workers
+from .work import MOST_VIEWS, GivenUp, Progress, Workers
 
 PAGE = Path(__file__).resolve().parent / "page"
 DEMO = Path(__file__).resolve().parent.parent / "assets" / "demo"
@@ -48,7 +48,6 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-MOST_VIEWS = 8  # twice what cards advise; each takes as long as one
 CLIENT_CLOSED = 499  # nobody reads it any more; for logs
 
 
@@ -154,6 +153,9 @@ def build_app(
         keep_others_db: Annotated[
             float | None, Form(ge=0, description="Let everybody else through, so many dB quieter; empty: not at all.")
         ] = None,
+        spatial: Annotated[
+            bool, Form(description="Use what channels that differ tell about where the voice stands.")
+        ] = True,
         views: NumberOfViews = None,
         container: Container = "wav",
     ) -> Response:
@@ -194,6 +196,7 @@ def build_app(
                 absent=absent,
                 keep_highband=keep_highband,
                 keep_others_db=keep_others_db,
+                spatial=spatial,
                 progress=progress,
             )
             told = summary(extractor, voiceprint, report, time.perf_counter() - began_s)
