@@ -127,6 +127,7 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
     assert Extractor.from_pretrained(path, views=4).model.views == 4
     advised = Extractor.from_pretrained(path)
     assert (advised.with_views(3).model.views, advised.model.views) == (3, 2)
+    assert type(advised.with_views(np.int64(3)).model.views) is int  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="views = 0"):
         advised.with_views(0)
     once, twice = open_model(path, views=1), open_model(path)
@@ -139,7 +140,7 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
     np.testing.assert_allclose(twice.extract(mixture, voiceprint)[0], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("views", [0, -1, HOP + 1, 2.0, "four"])
+@pytest.mark.parametrize("views", [0, -1, HOP + 1, 2.5, True, "four"])
 def test_impossible_views_are_refused(views: Any, tiny_model_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"views = {views!r}: expected 1 to {HOP} for this model \(its hop\)"):
         open_model(tiny_model_path, views=views)

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
+from .arguments import whole_number
 from .errors import AudioError
 from .media import MEDIA_SUFFIXES, decode_media
 from .mpeg import Lengthened, tells_its_length
@@ -29,6 +30,7 @@ Source = str | os.PathLike | bytes | BinaryIO | np.ndarray
 BLOCK_FRAMES = 65_536
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 192_000
+WHOLE_RATE = "a whole number of Hz, for example 16000"
 LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 LOSSY_SHORTFALL_S = 0.1  # headers of lossy files only estimate their length
 MOST_CHANNELS = 32  # of a mixing desk; every channel that differs takes as long as a recording of one
@@ -212,11 +214,12 @@ def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioRea
 
     Raises:
         AudioError: what cannot be used as a recording.
+        ConfigError: a rate that is no whole number.
     """
     if is_array(source):
         if sample_rate_hz is None:
             raise AudioError("an array carries no sample rate. Pass sample_rate_hz=, for example 16000.")
-        return _ArrayReader(np.asarray(source), int(sample_rate_hz))
+        return _ArrayReader(np.asarray(source), whole_number("sample_rate_hz", sample_rate_hz, WHOLE_RATE))
     if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) and not hasattr(source, "read"):
         raise AudioError(
             f"got a {type(source).__name__}, expected a recording: a path, bytes, an open file or a numpy array. Give "

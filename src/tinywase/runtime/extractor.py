@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from ..audio import AudioReader, Source, is_array, open_audio, source_path
+from ..arguments import whole_number
+from ..audio import WHOLE_RATE, AudioReader, Source, is_array, open_audio, source_path
 from ..errors import AudioError, ConfigError
 from ..files import refuse_replaced
 from .buffered import MOST_VIEWS, BufferedStream
@@ -308,13 +309,12 @@ class Extractor:
             StreamError: an offline model without a delay, or a causal one with one.
             ConfigError: an impossible sampling rate, delay or number of views, or others louder than they are.
         """
-        if int(sample_rate_hz) != sample_rate_hz:
-            raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
+        rate_hz = whole_number("sample_rate_hz", sample_rate_hz, WHOLE_RATE)
         check_streams(self.model, delay_s)
         model = self.model.with_views(min(MOST_VIEWS, self.model.views) if views is None else views)
         vector, gain = _vector_for(model, voiceprint), others_gain(keep_others_db)
         stream = model.stream(vector) if delay_s is None else BufferedStream(model, vector, delay_s)
-        return VoiceStream(stream, model.config, int(sample_rate_hz), others_gain=gain)
+        return VoiceStream(stream, model.config, rate_hz, others_gain=gain)
 
     def _separate(
         self,
