@@ -332,6 +332,15 @@ def test_nothing_that_is_read_is_replaced(
     assert (desk / role).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["me2.wav", "me2.FLAC", "me2.m4a"])
+def test_a_voiceprint_is_not_called_like_a_recording(
+    desk: Path, tiny_model_path: Path, tinywase: Command, name: str
+) -> None:
+    result = tinywase("enroll", desk / "me.wav", "-o", desk / name, "-m", tiny_model_path)
+    assert result.code == 1 and "is a recording's suffix, expected a voiceprint's. Call it" in result.err
+    assert "me2.voice'" in result.err and not (desk / name).exists()
+
+
 def test_enroll_never_replaces_its_own_recording(desk: Path, tiny_model_path: Path, tinywase: Command) -> None:
     before = (desk / "me.wav").read_bytes()
     for given in (desk / "me.wav", f"{desk}/m?.wav"):
@@ -418,3 +427,12 @@ def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywas
     assert json.loads(result.out)["model"] == "nano"
     told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
     assert told.code == 1 and f"this is a recording: use --enroll {desk / 'me.wav'}" in told.err
+
+
+@pytest.mark.parametrize("option", ["--residual", "--labels"])
+def test_what_exists_beside_a_pipe_is_named_and_kept(desk: Path, extract: Extract, option: str) -> None:
+    there = desk / ("rest.wav" if option == "--residual" else "who.rttm")
+    there.write_bytes(b"earlier")
+    result = extract(desk / "meeting.wav", "-o", "-", option, there)
+    assert result.code == 1 and f"'{there}' exists already. Choose another name" in result.err
+    assert "interrupted" not in result.err and there.read_bytes() == b"earlier"

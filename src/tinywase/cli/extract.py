@@ -145,6 +145,7 @@ def extract(
     elif jobs.many:
         _extract_many(extractor, jobs, chosen, choices, as_json=as_json, quiet=quiet)
     else:
+        _refuse_half_done(jobs.jobs[0], choices)
         with progress_bar(Path(mixtures[0]).name, quiet=quiet) as progress:
             result = _extract_one(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, progress)
         print_one(result, as_json=as_json, quiet=quiet)
@@ -220,8 +221,6 @@ def _extract_one(
     from ..runtime.labels import write_labels
     from ..runtime.summary import spans, spoken
 
-    if not choices.force:
-        _refuse_half_done(job)
     if job.labels is not None:
         refuse_output(job.labels, force=choices.force)
     began_s = time.perf_counter()
@@ -245,8 +244,10 @@ def _extract_one(
     return described(extractor, job, voiceprint, report, took_s) | {"segments_s": spans(speech)}
 
 
-def _refuse_half_done(job: Job) -> None:
+def _refuse_half_done(job: Job, choices: _Choices) -> None:
     """What exists is kept, whose voice it holds is not known: nothing is redone unasked."""
+    if choices.force:
+        return
     there = [path for path in job.outputs if path.exists()]
     missing = [path for path in job.outputs if not path.exists()]
     if there and missing:
@@ -283,6 +284,7 @@ def _extract_many(
                 progress((number + done) / len(jobs.jobs))
 
             try:
+                _refuse_half_done(job, choices)
                 results.append(_extract_one(extractor, job, chosen(job), choices, part))
             except (TinyWaseError, OSError) as error:
                 failed += 1
