@@ -84,16 +84,20 @@ def test_every_channel_is_taken_by_itself_on_request(client: TestClient, tmp_pat
     assert np.abs(found - expected).max() < 2 / 32768 < np.abs(found - told).max()
 
 
-def test_somebody_else_may_be_enrolled_too(client: TestClient) -> None:
-    plain, told = (
+def test_somebody_else_may_be_enrolled_too(client: TestClient, tmp_path: Path) -> None:
+    kept = tmp_path / "else.voice"
+    Extractor.from_pretrained("nano").enroll(ENROLLMENT).save(kept)
+    plain, told, by_file = (
         client.post("/api/extract", files=sent, data={"model": "nano", "views": "2"})
         for sent in (
             files(mixture=MIXTURE, enroll=[ENROLLMENT]),
             files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[ENROLLMENT]),
+            files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[kept]),
         )
     )
     assert (plain.status_code, told.status_code) == (200, 200), told.text
     assert plain.content != told.content
+    assert by_file.content == told.content
 
 
 def test_the_three_ways_to_say_whose_voice_agree_with_the_library(client: TestClient, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def build_app(
         start_s: StartS = None,
         stop_s: StopS = None,
         model: Model = "",
-        other: Annotated[list[UploadFile], File(description="Somebody else in the mixture, alone.")] = [],  # noqa: B006
+        other: Annotated[list[UploadFile], File(description="Somebody else, alone, or a .voice file.")] = [],  # noqa: B006
         absent: Absent = "pass",
         keep_highband: Annotated[bool, Form(description="Let the recording through above the model's band.")] = False,
         keep_others_db: Annotated[
@@ -180,13 +180,18 @@ def build_app(
                 return extractor.enroll(recording, start_s=start_s or 0.0, stop_s=stop_s)
             return extractor.enroll(*folder.keep_all("enroll", enroll, progress))
 
+        def others_voiceprint(progress: Progress) -> Voiceprint:
+            if len(other) == 1 and (other[0].filename or "").lower().endswith(".voice"):
+                return Voiceprint.load(folder.keep("other", other[0]))
+            return extractor.enroll(*folder.keep_all("other", other, progress))
+
         def work(progress: Progress) -> Response:
             began_s = time.perf_counter()
             recording = folder.keep_recording("mixture", mixture)
             voiceprint = voiceprint_in(recording, progress)
             informed = extractor
             if other:
-                informed = extractor.with_others(extractor.enroll(*folder.keep_all("other", other, progress)))
+                informed = extractor.with_others(others_voiceprint(progress))
             estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
             report = informed.extract_file(
                 recording,
