@@ -157,6 +157,7 @@ def test_a_wav_file_from_a_pipe_with_an_endless_header_is_no_truncated_file(tmp_
         (noise(10).reshape(1, 5, 2), 8000, r"expected numbers of shape \[T\] or \[T, channels\]"),
         (np.array(["a"]), 8000, "expected numbers"),
         (noise(8000).T, 8000, r"8000 channels are unlikely\. Pass its transpose"),
+        (noise(33, 33), 8000, "33 channels are unlikely"),
         (noise(0), 8000, "array: holds no samples"),
     ],
 )

@@ -103,6 +103,13 @@ def test_three_channels_come_out_as_three(desk: Path, extract: Extract) -> None:
     assert soundfile.info(desk / "out.wav").channels == 3
 
 
+def test_more_channels_than_a_mixing_desk_has(desk: Path, extract: Extract) -> None:
+    soundfile.write(desk / "many.wav", speech(1.0, channels=33), 8000, subtype="PCM_U8")
+    message = r"many\.wav: has 33 channels, expected at most 32\. Keep those that are nearest to the voice"
+    refused(extract(desk / "many.wav"), message)
+    refused(extract(desk / "good.wav", enroll=desk / "many.wav"), message)
+
+
 @pytest.mark.parametrize("rate_hz", [4, 400_000])
 def test_rates_that_cannot_be_meant(desk: Path, extract: Extract, rate_hz: int) -> None:
     soundfile.write(desk / "odd.wav", speech(1.0), rate_hz)

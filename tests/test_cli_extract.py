@@ -254,8 +254,8 @@ def test_results_in_a_subfolder_are_not_taken_for_recordings(desk: Path, extract
         (["calls", "-o", "alone", "--labels", "who.rttm"], "--labels got the file 'who.rttm'"),
         (["calls", "-o", "calls"], "is the folder of the recordings"),
         (["calls/*.mp3", "-o", "alone"], "no recording matches"),
-        (["meeting.wav", "-o", "meeting.wav", "--force"], "is the recording itself"),
-        (["meeting.wav", "-o", "me.wav", "--force"], "is the recording itself"),
+        (["meeting.wav", "-o", "meeting.wav", "--force"], "is what the result is made from"),
+        (["meeting.wav", "-o", "me.wav", "--force"], "is what the result is made from"),
         (["meeting.wav", "calls/../meeting.wav", "-o", "alone"], "would both become"),
         (
             ["meeting.wav", "calls/meeting.flac", "-o", "alone", "--labels", "who"],
@@ -318,11 +318,34 @@ def test_enroll_makes_a_voice_that_extract_takes(
     assert "exists already" in again.err
 
 
+@pytest.mark.parametrize(("option", "role"), [("--other", "other.wav"), ("--voice", "me.txt")])
+def test_nothing_that_is_read_is_replaced(
+    desk: Path, extract: Extract, tinywase: Command, tiny_model_path: Path, option: str, role: str
+) -> None:
+    soundfile.write(desk / "other.wav", noise(2.0, seed=2), 8000)
+    assert tinywase("enroll", desk / "me.wav", "-o", desk / "me.txt", "-m", tiny_model_path).code == 0
+    before = (desk / role).read_bytes()
+    out, labels = desk / ("other.wav" if role == "other.wav" else "out.wav"), desk / "me.txt"
+    words = [desk / "meeting.wav", "-o", out, option, desk / role, "--labels", labels, "--force"]
+    result = extract(*words, enroll=option == "--other")
+    assert result.code == 2 and "is what the result is made from" in " ".join(result.err.replace("│", " ").split())
+    assert (desk / role).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["me2.wav", "me2.FLAC", "me2.m4a"])
+def test_a_voiceprint_is_not_called_like_a_recording(
+    desk: Path, tiny_model_path: Path, tinywase: Command, name: str
+) -> None:
+    result = tinywase("enroll", desk / "me.wav", "-o", desk / name, "-m", tiny_model_path)
+    assert result.code == 1 and "is a recording's suffix, expected a voiceprint's. Call it" in result.err
+    assert "me2.voice'" in result.err and not (desk / name).exists()
+
+
 def test_enroll_never_replaces_its_own_recording(desk: Path, tiny_model_path: Path, tinywase: Command) -> None:
     before = (desk / "me.wav").read_bytes()
     for given in (desk / "me.wav", f"{desk}/m?.wav"):
         result = tinywase("enroll", given, "-o", desk / "me.wav", "-m", tiny_model_path, "--force")
-        assert result.code == 2 and "is the recording itself" in " ".join(result.err.replace("│", " ").split())
+        assert result.code == 2 and "is what the result is made from" in " ".join(result.err.replace("│", " ").split())
     assert (desk / "me.wav").read_bytes() == before
 
 
@@ -404,3 +427,12 @@ def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywas
     assert json.loads(result.out)["model"] == "nano"
     told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
     assert told.code == 1 and f"this is a recording: use --enroll {desk / 'me.wav'}" in told.err
+
+
+@pytest.mark.parametrize("option", ["--residual", "--labels"])
+def test_what_exists_beside_a_pipe_is_named_and_kept(desk: Path, extract: Extract, option: str) -> None:
+    there = desk / ("rest.wav" if option == "--residual" else "who.rttm")
+    there.write_bytes(b"earlier")
+    result = extract(desk / "meeting.wav", "-o", "-", option, there)
+    assert result.code == 1 and f"'{there}' exists already. Choose another name" in result.err
+    assert "interrupted" not in result.err and there.read_bytes() == b"earlier"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import subprocess
 import sys
 import types
@@ -99,6 +101,38 @@ def test_a_pipe_may_end_within_a_sample_or_at_once_and_stops_after_the_time_aske
     assert len(piped(raw, "--rate", "16000", "--seconds", "0.5").stdout) == 16_000
 
 
+class PressesCtrlC(io.BytesIO):
+    """A pipe that presses Ctrl-C when its samples are out, or, if it is the other end, when it gets the first."""
+
+    def press(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return super().read1(size) or self.press() or b""  # type: ignore[func-returns-value]
+
+    def write(self, data: Any, /) -> int:
+        if data and not self.tell():
+            self.press()
+        return super().write(data)
+
+
+@pytest.mark.parametrize("heard", [40_000, 32_256], ids=["while it listens", "while it computes"])
+def test_what_is_waited_for_comes_after_ctrl_c_too(monkeypatch: pytest.MonkeyPatch, heard: int) -> None:
+    raw = (recording("mixture.flac")[:40_000] * 32768).astype("<i2")
+    listens = heard == len(raw)
+    source = PressesCtrlC(raw.tobytes()) if listens else io.BytesIO(raw.tobytes())
+    sink = io.BytesIO() if listens else PressesCtrlC()
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=source))
+    monkeypatch.setattr(sys, "stdout", types.SimpleNamespace(buffer=sink))
+    before = signal.getsignal(signal.SIGINT)
+    ran(*RAW[:-1], str(RATE_HZ), "-m", "nano", "--delay", "2", "-q")
+    assert signal.getsignal(signal.SIGINT) is before
+    voice = np.frombuffer(sink.getvalue(), "<i2") / np.float32(32768)
+    expected = streamed(raw[:heard] / np.float32(32768), model="nano", delay_s=2.0)
+    assert len(voice) == heard
+    assert np.abs(voice - expected).max() < 1.1 / 32768
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
@@ -154,6 +188,9 @@ def test_another_models_voice_is_refused_with_what_helps(
 # Devices
 
 
+LIKES_S = {"input": 0.03, "output": 0.25}  # latencies of its own choice
+
+
 class Device:
     """A sound card that plays `heard` to the program and keeps what it gets."""
 
@@ -189,7 +226,8 @@ def with_device(monkeypatch: pytest.MonkeyPatch, device: Device) -> None:
     def query_devices(device: object = None, kind: str | None = None) -> Any:
         if device == "none":
             raise ValueError("No input device matching 'none'")
-        return {"default_samplerate": float(RATE_HZ)} if kind else "0 a microphone"
+        known = {"default_samplerate": float(RATE_HZ), f"default_high_{kind}_latency": LIKES_S[kind]} if kind else {}
+        return known or "0 a microphone"
 
     vars(sounds).update(
         Stream=device, PortAudioError=type("PortAudioError", (Exception,), {}), query_devices=query_devices
@@ -227,12 +265,30 @@ def test_an_offline_model_waits_and_the_devices_bridge_its_work(
     with_device(monkeypatch, device)
     ran("-e", str(ENROLLMENT), "-m", "nano", "--delay", "0.6")
     assert "1 times a chunk came too late: give a longer --delay" in capsys.readouterr().err
-    assert device.options["latency"] == 0.2  # a third of the delay
+    assert device.options["latency"] == [0.2, 0.25]  # a third of the delay, or what a device likes better
     assert len(device.played[0]) == 0.2 * RATE_HZ and not device.played[0].any()
     played, expected = np.concatenate(device.played[1:]), streamed(mixture, model="nano", delay_s=0.6)
     nano = Extractor.from_pretrained("nano")
     late = nano.stream(nano.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6).latency_samples
     assert np.abs(played[late:] - expected[: len(played) - late]).max() < 1e-6
+
+
+def test_short_chunks_ask_for_no_less_than_the_devices_like(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(recording("mixture.flac")[:RATE_HZ])
+    with_device(monkeypatch, device)
+    ran("-e", str(ENROLLMENT), "--chunk-ms", "4", "--quiet")
+    assert device.options["latency"] == [0.03, 0.25]
+
+
+def test_after_the_time_asked_for_the_rest_of_the_voice_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixture = recording("mixture.flac")
+    device = Device(mixture)
+    with_device(monkeypatch, device)
+    ran("-e", str(ENROLLMENT), "--seconds", "1.6", "--quiet")
+    played, expected = np.concatenate(device.played), streamed(mixture[: round(1.6 * RATE_HZ)])
+    late = len(played) - len(expected)
+    assert late == pytest.approx(0.0702 * RATE_HZ, abs=1)
+    assert np.abs(played[late:] - expected).max() < 1e-6
 
 
 def test_a_microphone_may_give_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,19 @@ def test_an_unknown_word_for_absent_is_refused(tmp_path: Path) -> None:
         extractor.extract_file("in.wav", tmp_path / "out.wav", voice(extractor), absent="never")
 
 
+@pytest.mark.parametrize("opened", [False, True], ids=["by its path", "by an open file"])
+def test_the_recording_is_never_replaced(tmp_path: Path, opened: bool) -> None:
+    extractor, path = stand_in(), tmp_path / "in.wav"
+    soundfile.write(path, noise(8000), 8000)
+    before = path.read_bytes()
+    (tmp_path / "link.wav").symlink_to(path)
+    with path.open("rb") as file:
+        for out, residual in ((path, None), (tmp_path / "out.wav", tmp_path / "link.wav")):
+            with pytest.raises(OutputError, match="is what the result is made from. Give the result another name"):
+                extractor.extract_file(file if opened else path, out, voice(extractor), residual=residual, force=True)
+    assert path.read_bytes() == before
+
+
 def test_estimate_and_residual_need_two_files(tmp_path: Path) -> None:
     extractor = stand_in()
     soundfile.write(tmp_path / "in.wav", noise(100), 8000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,24 @@ def test_results_fit_on_a_line_when_they_are_printed() -> None:
     extraction = extractor.extract(noise(8000), voice(extractor), sample_rate_hz=8000)
     assert len(repr(extraction)) < 300
     assert len(repr(voice(extractor))) < 200
+
+
+@pytest.mark.parametrize("rate", [16000.7, np.nan, np.inf, True, "16000"])
+def test_a_rate_that_is_no_whole_number_is_refused_by_all_alike(rate: Any) -> None:
+    extractor = stand_in(causal=True)
+    someone, samples = voice(extractor), noise(16000)
+    message = re.escape(f"sample_rate_hz = {rate!r}: expected a whole number of Hz, for example 16000.")
+    for refused in (
+        lambda: extractor.extract(samples, someone, sample_rate_hz=rate),
+        lambda: extractor.enroll(samples, sample_rate_hz=rate),
+        lambda: extractor.find_voices(samples, sample_rate_hz=rate),
+        lambda: extractor.stream(someone, sample_rate_hz=rate),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            refused()
+
+
+@pytest.mark.parametrize("rate", [16000.0, np.int64(16000), np.float64(16000)])
+def test_a_whole_rate_may_come_from_anywhere(rate: Any) -> None:
+    extractor = stand_in()
+    assert type(extractor.extract(noise(1600), voice(extractor), sample_rate_hz=rate).sample_rate_hz) is int

@@ -224,9 +224,9 @@ def test_several_threads_give_the_same_bits(name: str, isa: str, tmp_path: Path)
 
 
 def test_the_number_of_threads_is_checked(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for impossible in (0, -1, 65):
+    for impossible in (0, -1, 65, 1.5):
         with pytest.raises(ConfigError, match=f"threads = {impossible}: expected 1 to 64"):
-            NativeModel(tiny_model_path, threads=impossible)
+            NativeModel(tiny_model_path, threads=impossible)  # type: ignore[arg-type]
     for processors, chosen in ((1, 1), (2, 2), (8, 2)):
         monkeypatch.setattr("tinywase.runtime.threads.allowed_processors", lambda count=processors: list(range(count)))
         assert NativeModel(tiny_model_path, threads=None).threads == chosen

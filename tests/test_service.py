@@ -70,16 +70,34 @@ def test_everybody_else_is_let_through_on_request(client: TestClient) -> None:
     assert np.abs(found - soundfile.read(MIXTURE)[0]).max() < 2 / 32768
 
 
-def test_somebody_else_may_be_enrolled_too(client: TestClient) -> None:
-    plain, told = (
+def test_every_channel_is_taken_by_itself_on_request(client: TestClient, tmp_path: Path) -> None:
+    samples = soundfile.read(MIXTURE)[0]
+    soundfile.write(tmp_path / "two.wav", np.stack([samples, np.roll(samples, 3)], axis=1), RATE_HZ)
+    sent = files(mixture=tmp_path / "two.wav", enroll=ENROLLMENT)
+    answer = client.post("/api/extract", files=sent, data={"spatial": "false", "views": "1"})
+    extractor = Extractor.from_pretrained("nano", views=1)
+    expected, told = (
+        extractor.extract(tmp_path / "two.wav", extractor.enroll(ENROLLMENT), spatial=used).estimate
+        for used in (False, True)
+    )
+    found = soundfile.read(io.BytesIO(answer.content))[0]
+    assert np.abs(found - expected).max() < 2 / 32768 < np.abs(found - told).max()
+
+
+def test_somebody_else_may_be_enrolled_too(client: TestClient, tmp_path: Path) -> None:
+    kept = tmp_path / "else.voice"
+    Extractor.from_pretrained("nano").enroll(ENROLLMENT).save(kept)
+    plain, told, by_file = (
         client.post("/api/extract", files=sent, data={"model": "nano", "views": "2"})
         for sent in (
             files(mixture=MIXTURE, enroll=[ENROLLMENT]),
             files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[ENROLLMENT]),
+            files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[kept]),
         )
     )
     assert (plain.status_code, told.status_code) == (200, 200), told.text
     assert plain.content != told.content
+    assert by_file.content == told.content
 
 
 def test_the_three_ways_to_say_whose_voice_agree_with_the_library(client: TestClient, tmp_path: Path) -> None:

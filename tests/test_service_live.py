@@ -74,15 +74,21 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
     assert len(activities) > 10 and max(activities) > 0.5
 
 
-def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: TestClient) -> None:
+@pytest.mark.parametrize("informed", [False, True], ids=["alone", "views, and somebody else"])
+def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: TestClient, informed: bool) -> None:
+    other = Extractor.from_pretrained("nano").enroll(MIXTURE)
+    asked = {"views": 3, "other": json.loads(other.to_bytes())} if informed else {}
     raw = soundfile.read(MIXTURE, dtype="float32")[0][: 3 * RATE_HZ]
     with client.websocket_connect("/api/live") as socket:
-        socket.send_json(hello(by="nano", delay_s=0.6))
+        socket.send_json(hello(by="nano", delay_s=0.6, **asked))
         began = socket.receive_json()
         assert (began["model"], began["step_s"]) == ("nano", 0.2) and 0.6 <= began["latency_s"] < 0.62
         sound, _ = conversed(socket, raw)
     extractor = Extractor.from_pretrained("nano")
-    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6)
+    if informed:
+        extractor = extractor.with_others(other)
+    views = 3 if informed else None
+    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6, views=views)
     expected = np.concatenate([stream.feed(raw), stream.flush()])
     assert np.array_equal(np.frombuffer(sound, "<f4"), expected)
 
@@ -105,6 +111,11 @@ def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: Te
         ({"model": "live", "delay_s": 0.5}, "the model 'live' is causal"),
         ({"keep_others_db": -1}, "expected how many dB quieter"),
         ({"volume": 3}, "a conversation begins with"),
+        ({"views": 9, "delay_s": 0.5}, '"views" (1 to 8)'),
+        ({"views": True}, '"views" (1 to 8)'),
+        ({"views": 2}, "views = 2: expected 1 to 1"),
+        ({"other": "me"}, '"other" (a .voice file too)'),
+        ({"other": {}}, "voiceprint 'other': it is not a voiceprint"),
         ({"voice": {}}, "not a voiceprint"),
         ({"model": "nano"}, "the model 'nano' is offline"),
         ({"model": "big"}, "no model 'big' here"),
@@ -221,14 +232,18 @@ def test_work_is_given_up_when_nobody_waits_for_it(catalogue: Catalogue, folder:
         assert answer.status_code == 200
 
 
-def test_the_command_says_where_it_listens_and_ends_quietly() -> None:
-    command = [sys.executable, "-m", "tinywase", "serve", "--port", "0", "-m", "nano", "-m", "live"]
+every_loopback = pytest.mark.skipif(sys.platform != "linux", reason="other systems have 127.0.0.1 alone")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("127.0.0.2", marks=every_loopback)])
+def test_the_command_says_where_it_listens_and_ends_quietly(host: str) -> None:
+    command = [sys.executable, "-m", "tinywase", "serve", "--host", host, "--port", "0", "-m", "nano", "-m", "live"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         line = program.stdout.readline()
         url = line.split()[0]
         answer = httpx.get(f"{url}api/models", timeout=30)
-        assert [model["name"] for model in answer.json()] == ["nano", "live"]
+        assert host in url and [model["name"] for model in answer.json()] == ["nano", "live"]
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=60)
     assert (program.returncode, out, err) == (0, "", "")

@@ -17,6 +17,7 @@ from browser import Page, browser, find_browser
 import tinywase
 
 DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
+ELSEWHERE = "elsewhere.test"  # what another machine calls the service's
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="no Chromium: Debian and Ubuntu have it as `chromium`"),
@@ -25,7 +26,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    command = [sys.executable, "-m", "tinywase", "serve", "--port", "0", "-m", "nano", "-m", "live"]
+    models = ["-m", "nano", "-m", "live"]
+    command = [sys.executable, "-m", "tinywase", "serve", "--port", "0", "--allow-host", ELSEWHERE, *models]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         yield program.stdout.readline().split()[0]
@@ -74,6 +76,18 @@ def test_the_bundled_sample_can_be_tried_and_listened_to(page: Page) -> None:
     names = page.run("[...document.querySelectorAll('a[download]')].map((link) => link.download)")
     assert names == ["mixture-voice.wav", "mixture-others.wav", "enrollment.voice"]
     assert page.run("[...document.querySelectorAll('a[download]')].every((link) => link.href.startsWith('blob:'))")
+
+
+def test_another_machine_may_use_it_without_https(tmp_path: Path, url: str) -> None:
+    """Browsers keep some functions from pages that come over http from elsewhere."""
+    with browser(tmp_path, options=(f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",)) as page:
+        page.open(url.replace("127.0.0.1", ELSEWHERE))
+        page.until("document.querySelector('#model').options.length === 2")
+        assert page.run("isSecureContext") is False
+        page.click("#sample")
+        extracted(page)
+        assert text(page, "#verdict").startswith("Found: the voice speaks for")
+        assert page.complaints == []
 
 
 def test_everybody_else_is_let_through_as_chosen(page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_in import Command
+from stand_in import Command, stand_in
+from stand_in import voice as voice_of
 
 from tinywase import Extractor
 from tinywase.audio import open_audio
 from tinywase.blocks import mono_at
 from tinywase.metrics import si_sdr
-from tinywase.runtime import spatial
+from tinywase.runtime import passes, spatial
 from tinywase.runtime.spatial import distance, spatially_filtered, steered, wiener
 
 RATE_HZ = 8000
@@ -175,6 +177,23 @@ def test_the_bundled_demo_in_stereo() -> None:
     for channel in range(2):
         one = extractor.extract(sound[:, channel], voiceprint, sample_rate_hz=RATE_HZ).estimate
         assert float(si_sdr(reference=one, estimate=alone[:, channel])) > 25.0  # but for the level both share
+
+
+@pytest.mark.parametrize(("channels", "filtered"), [(8, True), (9, False)])
+def test_the_filter_never_takes_longer_than_the_network(
+    monkeypatch: pytest.MonkeyPatch, channels: int, filtered: bool
+) -> None:
+    used: list[tuple[int, int]] = []
+
+    def noted(blocks: Iterable[np.ndarray], read: object, shape: tuple[int, int], *_: object) -> Iterable[np.ndarray]:
+        used.append(shape)
+        return blocks
+
+    monkeypatch.setattr(passes, "steered", noted)
+    extractor = stand_in()
+    sound = np.stack([talker(seed, 1) for seed in range(channels)], axis=1)
+    extractor.extract(sound, voice_of(extractor), sample_rate_hz=RATE_HZ)
+    assert used == ([(RATE_HZ, channels)] if filtered else [])
 
 
 def test_the_command_takes_every_channel_by_itself_if_asked(tmp_path: Path, tinywase: Command) -> None:

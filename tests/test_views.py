@@ -127,6 +127,7 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
     assert Extractor.from_pretrained(path, views=4).model.views == 4
     advised = Extractor.from_pretrained(path)
     assert (advised.with_views(3).model.views, advised.model.views) == (3, 2)
+    assert type(advised.with_views(np.int64(3)).model.views) is int  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="views = 0"):
         advised.with_views(0)
     once, twice = open_model(path, views=1), open_model(path)
@@ -139,7 +140,7 @@ def test_a_card_advises_and_the_caller_decides(tmp_path: Path, tiny_model_path: 
     np.testing.assert_allclose(twice.extract(mixture, voiceprint)[0], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("views", [0, -1, HOP + 1, 2.0, "four"])
+@pytest.mark.parametrize("views", [0, -1, HOP + 1, 2.5, True, "four"])
 def test_impossible_views_are_refused(views: Any, tiny_model_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"views = {views!r}: expected 1 to {HOP} for this model \(its hop\)"):
         open_model(tiny_model_path, views=views)
@@ -160,6 +161,18 @@ def test_others_are_enrolled_for_models_of_several_views(tmp_path: Path, tiny_mo
     foreign = dataclasses.replace(other, fingerprint="0" * 16)
     with pytest.raises(FormatError, match="was made by the model"):
         extractor.with_others(foreign)
+
+
+def test_an_extractor_of_other_views_or_told_of_others_is_the_same_otherwise(tiny_model_path: Path) -> None:
+    class Own(Extractor):
+        pass
+
+    extractor = Own(open_model(tiny_model_path, views=2))
+    extractor.rule = dataclasses.replace(extractor.rule, active_s=7.0)
+    other = extractor.enroll(noise(16000), sample_rate_hz=8000)
+    for changed in (extractor.with_views(3), extractor.with_others(other)):
+        assert type(changed) is Own and changed.rule == extractor.rule
+    assert extractor.model.views == 2 and extractor.model.others is None
 
 
 def test_a_stream_has_one_view() -> None:

@@ -1,8 +1,8 @@
 """Recordings in: any file libsndfile knows, arrays, bytes, file-like objects, pipes; always in blocks, never whole.
 
 A block is float32 [frames, channels] in -1..1. What cannot be used is refused here and nowhere else: foreign, empty or
-truncated files, rates outside 4..192 kHz, samples that are not finite (with the time of the first one).
-What becomes of the blocks: blocks.py.
+truncated files, rates outside 4..192 kHz, more than 32 channels, samples that are not finite (with the time of the
+first one). What becomes of the blocks: blocks.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
+from .arguments import whole_number
 from .errors import AudioError
 from .media import MEDIA_SUFFIXES, decode_media
 from .mpeg import Lengthened, tells_its_length
@@ -29,9 +30,10 @@ Source = str | os.PathLike | bytes | BinaryIO | np.ndarray
 BLOCK_FRAMES = 65_536
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 192_000
+WHOLE_RATE = "a whole number of Hz, for example 16000"
 LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 LOSSY_SHORTFALL_S = 0.1  # headers of lossy files only estimate their length
-MOST_CHANNELS_OF_ARRAY = 64
+MOST_CHANNELS = 32  # of a mixing desk; every channel that differs takes as long as a recording of one
 
 
 class AudioReader:
@@ -55,6 +57,11 @@ class AudioReader:
             )
         if frames == 0 or channels == 0:
             raise AudioError(f"{name}: holds no samples, expected at least one. Check how the recording was made.")
+        if channels > MOST_CHANNELS:
+            raise AudioError(
+                f"{name}: has {channels} channels, expected at most {MOST_CHANNELS}. Keep those that are nearest to "
+                "the voice, or check what wrote the file."
+            )
 
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
         """The recording from its start. Shape: float32 [<= frames, channels] each.
@@ -193,6 +200,12 @@ def is_array(source: object) -> bool:
     return hasattr(source, "__array__")
 
 
+def source_path(source: Source) -> Path | None:
+    """Where a source lies, as far as it tells: paths and open files do."""
+    named = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
+    return Path(os.fspath(named)) if isinstance(named, (str, os.PathLike)) else None
+
+
 def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioReader:
     """A reader of `source`: a path, `-` (standard input), bytes, a file-like object, or an array with its rate.
 
@@ -201,11 +214,12 @@ def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioRea
 
     Raises:
         AudioError: what cannot be used as a recording.
+        ConfigError: a rate that is no whole number.
     """
     if is_array(source):
         if sample_rate_hz is None:
             raise AudioError("an array carries no sample rate. Pass sample_rate_hz=, for example 16000.")
-        return _ArrayReader(np.asarray(source), int(sample_rate_hz))
+        return _ArrayReader(np.asarray(source), whole_number("sample_rate_hz", sample_rate_hz, WHOLE_RATE))
     if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) and not hasattr(source, "read"):
         raise AudioError(
             f"got a {type(source).__name__}, expected a recording: a path, bytes, an open file or a numpy array. Give "
@@ -254,7 +268,7 @@ def _as_columns(samples: np.ndarray) -> np.ndarray:
         raise AudioError(
             f"array of shape {samples.shape} and type {samples.dtype}: expected numbers of shape [T] or [T, channels]."
         )
-    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS_OF_ARRAY:
+    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS:
         raise AudioError(
             f"array of shape {samples.shape}: expected [T, channels], and {samples.shape[1]} channels are unlikely. "
             "Pass its transpose (array.T)."

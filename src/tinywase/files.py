@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,18 @@ def refuse_output(path: str | Path, *, force: bool = False) -> Path:
     if not os.access(target.parent, os.W_OK):
         raise OutputError(f"folder '{target.parent}' may not be written to: put '{path.name}' elsewhere.")
     return target
+
+
+def refuse_replaced(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
+    """No result takes the place of what it is made from, whatever is allowed to be replaced.
+
+    Raises:
+        OutputError: one would.
+    """
+    kept = {path.resolve() for path in sources}
+    for path in outputs:
+        if path.resolve() in kept:
+            raise OutputError(f"'{path}' is what the result is made from. Give the result another name or folder.")
 
 
 def _exists(path: Path) -> OutputError:

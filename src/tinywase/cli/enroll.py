@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import Computed, Runtime, say, say_json
-from .inputs import expanded, refuse_overwritten_recordings
+from .inputs import expanded, refuse_overwritten_inputs
 
 
 def enroll(
@@ -31,9 +31,11 @@ def enroll(
     from ..files import refuse_output
     from ..runtime.enrollment import quality_notes
     from ..runtime.extractor import Extractor
+    from ..runtime.voiceprint import check_voice_path
 
     enrollments = expanded(recordings)
-    refuse_overwritten_recordings([out], enrollments)
+    refuse_overwritten_inputs([out], enrollments)
+    check_voice_path(out)
     refuse_output(out, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     voiceprint = extractor.enroll(*enrollments)

@@ -125,12 +125,19 @@ def extract(
     enrollments = expanded(enroll or [])
     model = model or model_of(enrollments, voice) or "default"
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
-    if other:
-        extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
+    others = expanded(other or [])
     jobs = plan(
-        mixtures, out, residual=residual, labels=labels, label_suffix=f".{label_format.value}", enrollments=enrollments
+        mixtures,
+        out,
+        residual=residual,
+        labels=labels,
+        label_suffix=f".{label_format.value}",
+        enrollments=enrollments,
+        also_read=[*others, *([voice] if voice is not None else [])],
     )
     _check_labels(jobs)
+    if others:
+        extractor = extractor.with_others(voiceprint_from(extractor, others, None))
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
     choices = _Choices(absent, force, highband, keep_others_db, spatial, _speaker(enrollments, voice))
     if out == PIPE:
@@ -138,6 +145,7 @@ def extract(
     elif jobs.many:
         _extract_many(extractor, jobs, chosen, choices, as_json=as_json, quiet=quiet)
     else:
+        _refuse_half_done(jobs.jobs[0], choices)
         with progress_bar(Path(mixtures[0]).name, quiet=quiet) as progress:
             result = _extract_one(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, progress)
         print_one(result, as_json=as_json, quiet=quiet)
@@ -213,8 +221,6 @@ def _extract_one(
     from ..runtime.labels import write_labels
     from ..runtime.summary import spans, spoken
 
-    if not choices.force:
-        _refuse_half_done(job)
     if job.labels is not None:
         refuse_output(job.labels, force=choices.force)
     began_s = time.perf_counter()
@@ -238,8 +244,10 @@ def _extract_one(
     return described(extractor, job, voiceprint, report, took_s) | {"segments_s": spans(speech)}
 
 
-def _refuse_half_done(job: Job) -> None:
+def _refuse_half_done(job: Job, choices: _Choices) -> None:
     """What exists is kept, whose voice it holds is not known: nothing is redone unasked."""
+    if choices.force:
+        return
     there = [path for path in job.outputs if path.exists()]
     missing = [path for path in job.outputs if not path.exists()]
     if there and missing:
@@ -276,6 +284,7 @@ def _extract_many(
                 progress((number + done) / len(jobs.jobs))
 
             try:
+                _refuse_half_done(job, choices)
                 results.append(_extract_one(extractor, job, chosen(job), choices, part))
             except (TinyWaseError, OSError) as error:
                 failed += 1

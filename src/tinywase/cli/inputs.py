@@ -10,6 +10,8 @@ from pathlib import Path
 
 import typer
 
+from ..errors import OutputError
+
 PIPE = "-"
 SEVERAL_ENROLLMENTS = " (several enrollments: repeat --enroll, or name a folder or a quoted pattern)"
 
@@ -45,10 +47,12 @@ def plan(
     labels: Path | None,
     label_suffix: str,
     enrollments: Sequence[Path],
+    also_read: Sequence[Path],
 ) -> Plan:
     """One file gives a file, unless `out_given` is a folder or ends like one; folders, globs and several give a folder.
 
-    In a folder every result has the name of its recording, and `residual` and `labels` are folders too.
+    In a folder every result has the name of its recording, and `residual` and `labels` are folders too. No result may
+    replace a recording, an enrollment or what is `also_read`.
     """
     out = Path(out_given)
     out_is_folder = out.is_dir() or out_given.endswith(tuple(filter(None, (os.sep, os.altsep))))
@@ -64,7 +68,7 @@ def plan(
         )
         _refuse_same_names(jobs)
     recordings = [Path(job.mixture) for job in jobs if job.mixture != PIPE]
-    refuse_overwritten_recordings([path for job in jobs for path in job.outputs], [*recordings, *enrollments])
+    refuse_overwritten_inputs([path for job in jobs for path in job.outputs], [*recordings, *enrollments, *also_read])
     return Plan(jobs, many)
 
 
@@ -100,16 +104,18 @@ def recordings_of(given: str, *, outside: Path | None = None) -> list[Path]:
     return found
 
 
-def refuse_overwritten_recordings(outputs: Iterable[Path], recordings: Iterable[Path]) -> None:
-    """No result takes the place of a recording that it is made from, whatever is allowed to be replaced.
+def refuse_overwritten_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """`refuse_replaced` for a command line.
 
     Raises:
-        BadParameter: one would.
+        BadParameter: an output would take the place of an input.
     """
-    kept = {path.resolve() for path in recordings}
-    for path in outputs:
-        if path.resolve() in kept:
-            raise typer.BadParameter(f"'{path}' is the recording itself. Give the result another name or folder.")
+    from ..files import refuse_replaced
+
+    try:
+        refuse_replaced(outputs, inputs)
+    except OutputError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _writable() -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -122,8 +123,8 @@ def live(
     if source == PIPE:
         assert rate is not None
         stream = begin(sample_rate_hz=rate)
-        with _meter(stream, remedy, quiet=quiet) as shown:
-            _pipe(stream, sys.stdin.buffer, sys.stdout.buffer, pcm, round(chunk_ms * rate / 1000), limit_s, shown)
+        with _meter(stream, remedy, quiet=quiet) as shown, _Source(sys.stdin.buffer) as pipe:
+            _pipe(stream, pipe, sys.stdout.buffer, pcm, round(chunk_ms * rate / 1000), limit_s, shown)
         return
     sounds = _sounddevice()
     ends = _device(source), _device(sink)
@@ -146,16 +147,50 @@ def _is_file(end: str) -> bool:
     return end != PIPE and (Path(end).is_file() or Path(end).suffix.lower() in CONTAINERS)
 
 
+class _Source:
+    """A pipe that ends where it ends or where Ctrl-C does, which waits for a chunk that is being computed."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+        self._reading = self._over = False
+
+    def __enter__(self) -> _Source:
+        self._before = signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _interrupted(self, *_: object) -> None:
+        again, self._over = self._over, True
+        if self._reading or again:  # the latter frees whoever waits for a reader that takes nothing
+            raise KeyboardInterrupt
+
+    def take(self, size: int) -> bytes:
+        """`size` bytes, fewer only at the end; a pipe gives what it has."""
+        parts, missing = [], size
+        try:
+            self._reading = True
+            while missing and not self._over and (part := self._pipe.read1(missing)):
+                parts.append(part)
+                missing -= len(part)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._reading = False
+        return b"".join(parts)
+
+
 def _pipe(
     stream: VoiceStream,
-    source: BinaryIO,
+    source: _Source,
     sink: BinaryIO,
     pcm: Pcm,
     chunk: int,
     limit_s: float,
     shown: Meter,
 ) -> None:
-    """Raw samples to raw samples, until the source ends: as many out as in."""
+    """Raw samples to raw samples, until the source ends or is ended: as many out as in."""
     from ..pcm import decoded, encoded, sample_bytes
     from ..sniff import is_recording
 
@@ -166,7 +201,7 @@ def _pipe(
         sink.write(encoded(voice, pcm))
         sink.flush()
 
-    while left >= 1 and (raw := _whole(source, max(1, int(min(chunk, left))) * sample_bytes(pcm))):
+    while left >= 1 and (raw := source.take(max(1, int(min(chunk, left))) * sample_bytes(pcm))):
         if not begun and is_recording(raw):
             raise AudioError(
                 "standard input is a recording with a header, expected raw samples: tinywase extract -m live takes "
@@ -181,15 +216,6 @@ def _pipe(
     write(stream.flush())
 
 
-def _whole(source: BinaryIO, size: int) -> bytes:
-    """`size` bytes, fewer only at the end; a pipe gives what it has."""
-    parts, missing = [], size
-    while missing and (part := source.read(missing)):
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
-
-
 def _play(
     sounds: Any,
     stream: VoiceStream,
@@ -198,15 +224,20 @@ def _play(
     limit_s: float,
     shown: Meter,
 ) -> None:
-    """From one device to the other. What is not finished yet is bridged by silence once, at the beginning."""
+    """From one device to the other. What is not finished yet is bridged by silence once, at the beginning.
+
+    Once the time is over, the rest of the voice is played; Ctrl-C means silence now.
+    """
     import numpy as np
 
     ready = np.zeros(stream.latency_samples, np.float32)
     left = limit_s * stream.sample_rate_hz
     options = {"samplerate": stream.sample_rate_hz, "blocksize": chunk, "device": ends, "channels": 1}
     bridged = stream.step_samples if stream.step_samples > chunk else 0
-    if bridged:  # by what the devices hold, while so much is computed at once
-        options["latency"] = bridged / stream.sample_rate_hz
+    if bridged:  # by what the devices hold, while so much is computed at once; with less than they like they starve
+        kinds = zip(ends, ("input", "output"), strict=True)
+        likes_s = [sounds.query_devices(end, kind)[f"default_high_{kind}_latency"] for end, kind in kinds]
+        options["latency"] = [max(bridged / stream.sample_rate_hz, like_s) for like_s in likes_s]
     with sounds.Stream(dtype="float32", **options) as device:
         if bridged:
             device.write(np.zeros((bridged, 1), np.float32))
@@ -219,6 +250,7 @@ def _play(
             starved = device.write(np.clip(voice, -1, 1)[:, None])
             shown(chunk, took_s, late=bool(lost or starved))
             left -= chunk
+        device.write(np.clip(np.concatenate([ready, stream.flush()]), -1, 1)[:, None])
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def serve(
     from ..server.guard import OWN_NAMES
 
     catalogue = Catalogue(model or MODELS, runtime=runtime.value, threads=threads)
-    hosts = (*OWN_NAMES, *(allow_host or [])) if _own(host) else tuple(allow_host or [])
+    hosts = (*OWN_NAMES, _in_url(host), *(allow_host or [])) if _own(host) else tuple(allow_host or [])
     longest_s = 60 * max_minutes or math.inf
     app = build_app(catalogue, max_bytes=round(max_mb * 1e6), most_streams=streams, longest_s=longest_s, hosts=hosts)
     config = uvicorn.Config(
@@ -87,8 +87,12 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _url(host: str, port: int) -> str:
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    return f"http://{everywhere.get(host, f'[{host}]' if ':' in host else host)}:{port}/"
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+    return f"http://{_in_url(everywhere.get(host, host))}:{port}/"
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _own(host: str) -> bool:

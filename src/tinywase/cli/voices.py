@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import Computed, Quiet, Runtime, Threads, progress_bar, say, say_json
-from .inputs import PIPE, refuse_overwritten_recordings
+from .inputs import PIPE, refuse_overwritten_inputs
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -55,12 +55,13 @@ def voices(
     if str(recording) == PIPE:
         raise typer.BadParameter("voices reads the recording more than once: give a file instead of standard input.")
     earlier = _earlier(out)
-    refuse_overwritten_recordings(earlier, [recording])
-    if labels is not None:
-        check_labels_path(labels)
-        refuse_output(labels, force=force)
+    refuse_overwritten_inputs([*earlier, *([labels] if labels is not None else [])], [recording])
     for path in earlier:
         refuse_output(path, force=force)
+    if labels is not None:
+        check_labels_path(labels)
+        make_folder(out)  # where they may go too
+        refuse_output(labels, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, threads=threads)
     with progress_bar(f"listening to {recording.name}", quiet=quiet) as progress:
         found = extractor.find_voices(recording, alike=ALIKE if alike is None else alike, progress=progress)

@@ -14,6 +14,7 @@ found (highband.py). T samples, C channels.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -23,8 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from ..audio import AudioReader, Source, is_array, open_audio
+from ..arguments import whole_number
+from ..audio import WHOLE_RATE, AudioReader, Source, is_array, open_audio, source_path
 from ..errors import AudioError, ConfigError
+from ..files import refuse_replaced
 from .buffered import MOST_VIEWS, BufferedStream
 from .enrollment import enroll
 from .model import PackedModel, open_model
@@ -107,7 +110,7 @@ class Extractor:
         Raises:
             ConfigError: views that the model cannot have.
         """
-        return Extractor(self.model.with_views(views))
+        return self._around(self.model.with_views(views))
 
     def with_others(self, voiceprint: Voiceprint) -> Extractor:
         """The same model, told what everybody else in the recordings sounds like, which helps a little
@@ -117,7 +120,13 @@ class Extractor:
             ConfigError: a model of one view, such as a causal one.
             FormatError: another model made the voiceprint.
         """
-        return Extractor(self.model.with_others(_vector_for(self.model, voiceprint)))
+        return self._around(self.model.with_others(_vector_for(self.model, voiceprint)))
+
+    def _around(self, model: PackedModel) -> Extractor:
+        """The same extractor, its rule and whatever a subclass adds, with another model."""
+        other = copy.copy(self)
+        other.model = model
+        return other
 
     @property
     def sample_rate_hz(self) -> int:
@@ -236,12 +245,14 @@ class Extractor:
 
         Raises:
             AudioError: the recording cannot be used, or the target is absent and `absent` is "fail".
-            OutputError: the output exists or cannot be written.
+            OutputError: the output exists or cannot be written, or is the recording, `force` or not.
         """
         if absent not in ABSENT:
             raise ConfigError(f"absent = {absent!r}: expected one of {', '.join(ABSENT)}.")
         progress, gain = progress or _nobody, others_gain(keep_others_db)
         paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
+        if (source := source_path(path_in)) is not None:
+            refuse_replaced(paths, [source])
         with ExitStack() as stack, open_audio(path_in, sample_rate_hz=sample_rate_hz) as reader:
             outputs = planned_outputs(reader, paths, force=force)
             heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress, spatial=spatial)
@@ -298,13 +309,12 @@ class Extractor:
             StreamError: an offline model without a delay, or a causal one with one.
             ConfigError: an impossible sampling rate, delay or number of views, or others louder than they are.
         """
-        if int(sample_rate_hz) != sample_rate_hz:
-            raise ConfigError(f"sampling rate {sample_rate_hz} Hz: expected a whole number.")
+        rate_hz = whole_number("sample_rate_hz", sample_rate_hz, WHOLE_RATE)
         check_streams(self.model, delay_s)
         model = self.model.with_views(min(MOST_VIEWS, self.model.views) if views is None else views)
         vector, gain = _vector_for(model, voiceprint), others_gain(keep_others_db)
         stream = model.stream(vector) if delay_s is None else BufferedStream(model, vector, delay_s)
-        return VoiceStream(stream, model.config, int(sample_rate_hz), others_gain=gain)
+        return VoiceStream(stream, model.config, rate_hz, others_gain=gain)
 
     def _separate(
         self,

@@ -3,9 +3,9 @@
 1. listen: the mixture at the model's rate goes to a spool; its level, its offset (a mean that is not zero, which sound
    cards add and no training mixture has) and which channels are copies become known.
 2. separate: every distinct channel through the model with the same voiceprint (so a stereo recording stays stereo),
-   all of them through a filter of where the voice stands (spatial.py), the estimate to a second spool. The level is
-   known at its end: one projection of the estimate on the mixture over the whole recording and all channels, gain =
-   <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
+   two to eight of them through a filter of where the voice stands (spatial.py), the estimate to a second spool. The
+   level is known at its end: one projection of the estimate on the mixture over the whole recording and all channels,
+   gain = <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
 3. render: the recording is read again beside the estimate at the recording's own rate, sample for sample, and the
    band above the model's is added to it (highband.py).
 
@@ -27,7 +27,7 @@ from ..errors import TinyWaseError
 from .highband import extended
 from .model import RuntimeModel
 from .presence import activity_from_power, audible_activity
-from .spatial import steered
+from .spatial import MOST_CHANNELS, steered
 from .spool import Spool
 from .windows import WORKING_RMS, separate
 
@@ -125,7 +125,7 @@ def separate_channels(
     rate_hz = model.config.sample_rate_hz
     cells, products = _Cells(cell_samples(rate_hz), 3), np.zeros(2)
     blocks: Iterator[np.ndarray] = (_finite(np.stack(pair, axis=-1)) for pair in zip(*pieces, strict=True))
-    if spatial and len(distinct) > 1:
+    if spatial and 1 < len(distinct) <= MOST_CHANNELS:
         shape = mixture.frames, len(distinct)
         blocks = _told(blocks, mixture.frames, lambda done: progress(done / 2))
         blocks = steered(blocks, partial(_channels, heard, distinct, scale), shape, rate_hz, folder)

@@ -22,6 +22,7 @@ from .others import nobody_else
 from .spool import Spool
 from .windows import faded
 
+MOST_CHANNELS = 8  # with more the filter, whose work grows with their cube, would take longer than the network
 STRETCH_S, OVERLAP_S = 20.0, 4.0  # people move
 LONG_S, SHORT_S = 0.512, 0.08
 ROUNDS = 2  # in long windows

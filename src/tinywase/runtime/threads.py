@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import ConfigError
+from ..arguments import whole_number
 
 MOST = 64  # as the C interface has it
 DEFAULT = 2  # docs/benchmarks.md: much faster where both processors are free, within 1 % of one where one is not
@@ -18,9 +18,7 @@ def chosen_threads(asked: int | None) -> int:
     """
     if asked is None:
         return min(DEFAULT, len(allowed_processors()))
-    if not 1 <= asked <= MOST:
-        raise ConfigError(f"threads = {asked}: expected 1 to {MOST}.")
-    return asked
+    return whole_number("threads", asked, f"1 to {MOST}", range(1, MOST + 1))
 
 
 def allowed_processors() -> list[int]:

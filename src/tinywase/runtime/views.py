@@ -19,9 +19,10 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ..arguments import whole_number
 from ..config import ModelConfig
 from ..data.activity import prepare_enrollment
-from ..errors import AudioError, ConfigError
+from ..errors import AudioError
 from .others import nobody_else
 from .sharpening import sharpened
 
@@ -30,16 +31,14 @@ Activity = TypeVar("Activity")  # [F], or None where a model has none
 
 
 def check_views(views: int, config: ModelConfig) -> int:
-    """The number of views itself.
+    """The number of views itself, as a plain int.
 
     Raises:
         ConfigError: less than one, more than a hop has samples, or more than one for a causal model.
     """
     most = 1 if config.causal else config.hop
-    if not isinstance(views, int) or not 1 <= views <= most:  # a card may hold anything
-        because = "a causal model is a stream, which cannot wait for a second view" if config.causal else "its hop"
-        raise ConfigError(f"views = {views!r}: expected 1 to {most} for this model ({because}).")
-    return views
+    because = "a causal model is a stream, which cannot wait for a second view" if config.causal else "its hop"
+    return whole_number("views", views, f"1 to {most} for this model ({because})", range(1, most + 1))
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError
+from ..audio_writer import CONTAINERS
+from ..errors import FormatError, OutputError
 from ..files import write_whole
+from ..media import MEDIA_SUFFIXES
 from ..sniff import is_recording
 
 FORMAT = "tinywase voiceprint"
@@ -92,8 +94,9 @@ class Voiceprint:
         """Write a `.voice` file, whole or not at all.
 
         Raises:
-            OutputError: the file exists and `force` is false, or its folder refuses.
+            OutputError: the file exists and `force` is false, its folder refuses, or it is called like a recording.
         """
+        check_voice_path(path)
         write_whole(path, self.to_bytes(), force=force)
 
     def to_bytes(self) -> bytes:
@@ -152,6 +155,20 @@ class Voiceprint:
             return cls(vector, content["model"], content["fingerprint"], **{k: float(v) for k, v in notes.items()})
         except FormatError as error:
             _refuse(path, str(error).rstrip("."))
+
+
+def check_voice_path(path: str | Path) -> None:
+    """Refuse a recording's name, before long work too: programs would take the voiceprint for sound.
+
+    Raises:
+        OutputError: the suffix is a recording's.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (*CONTAINERS, *MEDIA_SUFFIXES):
+        raise OutputError(
+            f"'{path}': {path.suffix} is a recording's suffix, expected a voiceprint's. Call it "
+            f"'{path.with_suffix('.voice')}'."
+        )
 
 
 def _object(raw: bytes, path: str | Path) -> dict[str, Any]:

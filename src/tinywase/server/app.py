@@ -39,7 +39,7 @@ from .catalogue import Catalogue
 from .guard import Guard
 from .live import Rooms
 from .uploads import Folder, TooLongError, plain_name, temporary_folder
-from .work import GivenUp, Progress, Workers
+from .work import MOST_VIEWS, GivenUp, Progress, Workers
 
 PAGE = Path(__file__).resolve().parent / "page"
 DEMO = Path(__file__).resolve().parent.parent / "assets" / "demo"
@@ -48,7 +48,6 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
-MOST_VIEWS = 8  # twice what cards advise; each takes as long as one
 CLIENT_CLOSED = 499  # nobody reads it any more; for logs
 
 
@@ -148,12 +147,15 @@ def build_app(
         start_s: StartS = None,
         stop_s: StopS = None,
         model: Model = "",
-        other: Annotated[list[UploadFile], File(description="Somebody else in the mixture, alone.")] = [],  # noqa: B006
+        other: Annotated[list[UploadFile], File(description="Somebody else, alone, or a .voice file.")] = [],  # noqa: B006
         absent: Absent = "pass",
         highband: Annotated[bool, Form(description="Above the model's band too, by what was found below.")] = True,
         keep_others_db: Annotated[
             float | None, Form(ge=0, description="Let everybody else through, so many dB quieter; empty: not at all.")
         ] = None,
+        spatial: Annotated[
+            bool, Form(description="Use what channels that differ tell about where the voice stands.")
+        ] = True,
         views: NumberOfViews = None,
         container: Container = "wav",
     ) -> Response:
@@ -178,13 +180,18 @@ def build_app(
                 return extractor.enroll(recording, start_s=start_s or 0.0, stop_s=stop_s)
             return extractor.enroll(*folder.keep_all("enroll", enroll, progress))
 
+        def others_voiceprint(progress: Progress) -> Voiceprint:
+            if len(other) == 1 and (other[0].filename or "").lower().endswith(".voice"):
+                return Voiceprint.load(folder.keep("other", other[0]))
+            return extractor.enroll(*folder.keep_all("other", other, progress))
+
         def work(progress: Progress) -> Response:
             began_s = time.perf_counter()
             recording = folder.keep_recording("mixture", mixture)
             voiceprint = voiceprint_in(recording, progress)
             informed = extractor
             if other:
-                informed = extractor.with_others(extractor.enroll(*folder.keep_all("other", other, progress)))
+                informed = extractor.with_others(others_voiceprint(progress))
             estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
             report = informed.extract_file(
                 recording,
@@ -194,6 +201,7 @@ def build_app(
                 absent=absent,
                 highband=highband,
                 keep_others_db=keep_others_db,
+                spatial=spatial,
                 progress=progress,
             )
             told = summary(extractor, voiceprint, report, time.perf_counter() - began_s)

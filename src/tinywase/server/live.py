@@ -3,7 +3,8 @@
     client                                                   server
     {"sample_rate_hz": 48000, "voice": {...a .voice file},
      "model": "live", "format": "f32",
-     "delay_s": null, "keep_others_db": null}            ->
+     "delay_s": null, "views": null, "other": null,
+     "keep_others_db": null}                             ->
                                                          <-  {"latency_s": 0.07, "step_s": 0.008, "model": "live"}
     samples, one channel, little-endian, f32 or s16      ->
                                                          <-  as many samples of that voice as are finished, for every
@@ -11,9 +12,9 @@
     {"end": true}                                        ->
                                                          <-  the rest, then the connection closes
 
-`model`, `format`, `delay_s` and `keep_others_db` may be left out; with `delay_s`, an offline model waits so long for
-what comes after, and `step_s` of sound is computed at once. What is wrong is said by {"error": "..."} before the
-connection closes. Who says nothing for a minute is not waited for.
+All but the rate and the voice may be left out; with `delay_s`, an offline model waits so long for what comes after, and
+`step_s` of sound is computed at once; `other` is a .voice file's content too, of somebody else. What is wrong is said
+by {"error": "..."} before the connection closes. Who says nothing for a minute is not waited for.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from ..pcm import KINDS, decoded, encoded, sample_bytes
 from ..runtime.stream import VoiceStream
 from ..runtime.voiceprint import Voiceprint
 from .catalogue import Catalogue
+from .work import MOST_VIEWS
 
 TOLD_EVERY_S = 0.1
 WAITS_S = 60.0
 MOST_AT_ONCE_S = 2.0  # of sound: a thread at work cannot be interrupted
+KEYS = {"sample_rate_hz", "voice", "model", "format", "delay_s", "views", "other", "keep_others_db"}
 WRONG, BUSY = 1008, 1013  # reasons to close, of RFC 6455 and its registry
 
 
@@ -91,21 +94,33 @@ async def _converse(socket: WebSocket, catalogue: Catalogue) -> None:
 
 def _begin(hello: dict[str, Any], catalogue: Catalogue) -> tuple[VoiceStream, str, str]:
     """The stream that was asked for, the kind of its samples, and its model's name."""
-    unknown = hello.keys() - {"sample_rate_hz", "voice", "model", "format", "delay_s", "keep_others_db"}
     rate_hz, voice, kind = hello.get("sample_rate_hz"), hello.get("voice"), str(hello.get("format", "f32"))
     delay_s, others_db = hello.get("delay_s"), hello.get("keep_others_db")
-    odd = any(value is not None and type(value) not in (int, float) for value in (delay_s, others_db))
-    unclear = unknown or kind not in KINDS or odd
+    views, other = hello.get("views"), hello.get("other")
+    unclear = (
+        hello.keys() - KEYS
+        or kind not in KINDS
+        or any(value is not None and type(value) not in (int, float) for value in (delay_s, others_db))
+        or (views is not None and (type(views) is not int or not 1 <= views <= MOST_VIEWS))
+        or (other is not None and not isinstance(other, dict))
+    )
     if unclear or type(rate_hz) is not int or not isinstance(voice, dict):
         raise LiveError(
             'a conversation begins with {"sample_rate_hz": 48000, "voice": {...}}, the latter the content of a .voice '
-            f'file; "model", "format" ({" or ".join(KINDS)}), "delay_s" and "keep_others_db" may too. Got '
-            f"{', '.join(sorted(hello)) or '{}'}."
+            f'file; "model", "format" ({" or ".join(KINDS)}), "delay_s", "views" (1 to {MOST_VIEWS}), "other" (a '
+            f'.voice file too) and "keep_others_db" may be there. Got {", ".join(sorted(hello)) or "{}"}.'
         )
     extractor = catalogue.find(str(hello.get("model", "")), causal=delay_s is None)
-    voiceprint = Voiceprint.from_bytes(json.dumps(voice).encode(), "voice")
-    stream = extractor.stream(voiceprint, sample_rate_hz=rate_hz, delay_s=delay_s, keep_others_db=others_db)
+    if other is not None:
+        extractor = extractor.with_others(_voiceprint(other, "other"))
+    stream = extractor.stream(
+        _voiceprint(voice, "voice"), sample_rate_hz=rate_hz, delay_s=delay_s, views=views, keep_others_db=others_db
+    )
     return stream, kind, extractor.model.name
+
+
+def _voiceprint(content: dict[str, Any], name: str) -> Voiceprint:
+    return Voiceprint.from_bytes(json.dumps(content).encode(), name)
 
 
 async def _next(socket: WebSocket) -> str | bytes:
