@@ -77,14 +77,18 @@ def main() -> None:
     print("| model | upper band | improvement | upper | distance | PESQ | time |\n|---|---|---:|---:|---:|---:|---:|")
     for name in given.models:
         extractor = Extractor.from_pretrained(name)
-        found = {highband: np.array([row(extractor, trial, highband) for trial in trials]) for highband in (False, True)}
+        found = {
+            highband: np.array([row(extractor, trial, highband) for trial in trials]) for highband in (False, True)
+        }
         for highband, rows in found.items():
             means = [*np.nanmean(rows[:, :4], axis=0), np.median(rows[:, 4])]
             figures = "{:.2f} | {:.2f} | {:.2f} | {:.2f} | {:.3f}".format(*means)
             print(f"| {name} | {'by highband.py' if highband else 'empty'} | {figures} |", flush=True)
         gains = found[True][:, 0] - found[False][:, 0]
         error = 1.96 * gains.std() / np.sqrt(len(gains))
-        print(f"\nDifference of the improvements: {gains.mean():+.2f} (±{error:.2f}) dB, better in {np.mean(gains > 0):.0%}\n")
+        better = np.mean(gains > 0)
+        print(f"\nDifference of the improvements: {gains.mean():+.2f} (±{error:.2f}) dB, better in {better:.0%}\n")
+
 
 
 if __name__ == "__main__":

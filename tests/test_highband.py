@@ -89,7 +89,9 @@ def test_gains_are_gains_and_the_file_is_small() -> None:
 
 @pytest.fixture(scope="module")
 def demo() -> dict[str, np.ndarray]:
-    return {name: soundfile.read(DEMO / f"{name}.flac", dtype="float32")[0] for name in ("mixture", "target", "enrollment")}
+    return {
+        name: soundfile.read(DEMO / f"{name}.flac", dtype="float32")[0] for name in ("mixture", "target", "enrollment")
+    }
 
 
 def upper_db(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -102,7 +104,8 @@ def test_the_demos_voice_gets_its_upper_band_back(demo: dict[str, np.ndarray]) -
     extractor = Extractor.from_pretrained("nano")
     voiceprint = extractor.enroll(demo["enrollment"], sample_rate_hz=16000)
     plain, full = (
-        extractor.extract(demo["mixture"], voiceprint, sample_rate_hz=16000, highband=on).estimate for on in (False, True)
+        extractor.extract(demo["mixture"], voiceprint, sample_rate_hz=16000, highband=on).estimate
+        for on in (False, True)
     )
     assert upper_db(demo["target"], plain) == pytest.approx(0, abs=0.2)
     assert upper_db(demo["target"], full) > upper_db(demo["target"], demo["mixture"]) + 2

@@ -19,7 +19,6 @@ import numpy as np
 import soxr
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tinywase.data.bank import SpeechBank
 from tinywase.data.lists import read_trials
@@ -85,7 +84,9 @@ class Network(nn.Module):
 def example(mixture: np.ndarray, target: np.ndarray, estimate: np.ndarray) -> Example:
     """What is learned from one recording and the estimate of its lower band. Shape: float32 [T] three times."""
     window = window_at(RATE_HZ)
-    low, target_low = (soxr.resample(soxr.resample(x, RATE_HZ, 8000), 8000, RATE_HZ)[: len(x)] for x in (mixture, target))
+    low, target_low = (
+        soxr.resample(soxr.resample(x, RATE_HZ, 8000), 8000, RATE_HZ)[: len(x)] for x in (mixture, target)
+    )
     upper, truth = analyze(mixture - low, window), analyze(target - target_low, window)
     rms = float(np.sqrt(np.mean(mixture**2)))
     levels = band_levels(analyze(estimate, window), analyze(low - estimate, window), upper, RATE_HZ, rms)
@@ -178,7 +179,12 @@ def trained(examples: list[Example], dev: dict[str, list[Example]], *, hidden: i
         optimizer.step()
         schedule.step()
         if step % max(1, steps // 10) == 0:
-            print(step, f"{loss.item():.2f}", {name: round(gain_db(net, some), 2) for name, some in dev.items()}, flush=True)
+            print(
+                step,
+                f"{loss.item():.2f}",
+                {name: round(gain_db(net, some), 2) for name, some in dev.items()},
+                flush=True,
+            )
     return net
 
 

@@ -82,9 +82,7 @@ def band_of_bins(window: int, sample_rate_hz: int) -> np.ndarray:
     return np.searchsorted(HIGH_HZ[:-1], frequencies_hz, side="right") - 1
 
 
-def band_levels(
-    voice: np.ndarray, rest: np.ndarray, upper: np.ndarray, sample_rate_hz: int, rms: float
-) -> np.ndarray:
+def band_levels(voice: np.ndarray, rest: np.ndarray, upper: np.ndarray, sample_rate_hz: int, rms: float) -> np.ndarray:
     """Powers of voice and rest in the bands of `LOW_HZ`, of the recording in those of `HIGH_HZ`, over its power, as
     decimal logarithms. Shape: complex [F, K] three times -> float32 [F, L]
 
@@ -101,7 +99,7 @@ def band_levels(
 
 
 def band_powers(spectra: np.ndarray, edges_hz: tuple[int, ...], sample_rate_hz: int) -> np.ndarray:
-    """Sums of squares between neighbouring edges; bands above what the rate can hold are empty. Shape: [F, K] -> [F, B]."""
+    """Sums of squares between neighbouring edges, nothing above what the rate can hold. Shape: [F, K] -> [F, B]."""
     window = 2 * (spectra.shape[1] - 1)
     edges = [round(edge_hz * window / sample_rate_hz) for edge_hz in edges_hz]
     squares = spectra.real**2 + spectra.imag**2
