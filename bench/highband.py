@@ -90,6 +90,5 @@ def main() -> None:
         print(f"\nDifference of the improvements: {gains.mean():+.2f} (±{error:.2f}) dB, better in {better:.0%}\n")
 
 
-
 if __name__ == "__main__":
     main()

@@ -122,7 +122,7 @@ def test_a_lone_voice_keeps_its_upper_band(demo: dict[str, np.ndarray]) -> None:
 def test_what_ships_is_computed_as_it_was_trained() -> None:
     import torch
 
-    tool = script("tools/highband.py")
+    tool = script("tools/train_highband.py")
     rng = np.random.default_rng(0)
     examples = [
         (rng.normal(size=(400 + 2 * highband.CONTEXT, highband.LEVELS)).astype(np.float32),

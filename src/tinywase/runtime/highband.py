@@ -2,7 +2,7 @@
 
 A model of 8 kHz hears nothing above 4 kHz, a recording has it. Who is loud there shows below: in the levels of the
 estimate and of what it leaves over, at the moment and around it, and in the upper band's own. A small convolutional
-network (assets/highband.npz, made by tools/highband.py) turns these into gains of 0 to 1 for six bands of the
+network (assets/highband.npz, made by tools/train_highband.py) turns these into gains of 0 to 1 for six bands of the
 recording: nothing is made up, what is not there stays away. What it gives: docs/experiments.md 37. Letters: T samples,
 C channels, F frames, K frequencies, L levels, H hidden channels, B bands.
 """

@@ -1,7 +1,7 @@
 """Train what says how much of the band above a model's is the voice: src/tinywase/assets/highband.npz.
 
     tinywase data pack ../shared/speech/manifest.csv --split train --rate 16000 -o runs/bank16
-    python tools/highband.py small nano live --bank runs/bank16 -o src/tinywase/assets/highband.npz
+    python tools/train_highband.py small nano live --bank runs/bank16 -o src/tinywase/assets/highband.npz
 
 Mixtures are drawn at 16 kHz and given to the models as a user would; the network (runtime/highband.py) learns gains for
 the upper band of the recording from what they find. A gain's error is quadratic in it, so three sums per band and
@@ -36,6 +36,7 @@ MIX = MixConfig(
     segment_s=4.0, gain_db=4.0, speeds=(0.9, 1.0, 1.1), equalizer=0.3, pause=0.15, near=0.3, single=0.06, absent=0.08,
     third=0.08, room=0.1, noise=0.3, overheard=0.1,
 )  # fmt: skip
+LEARNING_RATE = 2e-3
 CROP = 250  # frames of a training segment
 LEVEL_SHIFT = 0.7  # recordings with long pauses are louder where somebody speaks: decades, either way
 NARROWER = 0.15  # chance that the recording ends below 8 kHz
@@ -48,6 +49,9 @@ Example = tuple[np.ndarray, np.ndarray]  # levels [F + 2 CONTEXT, L], sums [F, B
 class Network(nn.Module):
     """What `runtime/highband.py` computes, with levels normalized."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, hidden: int, mean: np.ndarray, deviation: np.ndarray) -> None:
         super().__init__()
         self.register_buffer("mean", torch.from_numpy(mean)[:, None])
@@ -56,6 +60,9 @@ class Network(nn.Module):
         self.time = nn.ModuleList(nn.Conv1d(hidden, hidden, TAPS, dilation=d, groups=hidden) for d in DILATIONS)
         self.mix = nn.ModuleList(nn.Conv1d(hidden, hidden, 1) for _ in DILATIONS)
         self.outer = nn.Conv1d(hidden, BANDS, 1)
+        with torch.no_grad():  # gains begin alike and low: driven there by all examples at once they would saturate
+            self.outer.weight *= 0.1
+            self.outer.bias.fill_(-1.0)
 
     def forward(self, levels: Tensor) -> Tensor:
         """Shape: [S, L, F + 2 CONTEXT] -> [S, B, F]."""
@@ -67,18 +74,19 @@ class Network(nn.Module):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights as `runtime/highband.py` takes them, float16, the normalization in the first layer."""
-        inner = self.inner.weight[..., 0] / self.deviation.T
+        w, blocks = self.state_dict(), range(len(DILATIONS))
+        inner = w["inner.weight"][..., 0] / w["deviation"].T
         found = {
             "inner": inner.T,
-            "inner_bias": self.inner.bias - (inner @ self.mean)[:, 0],
-            "time": torch.stack([time.weight[:, 0].T for time in self.time]),
-            "time_bias": torch.stack([time.bias for time in self.time]),
-            "mix": torch.stack([mix.weight[..., 0].T for mix in self.mix]),
-            "mix_bias": torch.stack([mix.bias for mix in self.mix]),
-            "outer": self.outer.weight[..., 0].T,
-            "outer_bias": self.outer.bias,
+            "inner_bias": w["inner.bias"] - (inner @ w["mean"])[:, 0],
+            "time": torch.stack([w[f"time.{b}.weight"][:, 0].T for b in blocks]),
+            "time_bias": torch.stack([w[f"time.{b}.bias"] for b in blocks]),
+            "mix": torch.stack([w[f"mix.{b}.weight"][..., 0].T for b in blocks]),
+            "mix_bias": torch.stack([w[f"mix.{b}.bias"] for b in blocks]),
+            "outer": w["outer.weight"][..., 0].T,
+            "outer_bias": w["outer.bias"],
         }
-        return {name: value.detach().numpy().astype(np.float16) for name, value in found.items()}
+        return {name: value.numpy().astype(np.float16) for name, value in found.items()}
 
 
 def example(mixture: np.ndarray, target: np.ndarray, estimate: np.ndarray) -> Example:
@@ -167,8 +175,8 @@ def trained(examples: list[Example], dev: dict[str, list[Example]], *, hidden: i
     rng = np.random.default_rng(seed)
     some = np.concatenate([levels[CONTEXT:-CONTEXT] for levels, _ in examples[:400]])
     net = Network(hidden, some.mean(0), some.std(0))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + 1, pct_start=0.05)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps + 1, pct_start=0.05)
     long = [pair for pair in examples if len(pair[1]) >= CROP]
     for step in range(1, steps + 1):
         parts = [varied(*long[rng.integers(len(long))], rng) for _ in range(32)]
@@ -176,6 +184,7 @@ def trained(examples: list[Example], dev: dict[str, list[Example]], *, hidden: i
         loss = loss_db(net(levels.transpose(1, 2)), sums)
         optimizer.zero_grad()
         loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         if step % max(1, steps // 10) == 0:
@@ -208,8 +217,8 @@ def main() -> None:
     dev = listed(given.list, given.root, Extractor.from_pretrained(given.models[0]))
     examples = list(drawn(mixer, extractors, given.examples, given.seed))
     net = trained(examples, dev, hidden=given.hidden, steps=given.steps, seed=given.seed)
-    packed = io.BytesIO()
-    np.savez(packed, **net.arrays())
+    packed, arrays = io.BytesIO(), net.arrays()
+    np.savez(packed, allow_pickle=False, **arrays)
     write_whole(given.out, packed.getvalue(), force=True)
 
 
