@@ -18,10 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import soxr
 from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
 
-from tinywase.format import read_model, write_model
+from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
+from tinywase.format import read_config, read_model, write_model
+from tinywase.metrics import si_sdr
 from tinywase.runtime.reference import ReferenceModel
+from tinywase.runtime.registry import find_model
+from tinywase.runtime.stream import GAIN
+from tinywase.runtime.windows import WORKING_RMS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -190,28 +197,70 @@ def test_the_thread_sanitizer_finds_nothing(tmp_path: Path, offline_models: list
     run(folder / "test_team", *offline_models, TSAN_OPTIONS="halt_on_error=1")
 
 
-@pytest.mark.parametrize("example", ["c_api", "c_stream"])
-def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
+def compiled_example(example: str, library: Path, folder: Path) -> Path:
     needs("cc")
-    program, model_file = tmp_path / example, read_model(MODELS[0])
+    program = folder / example
     run(
         *("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", REPOSITORY / "examples" / f"{example}.c"),
-        *(f"-I{REPOSITORY / 'native' / 'include'}", plain / "libtinywase_core.a"),
+        *(f"-I{REPOSITORY / 'native' / 'include'}", library / "libtinywase_core.a"),
         *("-lstdc++", "-lm", "-lpthread", "-o", program),
     )
-    voice, mixture = noise(3000, seed=1), noise(4001, seed=2)
-    voice.tofile(tmp_path / "voice.f32")
-    mixture.tofile(tmp_path / "mixture.f32")
-    if example == "c_api":
-        run(program, MODELS[0], tmp_path / "voice.f32", tmp_path / "mixture.f32", tmp_path / "estimate.f32")
+    return program
+
+
+def estimate_of(program: Path, model: str | Path, voice: np.ndarray, mixture: np.ndarray, folder: Path) -> np.ndarray:
+    """What an example makes of raw samples. Shape: [any], [T] -> float32 [T]."""
+    paths = [folder / f"{name}.f32" for name in ("voice", "mixture", "estimate")]
+    voice.astype(np.float32).tofile(paths[0])
+    mixture.astype(np.float32).tofile(paths[1])
+    if program.name == "c_api":
+        run(program, model, *paths)
     else:
-        with (tmp_path / "mixture.f32").open("rb") as source, (tmp_path / "estimate.f32").open("wb") as sink:
-            subprocess.run([program, MODELS[0], tmp_path / "voice.f32"], stdin=source, stdout=sink, check=True)
-    reference = ReferenceModel(model_file)
-    expected = reference.extract(mixture, reference.enroll(voice))[0]
-    estimate = np.fromfile(tmp_path / "estimate.f32", np.float32)
+        with paths[1].open("rb") as source, paths[2].open("wb") as sink:
+            subprocess.run([program, model, paths[0]], stdin=source, stdout=sink, check=True)
+    return np.fromfile(paths[2], np.float32)
+
+
+@pytest.mark.parametrize("example", ["c_api", "c_stream"])
+def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
+    program = compiled_example(example, plain, tmp_path)
+    voice, mixture = noise(3000, seed=1), noise(4001, seed=2)
+    reference = ReferenceModel(read_model(MODELS[0]))
+    gain = GAIN if example == "c_stream" else WORKING_RMS / np.sqrt(np.mean(mixture**2))
+    voiceprint = reference.enroll(scale_to_rms(voice, ENROLLMENT_RMS))
+    expected = reference.extract(mixture * np.float32(gain), voiceprint)[0] / gain
+    estimate = estimate_of(program, MODELS[0], voice, mixture, tmp_path)
     assert estimate.shape == expected.shape
     assert np.sum((estimate - expected) ** 2) < 1e-3 * np.sum(expected**2)
+
+
+@pytest.mark.parametrize(("example", "model"), [("c_api", "small"), ("c_stream", "live")])
+def test_the_c_examples_hear_quiet_sounds_as_well_as_loud_ones(
+    example: str, model: str, plain: Path, tmp_path: Path
+) -> None:
+    program, path = compiled_example(example, plain, tmp_path), find_model(model)
+    rate_hz = read_config(path).sample_rate_hz
+    demo = path.parents[1] / "demo"
+    mixture, target, voice = (
+        soxr.resample(soundfile.read(demo / f"{name}.flac", dtype="float32")[0], 16_000, rate_hz)
+        for name in ("mixture", "target", "enrollment")
+    )
+    voice = prepare_enrollment(voice, rate_hz)
+    loud, quiet = (
+        estimate_of(program, path, np.float32(gain) * voice, np.float32(gain) * mixture, tmp_path)
+        for gain in (1.0, 0.01)
+    )
+    before_db, loud_db, quiet_db = (si_sdr(reference=target, estimate=found) for found in (mixture, loud, quiet))
+    assert loud_db > before_db + 6
+    assert quiet_db > loud_db - 0.5
+    assert abs(20 * np.log10(np.std(quiet) / np.std(loud)) + 40) < 0.5, "as loud as in the mixture"
+
+
+def test_the_header_names_the_levels_of_the_package() -> None:
+    header = (REPOSITORY / "native" / "include" / "tinywase.h").read_text()
+    levels = {name: float(value) for name, value in re.findall(r"#define TW_(\w+) +([\d.]+)f", header)}
+    assert levels == {"WORKING_RMS": WORKING_RMS, "STREAM_GAIN": float(GAIN)}
+    assert WORKING_RMS == ENROLLMENT_RMS
 
 
 def test_the_kernels_of_arm_run_under_emulation(arm: Path, offline_models: list[str]) -> None:
