@@ -47,10 +47,11 @@ typedef struct tw_stream tw_stream;
 
 typedef enum tw_status {
   TW_OK = 0,
-  TW_ERROR_FILE = 1,        /* unreadable, damaged or foreign model file */
+  TW_ERROR_FILE = 1,        /* unreadable, damaged or foreign model file; a TINYWASE_ISA that is not there */
   TW_ERROR_ARGUMENT = 2,    /* a null pointer, a buffer that is too small */
   TW_ERROR_UNSUPPORTED = 3, /* the model cannot do this: stream an offline network */
-  TW_ERROR_MEMORY = 4
+  TW_ERROR_MEMORY = 4,      /* tw_last_error() says how much was asked for */
+  TW_ERROR_INTERNAL = 5     /* a defect of this library */
 } tw_status;
 
 typedef struct tw_info {

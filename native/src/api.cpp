@@ -54,10 +54,16 @@ tw_status guarded(Function function) {
     return function();
   } catch (const FileError &error) {
     return fail(TW_ERROR_FILE, error.what());
+  } catch (const NotEnough &error) {
+    return fail(TW_ERROR_MEMORY,
+                "not enough memory for this model and recording: got no %zu bytes. Use shorter pieces or a smaller model, or close "
+                "other programs.",
+                error.bytes);
   } catch (const std::bad_alloc &) {
-    return fail(TW_ERROR_MEMORY, "not enough memory for this model and recording: close other programs or use shorter pieces.");
+    return fail(TW_ERROR_MEMORY,
+                "not enough memory for this model and recording. Use shorter pieces or a smaller model, or close other programs.");
   } catch (const std::exception &error) {
-    return fail(TW_ERROR_FILE, error.what());
+    return fail(TW_ERROR_INTERNAL, "got '%s', which nothing here should throw: a defect of tinywase. Please report it.", error.what());
   }
 }
 

@@ -36,6 +36,7 @@ void test_refusals(const tw_model *causal, const tw_model *offline, const Sample
   check_refused(tw_enroll(causal, buffer, 0, buffer), TW_ERROR_ARGUMENT, "0 samples");
   check_refused(tw_extract(causal, buffer, 10, voiceprint.data(), buffer, buffer, 1), TW_ERROR_ARGUMENT, "room for 1 values");
   check_refused(tw_extract_threads(offline, buffer, 10, voiceprint.data(), buffer, nullptr, 0, 0), TW_ERROR_ARGUMENT, "expected 1 to 64");
+  check_refused(tw_enroll(causal, buffer, SIZE_MAX / 2, buffer), TW_ERROR_MEMORY, "Use shorter pieces or a smaller model");
   CHECK(!tw_stream_create(offline, voiceprint.data()), "an offline model streams");
   CHECK(std::strstr(tw_last_error(), "needs the whole recording"), "%s", tw_last_error());
   tw_stream *stream = tw_stream_create(causal, voiceprint.data());
