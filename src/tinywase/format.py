@@ -25,6 +25,11 @@ beginning. The parts follow each other in this order, and nothing else is in the
     180  u32      norm_memory_frames, since version 2
     184  u8       filterbank of the voiceprint encoder (0 learned: a tensor, 1 mel: none), since version 3
     185  71 bytes zero
+   No tensor bounds what a network takes in memory, so limits do (header.py has all of them). With p(n) = n rounded up
+   to 32: values that a stream remembers, stacks * ((kernel - 1) * (2^blocks - 1) + 4 * blocks) * p(hidden), at most
+   2^26; values that a second takes, of a mixture (p(hidden) + 2 p(bottleneck)) * rate / hop, of an enrollment, all of
+   the voiceprint encoder, (2 p(filters) + 2 p(bottleneck) + 8 p(hidden)) * rate / hop, at most 2^24 each; fixed
+   filters (codec 1, filterbank 1), filters * window, at most 2^22.
 2. Tensor records, 96 bytes each.
       0  60 bytes name of small letters, digits, "_" and ".", at most 59, zero-padded
      60  u8       kind: 0 float32, 1 float16, 2 codes
