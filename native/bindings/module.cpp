@@ -26,6 +26,7 @@ namespace nb = nanobind;
 namespace {
 
 using Samples = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Array = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
 
 // A MemoryError that says more than std::bad_alloc does. The caller holds the GIL.
@@ -63,10 +64,10 @@ struct Model {
   std::shared_ptr<tw_model> handle;
   tw_info info{};
 
-  explicit Model(const std::string &path) {
+  explicit Model(const Bytes &file) {
     {
       nb::gil_scoped_release release;
-      handle = {tw_model_open(path.c_str()), tw_model_close};
+      handle = {tw_model_open_memory(file.data(), file.size()), tw_model_close};
     }
     if (!handle) raise_last(tw_last_status());
     check(tw_model_info(handle.get(), &info));
@@ -163,6 +164,7 @@ struct Stream {
 
 NB_MODULE(_native, module) {
   module.doc() = "tinywase's native runtime: models and streams over float32 arrays at the model's rate.";
+  module.attr("interface") = 2;  // compiled.py: raised when what it calls changes
   module.def("instruction_sets", [] {
     nb::list names;
     for (std::istringstream all(tw_instruction_sets()); !all.eof();) {
@@ -184,7 +186,7 @@ NB_MODULE(_native, module) {
     return peak;
   });
   nb::class_<Model>(module, "Model")
-      .def(nb::init<const std::string &>(), nb::arg("path"))
+      .def(nb::init<const Bytes &>(), nb::arg("file"))
       .def("enroll", &Model::enroll, nb::arg("enrollment"))
       .def("extract", &Model::extract, nb::arg("mixture"), nb::arg("voiceprint"), nb::arg("threads") = 1)
       .def_prop_ro("isa", [](const Model &m) { return std::string(m.info.isa); })

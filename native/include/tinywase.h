@@ -83,6 +83,10 @@ TW_API double tw_int8_peak(void);
 
 /* Open a model file; NULL on failure. The environment variable TINYWASE_ISA chooses the kernels by name. */
 TW_API tw_model *tw_model_open(const char *path);
+
+/* The same from a model file's bytes, which may go once it returns: the model keeps its own form of them. */
+TW_API tw_model *tw_model_open_memory(const void *data, size_t size);
+
 TW_API void tw_model_close(tw_model *model);
 TW_API tw_status tw_model_info(const tw_model *model, tw_info *info);
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..config import ModelConfig
 from ..errors import AudioError, ConfigError, FormatError, OutOfMemoryError, StreamError, TinyWaseError
-from ..format import read_config
+from ..format import parse_config, read_bytes
 from .reference import one_channel
 from .threads import chosen_threads
 
@@ -23,23 +23,24 @@ Array = NDArray[np.float32]
 
 
 @contextmanager
-def _refusing(kind: type[TinyWaseError]) -> Iterator[None]:
-    """The core's refusals as ours, in its words."""
+def _refusing(kind: type[TinyWaseError], what: str = "") -> Iterator[None]:
+    """The core's refusals as ours, in its words, which do not say of what."""
     try:
         yield
     except MemoryError as error:
-        raise OutOfMemoryError(str(error)) from error
+        raise OutOfMemoryError(f"{what}{error}") from error
     except RuntimeError as error:
-        raise kind(str(error)) from error
+        raise kind(f"{what}{error}") from error
 
 
 class NativeModel:
     """A model file, open in the native runtime; safe to use from several threads."""
 
-    def __init__(self, path: str | Path, *, threads: int | None = 1) -> None:
+    def __init__(self, path: str | Path, *, data: memoryview | None = None, threads: int | None = 1) -> None:
         """Open a model file.
 
         Args:
+            data: the file's bytes where they have been read already (`read_bytes`); the core keeps none of them.
             threads: for `extract` of an offline model; see `chosen_threads`.
 
         Raises:
@@ -51,9 +52,10 @@ class NativeModel:
         from tinywase import _native
 
         self.threads = chosen_threads(threads)
-        self.config: ModelConfig = read_config(path)
-        with _refusing(FormatError):
-            self._model = _native.Model(str(path))
+        data = read_bytes(path) if data is None else data
+        self.config: ModelConfig = parse_config(data, path)
+        with _refusing(FormatError, f"model '{path}': "):
+            self._model = _native.Model(data)
 
     @property
     def isa(self) -> str:
