@@ -1,7 +1,7 @@
 /* Extract one voice with the C interface: raw float32 samples in and out, mono, at the model's rate. The voice comes trimmed
  * to speech; how loud it and the mixture are does not matter.
  *
- *   cc -std=c99 examples/c_api.c -Inative/include build/native/libtinywase_core.a -lstdc++ -lm -lpthread -o c_api
+ *   cc -std=c99 examples/c_api.c -Inative/include build/native/libtinywase.a -lstdc++ -lm -lpthread -o c_api
  *   ./c_api model.twase voice.f32 mixture.f32 estimate.f32
  */
 #include <math.h>

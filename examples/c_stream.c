@@ -1,7 +1,7 @@
 /* Follow one voice live: raw float32 samples from standard input to standard output, 8 ms at a time, with a causal model.
  * The voice comes trimmed to speech, as loud as it likes; the mixture is -1..1.
  *
- *   cc -std=c99 examples/c_stream.c -Inative/include build/native/libtinywase_core.a -lstdc++ -lm -lpthread -o c_stream
+ *   cc -std=c99 examples/c_stream.c -Inative/include build/native/libtinywase.a -lstdc++ -lm -lpthread -o c_stream
  *   ./c_stream causal.twase voice.f32 < mixture.f32 > estimate.f32
  */
 #include <math.h>

@@ -202,7 +202,7 @@ def compiled_example(example: str, library: Path, folder: Path) -> Path:
     program = folder / example
     run(
         *("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", REPOSITORY / "examples" / f"{example}.c"),
-        *(f"-I{REPOSITORY / 'native' / 'include'}", library / "libtinywase_core.a"),
+        *(f"-I{REPOSITORY / 'native' / 'include'}", library / "libtinywase.a"),
         *("-lstdc++", "-lm", "-lpthread", "-o", program),
     )
     return program
@@ -261,6 +261,51 @@ def test_the_header_names_the_levels_of_the_package() -> None:
     levels = {name: float(value) for name, value in re.findall(r"#define TW_(\w+) +([\d.]+)f", header)}
     assert levels == {"WORKING_RMS": WORKING_RMS, "STREAM_GAIN": float(GAIN)}
     assert WORKING_RMS == ENROLLMENT_RMS
+
+
+CONSUMER = """
+cmake_minimum_required(VERSION 3.18)
+project(consumer LANGUAGES {languages})
+find_package(tinywase 0.1 REQUIRED)
+add_executable(c_api {example})
+target_link_libraries(c_api PRIVATE tinywase::tinywase m)
+"""
+
+
+def consumer(folder: Path, languages: str) -> Path:
+    folder.mkdir()
+    text = CONSUMER.format(languages=languages, example=REPOSITORY / "examples" / "c_api.c")
+    (folder / "CMakeLists.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["static", "shared"])
+def test_another_project_finds_what_was_installed(kind: str, plain: Path, tmp_path: Path) -> None:
+    """Found by its name, linked by its name, and nothing else is needed; C alone where the library is shared."""
+    needs("cc")
+    shared = kind == "shared"
+    options = {"BUILD_SHARED_LIBS": "ON", "CMAKE_CXX_FLAGS": "-O1"} | WITHOUT_TRAINING
+    library = built(tmp_path / "shared", "tinywase", **options) if shared else plain
+    run("cmake", "--install", library, "--prefix", tmp_path / "prefix")
+    installed = {path.name for path in (tmp_path / "prefix").rglob("*") if path.is_file()}
+    assert {"tinywase.h", "tinywaseConfig.cmake"} <= installed
+    assert ("libtinywase.a" in installed) != shared, "one library, and nothing of the tests"
+    source, build = consumer(tmp_path / "source", "C" if shared else "C CXX"), tmp_path / "build"
+    run("cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
+    run("cmake", "--build", build)
+    assert len(estimate_of(build / "c_api", MODELS[0], noise(3000), noise(4001), tmp_path)) == 4001
+
+
+def test_a_project_without_cxx_is_told_what_a_static_library_needs(plain: Path, tmp_path: Path) -> None:
+    needs("cc")
+    run("cmake", "--install", plain, "--prefix", tmp_path / "prefix")
+    command = ["cmake", "-S", consumer(tmp_path / "source", "C"), "-B", tmp_path / "build"]
+    command.append(f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
+    environment = dict(os.environ) | {"PATH": PATH}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode != 0
+    words = " ".join(done.stderr.split())
+    assert "got a project of C: expected CXX among its LANGUAGES. Add it, or build tinywase with" in words
 
 
 def test_the_kernels_of_arm_run_under_emulation(arm: Path, offline_models: list[str]) -> None:
