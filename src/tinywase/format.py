@@ -290,7 +290,8 @@ def _read_whole(path: Path) -> memoryview:
         head = stream.read(HEADER.size)
         fields = _check_head(path, head)
         size = min(fields[2], os.fstat(stream.fileno()).st_size)  # read() sets aside what it is asked for
-        data = head + stream.read(max(0, size - len(head)))
+        stream.seek(0)  # joining what follows to the header would take it twice
+        data = stream.read(max(size, len(head)))
         rest = stream.read(1)
     with _naming(path):
         if len(data) < fields[2]:
