@@ -299,7 +299,7 @@ def test_another_project_finds_what_was_installed(kind: str, plain: Path, tmp_pa
 def test_a_project_without_cxx_is_told_what_a_static_library_needs(plain: Path, tmp_path: Path) -> None:
     needs("cc")
     run("cmake", "--install", plain, "--prefix", tmp_path / "prefix")
-    command = ["cmake", "-S", consumer(tmp_path / "source", "C"), "-B", tmp_path / "build"]
+    command = ["cmake", "-S", str(consumer(tmp_path / "source", "C")), "-B", str(tmp_path / "build")]
     command.append(f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
     environment = dict(os.environ) | {"PATH": PATH}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -38,7 +38,7 @@ extern "C" {
 #define TW_API __attribute__((visibility("default")))
 #endif
 
-#define TW_MAX_VOICEPRINT 65536 /* no model has a longer voiceprint */
+#define TW_MAX_VOICEPRINT 65536  /* no model has a longer voiceprint */
 #define TW_WORKING_RMS 0.05f     /* of enrollments and whole recordings; floats are -1..1 */
 #define TW_STREAM_GAIN 30.0f     /* of a stream, whose level nobody knows before its end */
 
