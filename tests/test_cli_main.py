@@ -56,6 +56,16 @@ def test_help_shows_commands_and_placeholders_whole(tinywase: Command, monkeypat
     assert "MIX..." in tinywase("extract", "--help").out and "A.wav..." in tinywase("enroll", "--help").out
 
 
+def test_memory_that_is_not_there_is_no_traceback(tinywase: Command, failing: ModuleType) -> None:
+    def command() -> NoReturn:
+        raise MemoryError("Unable to allocate 4 EiB")
+
+    failing.command = command  # type: ignore[attr-defined]
+    result = tinywase("failing")
+    assert result.code == 1
+    assert "not enough memory (Unable to allocate 4 EiB). Use shorter pieces, or close other programs." in result.err
+
+
 def test_an_unknown_command_is_a_usage_error(tinywase: Command) -> None:
     result = tinywase("extrct")
     assert result.code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import tracemalloc
 import zlib
@@ -32,6 +33,7 @@ WINDOW, BLOCKS, STACKS, CAUSAL, CUES, LOOKAHEAD, KIND, DROPOUT, NAME, FEATURES, 
     176,
     179,
 )
+HIDDEN, KERNEL = 48, 52
 NORM_MEMORY, CODEC, OVERLAP, FILTERBANK = 180, 177, 178, 184
 TABLE, ROW = 256, 96
 ROW_KIND, ROW_BITS, ROW_ENCODING, ROW_DIMENSIONS, ROW_SHAPE, ROW_LEVELS, ROW_SCALES, ROW_OFFSET, ROW_LENGTH = (
@@ -180,12 +182,46 @@ def test_a_small_file_makes_no_reader_build_large_filters(part: str, tmp_path: P
     else:
         struct.pack_into("<II", data, KIND + 8, 1 << 16, 1 << 16)
         data[FILTERBANK] = 1
-    path = tmp_path / "bad.twase"
-    path.write_bytes(sealed(data))
     assert "values of fixed filters" in refusal(sealed(data), tmp_path)
     native = pytest.importorskip("tinywase._native", reason="the native part is not built")
     with pytest.raises(Exception, match="values of fixed filters"):
-        native.Model(str(path))
+        native.Model(sealed(data))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        (
+            {HIDDEN: 1 << 16, KERNEL: 3, BLOCKS: 16, CAUSAL: 1},
+            "hidden = 65536, kernel = 3, blocks = 16, stacks = 1: a stream remembers 8593997824 values in memory, "
+            "expected at most 67108864.",
+        ),
+        (
+            {HIDDEN: 1 << 15, BLOCKS: 16, STACKS: 64, KERNEL: 1},
+            "hidden = 32768, kernel = 1, blocks = 16, stacks = 64: a stream remembers 134217728 values in memory, "
+            "expected at most 67108864.",
+        ),
+        (
+            {HIDDEN: 1 << 14, WINDOW: 2},
+            "hidden = 16384, bottleneck = 4, window = 2: a second of a mixture takes 131584000 values in memory, "
+            "expected at most 16777216.",
+        ),
+        (
+            {4: 3, KIND + 8: 1 << 16, KIND + 12: 64, FILTERBANK: 1},
+            "voiceprint.filters = 65536, voiceprint.hidden = 4: a second of an enrollment takes 262784000 values in "
+            "memory, expected at most 16777216.",
+        ),
+    ],
+)
+def test_a_small_file_makes_no_reader_take_much_memory(sizes: dict[int, int], expected: str, tmp_path: Path) -> None:
+    """Both readers refuse it, in the same words, before they look for its tensors."""
+    data = bytearray(GOOD)
+    for at, value in sizes.items():
+        struct.pack_into("<B" if at in (CAUSAL, FILTERBANK) else "<I", data, at, value)
+    assert expected in refusal(sealed(data), tmp_path)
+    native = pytest.importorskip("tinywase._native", reason="the native part is not built")
+    with pytest.raises(RuntimeError, match=re.escape(expected)):
+        native.Model(sealed(data))
 
 
 @pytest.mark.parametrize(

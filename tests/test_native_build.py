@@ -18,10 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import soxr
 from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
 
-from tinywase.format import read_model, write_model
+from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
+from tinywase.format import read_config, read_model, write_model
+from tinywase.metrics import si_sdr
 from tinywase.runtime.reference import ReferenceModel
+from tinywase.runtime.registry import find_model
+from tinywase.runtime.stream import GAIN
+from tinywase.runtime.windows import WORKING_RMS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -190,28 +197,115 @@ def test_the_thread_sanitizer_finds_nothing(tmp_path: Path, offline_models: list
     run(folder / "test_team", *offline_models, TSAN_OPTIONS="halt_on_error=1")
 
 
-@pytest.mark.parametrize("example", ["c_api", "c_stream"])
-def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
+def compiled_example(example: str, library: Path, folder: Path) -> Path:
     needs("cc")
-    program, model_file = tmp_path / example, read_model(MODELS[0])
+    program = folder / example
     run(
         *("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", REPOSITORY / "examples" / f"{example}.c"),
-        *(f"-I{REPOSITORY / 'native' / 'include'}", plain / "libtinywase_core.a"),
+        *(f"-I{REPOSITORY / 'native' / 'include'}", library / "libtinywase.a"),
         *("-lstdc++", "-lm", "-lpthread", "-o", program),
     )
-    voice, mixture = noise(3000, seed=1), noise(4001, seed=2)
-    voice.tofile(tmp_path / "voice.f32")
-    mixture.tofile(tmp_path / "mixture.f32")
-    if example == "c_api":
-        run(program, MODELS[0], tmp_path / "voice.f32", tmp_path / "mixture.f32", tmp_path / "estimate.f32")
+    return program
+
+
+def estimate_of(program: Path, model: str | Path, voice: np.ndarray, mixture: np.ndarray, folder: Path) -> np.ndarray:
+    """What an example makes of raw samples. Shape: [any], [T] -> float32 [T]."""
+    paths = [folder / f"{name}.f32" for name in ("voice", "mixture", "estimate")]
+    voice.astype(np.float32).tofile(paths[0])
+    mixture.astype(np.float32).tofile(paths[1])
+    if program.name == "c_api":
+        run(program, model, *paths)
     else:
-        with (tmp_path / "mixture.f32").open("rb") as source, (tmp_path / "estimate.f32").open("wb") as sink:
-            subprocess.run([program, MODELS[0], tmp_path / "voice.f32"], stdin=source, stdout=sink, check=True)
-    reference = ReferenceModel(model_file)
-    expected = reference.extract(mixture, reference.enroll(voice))[0]
-    estimate = np.fromfile(tmp_path / "estimate.f32", np.float32)
+        with paths[1].open("rb") as source, paths[2].open("wb") as sink:
+            subprocess.run([program, model, paths[0]], stdin=source, stdout=sink, check=True)
+    return np.fromfile(paths[2], np.float32)
+
+
+@pytest.mark.parametrize("example", ["c_api", "c_stream"])
+def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
+    program = compiled_example(example, plain, tmp_path)
+    voice, mixture = noise(3000, seed=1), noise(4001, seed=2)
+    reference = ReferenceModel(read_model(MODELS[0]))
+    gain = GAIN if example == "c_stream" else WORKING_RMS / np.sqrt(np.mean(mixture**2))
+    voiceprint = reference.enroll(scale_to_rms(voice, ENROLLMENT_RMS))
+    expected = reference.extract(mixture * np.float32(gain), voiceprint)[0] / gain
+    estimate = estimate_of(program, MODELS[0], voice, mixture, tmp_path)
     assert estimate.shape == expected.shape
     assert np.sum((estimate - expected) ** 2) < 1e-3 * np.sum(expected**2)
+
+
+@pytest.mark.parametrize(("example", "model"), [("c_api", "small"), ("c_stream", "live")])
+def test_the_c_examples_hear_quiet_sounds_as_well_as_loud_ones(
+    example: str, model: str, plain: Path, tmp_path: Path
+) -> None:
+    program, path = compiled_example(example, plain, tmp_path), find_model(model)
+    rate_hz = read_config(path).sample_rate_hz
+    demo = path.parents[1] / "demo"
+    mixture, target, voice = (
+        soxr.resample(soundfile.read(demo / f"{name}.flac", dtype="float32")[0], 16_000, rate_hz)
+        for name in ("mixture", "target", "enrollment")
+    )
+    voice = prepare_enrollment(voice, rate_hz)
+    loud, quiet = (
+        estimate_of(program, path, np.float32(gain) * voice, np.float32(gain) * mixture, tmp_path)
+        for gain in (1.0, 0.01)
+    )
+    before_db, loud_db, quiet_db = (si_sdr(reference=target, estimate=found) for found in (mixture, loud, quiet))
+    assert loud_db > before_db + 6
+    assert quiet_db > loud_db - 0.5
+    assert abs(20 * np.log10(np.std(quiet) / np.std(loud)) + 40) < 0.5, "as loud as in the mixture"
+
+
+def test_the_header_names_the_levels_of_the_package() -> None:
+    header = (REPOSITORY / "native" / "include" / "tinywase.h").read_text()
+    levels = {name: float(value) for name, value in re.findall(r"#define TW_(\w+) +([\d.]+)f", header)}
+    assert levels == {"WORKING_RMS": WORKING_RMS, "STREAM_GAIN": float(GAIN)}
+    assert WORKING_RMS == ENROLLMENT_RMS
+
+
+CONSUMER = """
+cmake_minimum_required(VERSION 3.18)
+project(consumer LANGUAGES {languages})
+find_package(tinywase 0.1 REQUIRED)
+add_executable(c_api {example})
+target_link_libraries(c_api PRIVATE tinywase::tinywase m)
+"""
+
+
+def consumer(folder: Path, languages: str) -> Path:
+    folder.mkdir()
+    text = CONSUMER.format(languages=languages, example=REPOSITORY / "examples" / "c_api.c")
+    (folder / "CMakeLists.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["static", "shared"])
+def test_another_project_finds_what_was_installed(kind: str, plain: Path, tmp_path: Path) -> None:
+    """Found by its name, linked by its name, and nothing else is needed; C alone where the library is shared."""
+    needs("cc")
+    shared = kind == "shared"
+    options = {"BUILD_SHARED_LIBS": "ON", "CMAKE_CXX_FLAGS": "-O1"} | WITHOUT_TRAINING
+    library = built(tmp_path / "shared", "tinywase", **options) if shared else plain
+    run("cmake", "--install", library, "--prefix", tmp_path / "prefix")
+    installed = {path.name for path in (tmp_path / "prefix").rglob("*") if path.is_file()}
+    assert {"tinywase.h", "tinywaseConfig.cmake"} <= installed
+    assert ("libtinywase.a" in installed) != shared, "one library, and nothing of the tests"
+    source, build = consumer(tmp_path / "source", "C" if shared else "C CXX"), tmp_path / "build"
+    run("cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
+    run("cmake", "--build", build)
+    assert len(estimate_of(build / "c_api", MODELS[0], noise(3000), noise(4001), tmp_path)) == 4001
+
+
+def test_a_project_without_cxx_is_told_what_a_static_library_needs(plain: Path, tmp_path: Path) -> None:
+    needs("cc")
+    run("cmake", "--install", plain, "--prefix", tmp_path / "prefix")
+    command = ["cmake", "-S", str(consumer(tmp_path / "source", "C")), "-B", str(tmp_path / "build")]
+    command.append(f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
+    environment = dict(os.environ) | {"PATH": PATH}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode != 0
+    words = " ".join(done.stderr.split())
+    assert "got a project of C: expected CXX among its LANGUAGES. Add it, or build tinywase with" in words
 
 
 def test_the_kernels_of_arm_run_under_emulation(arm: Path, offline_models: list[str]) -> None:

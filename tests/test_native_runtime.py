@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -277,6 +280,33 @@ def test_a_flushed_stream_must_be_reset(tmp_path: Path) -> None:
     for call in (stream.flush, lambda: stream.feed(noise(10))):
         with pytest.raises(StreamError, match=r"was flushed.* Call tw_stream_reset first"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("room_mb", "message"),
+    [(50, "for the result: got no 100000000 bytes"), (300, "for this model and recording: got no")],
+)
+def test_memory_that_is_not_there_is_refused_in_words(room_mb: int, message: str, tiny_model_path: Path) -> None:
+    """The result does not fit, or what the core works on."""
+    pytest.importorskip("resource", reason="this system limits no process")
+    code = f"""
+import resource, sys
+import numpy as np
+from tinywase.errors import OutOfMemoryError, TinyWaseError
+from tinywase.runtime.native import NativeModel
+model, mixture = NativeModel({str(tiny_model_path)!r}), np.zeros(25_000_000, np.float32)
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + ({room_mb} << 20), resource.RLIM_INFINITY))
+try:
+    model.extract(mixture, np.ones(16, np.float32))
+except TinyWaseError as error:
+    assert isinstance(error, OutOfMemoryError) and isinstance(error, MemoryError)
+    print(error)
+"""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("this system does not tell the memory of a process in /proc")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert re.search(rf"not enough memory {message}.* Use shorter pieces", done.stdout), done.stdout
 
 
 def test_a_small_state_is_reported(tmp_path: Path) -> None:

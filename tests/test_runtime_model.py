@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
+from native_models import float_model, noise
 
+from tinywase.compiled import find_compiled
 from tinywase.config import TINY
-from tinywase.errors import ConfigError
+from tinywase.errors import ConfigError, FormatError
+from tinywase.format import read_bytes, write_model
 from tinywase.runtime import model as model_module
 from tinywase.runtime import registry
 from tinywase.runtime.model import choose_runtime, open_model
+from tinywase.runtime.native import NativeModel
 from tinywase.runtime.registry import find_model
 
 # Models by name
@@ -46,7 +53,63 @@ def test_a_folder_is_no_model(bundled: Path) -> None:
         find_model(bundled)
 
 
+# Files
+
+
+@pytest.mark.parametrize("runtime", ["native", "reference"])
+def test_a_path_that_is_no_text_is_a_path(runtime: str, tmp_path: Path, tiny_model_path: Path) -> None:
+    needs(runtime)
+    path = tmp_path / os.fsdecode(b"m\xff.twase")
+    try:
+        path.write_bytes(tiny_model_path.read_bytes())
+    except OSError:
+        pytest.skip("this system's names are text")
+    assert open_model(path, runtime=runtime).config == TINY
+
+
+@pytest.mark.parametrize("runtime", ["native", "reference"])
+def test_a_file_replaced_while_it_is_opened_is_one_model(
+    runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Voiceprint encoder, configuration and core come from the same bytes: the file is read once."""
+    needs(runtime)
+    path = tmp_path / "model.twase"
+    old, new = (float_model(TINY, seed=seed) for seed in (1, 2))
+    write_model(path, old)
+    expected = open_model(path, runtime=runtime)
+
+    def read_and_replace(source: Path) -> memoryview:
+        data = read_bytes(source)
+        write_model(path, new, force=True)
+        return data
+
+    monkeypatch.setattr(model_module, "read_bytes", read_and_replace)
+    mixed = open_model(path, runtime=runtime)
+    assert mixed.fingerprint == expected.fingerprint
+    for sound in (lambda model: model.enroll(noise(4000)), lambda model: model.extract(noise(4000), noise(16, 1))[0]):
+        np.testing.assert_array_equal(sound(mixed), sound(expected))
+
+
+def test_what_the_core_refuses_is_said_of_its_file(tiny_model_path: Path) -> None:
+    needs("native")
+    data = read_bytes(tiny_model_path)
+    with pytest.raises(
+        FormatError, match=r"model '.*tiny\.twase': this model cannot be used: it is cut short.* again\."
+    ):
+        NativeModel(tiny_model_path, data=data[:-1])
+
+
+def needs(runtime: str) -> None:
+    if runtime == "native":
+        pytest.importorskip("tinywase._native", reason="the package was installed without its native part")
+
+
 # Runtimes
+
+
+def test_a_compiled_part_of_another_version_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinywase.compiled.import_module", lambda name: ModuleType(name))
+    assert find_compiled.__wrapped__() == (None, "its compiled module is of another version")
 
 
 def test_an_unknown_runtime_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <mutex>
+#include <new>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -25,15 +26,32 @@ namespace nb = nanobind;
 namespace {
 
 using Samples = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Array = nb::ndarray<nb::numpy, float, nb::ndim<1>>;
 
+// A MemoryError that says more than std::bad_alloc does. The caller holds the GIL.
+[[noreturn]] void raise_memory(const char *why) {
+  PyErr_SetString(PyExc_MemoryError, why);
+  throw nb::python_error();
+}
+
 [[noreturn]] void raise_last(tw_status status) {
-  if (status == TW_ERROR_MEMORY) throw std::bad_alloc();
+  if (status == TW_ERROR_MEMORY) raise_memory(tw_last_error());
   throw std::runtime_error(tw_last_error());
 }
 
 void check(tw_status status) {
   if (status != TW_OK) raise_last(status);
+}
+
+// Room for a result.
+std::unique_ptr<float[]> floats(size_t count) {
+  std::unique_ptr<float[]> values(new (std::nothrow) float[count]);
+  if (!values) {
+    const std::string bytes = std::to_string(count * sizeof(float));
+    raise_memory(("not enough memory for the result: got no " + bytes + " bytes. Use shorter pieces, or close other programs.").c_str());
+  }
+  return values;
 }
 
 Array array_of(std::unique_ptr<float[]> values, size_t count) {
@@ -46,10 +64,10 @@ struct Model {
   std::shared_ptr<tw_model> handle;
   tw_info info{};
 
-  explicit Model(const std::string &path) {
+  explicit Model(const Bytes &file) {
     {
       nb::gil_scoped_release release;
-      handle = {tw_model_open(path.c_str()), tw_model_close};
+      handle = {tw_model_open_memory(file.data(), file.size()), tw_model_close};
     }
     if (!handle) raise_last(tw_last_status());
     check(tw_model_info(handle.get(), &info));
@@ -62,7 +80,7 @@ struct Model {
   }
 
   Array enroll(const Samples &enrollment) const {
-    auto voiceprint = std::make_unique<float[]>(info.voiceprint_count);
+    auto voiceprint = floats(info.voiceprint_count);
     tw_status status;
     {
       nb::gil_scoped_release release;
@@ -75,7 +93,7 @@ struct Model {
   std::pair<Array, Array> extract(const Samples &mixture, const Samples &voiceprint, int threads) const {
     check_voiceprint(voiceprint);
     const size_t count = mixture.size(), frames = tw_frame_count(handle.get(), count);
-    std::unique_ptr<float[]> estimate(new float[count]), activity(new float[frames]);
+    auto estimate = floats(count), activity = floats(frames);
     tw_status status;
     {
       nb::gil_scoped_release release;
@@ -103,7 +121,7 @@ struct Stream {
 
   Array feed(const Samples &chunk) {
     const size_t capacity = chunk.size() + 2 * info.hop_samples;
-    std::unique_ptr<float[]> out(new float[capacity]);
+    auto out = floats(capacity);
     size_t written = 0;
     tw_status status;
     {
@@ -117,7 +135,7 @@ struct Stream {
 
   Array flush() {
     const size_t capacity = static_cast<size_t>(info.latency_samples) + 2 * info.hop_samples;
-    std::unique_ptr<float[]> out(new float[capacity]);
+    auto out = floats(capacity);
     size_t written = 0;
     tw_status status;
     {
@@ -146,6 +164,7 @@ struct Stream {
 
 NB_MODULE(_native, module) {
   module.doc() = "tinywase's native runtime: models and streams over float32 arrays at the model's rate.";
+  module.attr("interface") = 2;  // compiled.py: raised when what it calls changes
   module.def("instruction_sets", [] {
     nb::list names;
     for (std::istringstream all(tw_instruction_sets()); !all.eof();) {
@@ -167,7 +186,7 @@ NB_MODULE(_native, module) {
     return peak;
   });
   nb::class_<Model>(module, "Model")
-      .def(nb::init<const std::string &>(), nb::arg("path"))
+      .def(nb::init<const Bytes &>(), nb::arg("file"))
       .def("enroll", &Model::enroll, nb::arg("enrollment"))
       .def("extract", &Model::extract, nb::arg("mixture"), nb::arg("voiceprint"), nb::arg("threads") = 1)
       .def_prop_ro("isa", [](const Model &m) { return std::string(m.info.isa); })

@@ -6,10 +6,21 @@
  *     tw_extract(model, mixture, count, voiceprint, estimate, NULL, 0);
  *     tw_model_close(model);
  *
- * Samples are float32, mono, at the model's rate (tw_model_info); enrollments come trimmed to speech, without mean, at an
- * RMS of 0.05. Samples that are not finite count as silence. A model never changes once it is open: any number of threads
- * may use it at the same time. A stream belongs to one thread at a time. tw_stream_process and tw_stream_flush allocate
- * nothing. Functions that return tw_status return TW_OK or the kind of failure; tw_last_error() says it in words.
+ * Samples are float32, mono, at the model's rate (tw_model_info), without a mean. Samples that are not finite count as
+ * silence. A model never changes once it is open: any number of threads may use it at the same time. A stream belongs to
+ * one thread at a time. tw_stream_process and tw_stream_flush allocate nothing. Functions that return tw_status return
+ * TW_OK or the kind of failure; tw_last_error() says it in words.
+ *
+ * The caller sets the level. Networks hear the logarithm of 1 + power / 1e-5: what is too quiet drowns in the 1, which
+ * costs decibels, and nothing here scales a sample.
+ * - An enrollment: trimmed to speech, at an RMS of TW_WORKING_RMS.
+ * - A whole recording, for tw_extract: at an RMS of TW_WORKING_RMS, by one factor for all of it.
+ * - A stream of samples in -1..1: times TW_STREAM_GAIN.
+ * The estimate is at the level of the mixture that was given: divide it by the same factor. examples/ does all that.
+ *
+ * tw_extract is one run of the network, one view. The Python package takes the views that a model's card advises, their
+ * mean sharpened, and windows of a long recording; the figures published with a model are of that. docs/model.md 2 and 4
+ * say what it takes to do the same.
  */
 #ifndef TINYWASE_H
 #define TINYWASE_H
@@ -27,17 +38,20 @@ extern "C" {
 #define TW_API __attribute__((visibility("default")))
 #endif
 
-#define TW_MAX_VOICEPRINT 65536 /* no model has a longer voiceprint */
+#define TW_MAX_VOICEPRINT 65536  /* no model has a longer voiceprint */
+#define TW_WORKING_RMS 0.05f     /* of enrollments and whole recordings; floats are -1..1 */
+#define TW_STREAM_GAIN 30.0f     /* of a stream, whose level nobody knows before its end */
 
 typedef struct tw_model tw_model;
 typedef struct tw_stream tw_stream;
 
 typedef enum tw_status {
   TW_OK = 0,
-  TW_ERROR_FILE = 1,        /* unreadable, damaged or foreign model file */
+  TW_ERROR_FILE = 1,        /* unreadable, damaged or foreign model file; a TINYWASE_ISA that is not there */
   TW_ERROR_ARGUMENT = 2,    /* a null pointer, a buffer that is too small */
   TW_ERROR_UNSUPPORTED = 3, /* the model cannot do this: stream an offline network */
-  TW_ERROR_MEMORY = 4
+  TW_ERROR_MEMORY = 4,      /* tw_last_error() says how much was asked for */
+  TW_ERROR_INTERNAL = 5     /* a defect of this library */
 } tw_status;
 
 typedef struct tw_info {
@@ -69,18 +83,22 @@ TW_API double tw_int8_peak(void);
 
 /* Open a model file; NULL on failure. The environment variable TINYWASE_ISA chooses the kernels by name. */
 TW_API tw_model *tw_model_open(const char *path);
+
+/* The same from a model file's bytes, which may go once it returns: the model keeps its own form of them. */
+TW_API tw_model *tw_model_open_memory(const void *data, size_t size);
+
 TW_API void tw_model_close(tw_model *model);
 TW_API tw_status tw_model_info(const tw_model *model, tw_info *info);
 
-/* Enrollment [count] -> voiceprint [voiceprint_count]. */
+/* Enrollment [count], trimmed to speech, without mean, at TW_WORKING_RMS -> voiceprint [voiceprint_count]. */
 TW_API tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count, float *voiceprint);
 
 /* Frames of a recording of `count` samples: what tw_extract writes to `activity`. */
 TW_API size_t tw_frame_count(const tw_model *model, size_t count);
 
-/* Whole recording: mixture [count], voiceprint [voiceprint_count] -> estimate [count]. `activity` may be NULL; otherwise it
- * takes tw_frame_count(count) values 0..1 (ones where the model has no activity cue), and `activity_capacity` says how many
- * fit. */
+/* Whole recording, one view: mixture [count] at TW_WORKING_RMS, voiceprint [voiceprint_count] -> estimate [count], as loud
+ * as in that mixture. `activity` may be NULL; otherwise it takes tw_frame_count(count) values 0..1 (ones where the model
+ * has no activity cue), and `activity_capacity` says how many fit. */
 TW_API tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
                             float *estimate, float *activity, size_t activity_capacity);
 
@@ -94,8 +112,9 @@ TW_API tw_status tw_extract_threads(const tw_model *model, const float *mixture,
 TW_API tw_stream *tw_stream_create(const tw_model *model, const float *voiceprint);
 TW_API void tw_stream_destroy(tw_stream *stream);
 
-/* Feed a chunk of any size and take the samples it completes: *written of them, never more than count + 2 hops. The output
- * depends on the samples alone, bit for bit, not on how they were cut into chunks. */
+/* Feed a chunk of any size, TW_STREAM_GAIN times as loud as it is, and take the samples it completes, as loud: *written of
+ * them, never more than count + 2 hops. The output depends on the samples alone, bit for bit, not on how they were cut into
+ * chunks. */
 TW_API tw_status tw_stream_process(tw_stream *stream, const float *chunk, size_t count, float *out, size_t capacity,
                                    size_t *written);
 

@@ -54,10 +54,16 @@ tw_status guarded(Function function) {
     return function();
   } catch (const FileError &error) {
     return fail(TW_ERROR_FILE, error.what());
+  } catch (const NotEnough &error) {
+    return fail(TW_ERROR_MEMORY,
+                "not enough memory for this model and recording: got no %zu bytes. Use shorter pieces or a smaller model, or close "
+                "other programs.",
+                error.bytes);
   } catch (const std::bad_alloc &) {
-    return fail(TW_ERROR_MEMORY, "not enough memory for this model and recording: close other programs or use shorter pieces.");
+    return fail(TW_ERROR_MEMORY,
+                "not enough memory for this model and recording. Use shorter pieces or a smaller model, or close other programs.");
   } catch (const std::exception &error) {
-    return fail(TW_ERROR_FILE, error.what());
+    return fail(TW_ERROR_INTERNAL, "got '%s', which nothing here should throw: a defect of tinywase. Please report it.", error.what());
   }
 }
 
@@ -103,6 +109,31 @@ class File : public Source {
   std::FILE *file_;
   size_t size_ = 0;
 };
+
+// A model file in memory.
+class Memory : public Source {
+ public:
+  Memory(const void *data, size_t size) : data_(static_cast<const uint8_t *>(data)), size_(size) {}
+  size_t size() const override { return size_; }
+  void read(size_t offset, size_t count, uint8_t *to) const override {
+    if (offset > size_ || count > size_ - offset) throw FileError("it ended early: byte " + text(offset + count) + " of " + text(size_) + ".");
+    if (count) std::memcpy(to, data_ + offset, count);
+  }
+
+ private:
+  const uint8_t *data_;
+  size_t size_;
+};
+
+// `where`: the model's name, to end the message by, where it has one.
+tw_model *opened(const Source &source, const std::string &where) {
+  const Kernels &kernels = choose_kernels();
+  try {
+    return new tw_model{Model(ModelFile(source, kernels), kernels)};
+  } catch (const FileError &error) {
+    throw FileError(std::string("this model cannot be used: ") + error.what() + " Download or export it again" + where);
+  }
+}
 
 tw_status null_argument(const char *function) {
   return fail(TW_ERROR_ARGUMENT, "%s: got a null pointer where one to memory is expected.", function);
@@ -158,13 +189,20 @@ tw_model *tw_model_open(const char *path) {
     return nullptr;
   }
   guarded([&] {
-    const Kernels &kernels = choose_kernels();
-    const File file(path);
-    try {
-      result = new tw_model{Model(ModelFile(file, kernels), kernels)};
-    } catch (const FileError &error) {
-      throw FileError(std::string("this model cannot be used: ") + error.what() + " Download or export it again: " + path);
-    }
+    result = opened(File(path), std::string(": ") + path);
+    return TW_OK;
+  });
+  return result;
+}
+
+tw_model *tw_model_open_memory(const void *data, size_t size) {
+  tw_model *result = nullptr;
+  if (!data) {
+    null_argument("tw_model_open_memory");
+    return nullptr;
+  }
+  guarded([&] {
+    result = opened(Memory(data, size), ".");
     return TW_OK;
   });
   return result;

@@ -17,6 +17,12 @@ namespace tinywase {
 constexpr size_t kAlignment = 64;
 constexpr size_t kMostBytes = SIZE_MAX / 2;  // of a piece of memory, so that sums of sizes do not wrap around
 
+// Memory that could not be had, and how much of it was asked for.
+struct NotEnough : std::bad_alloc {
+  explicit NotEnough(size_t asked_bytes) : bytes(asked_bytes) {}
+  const size_t bytes;
+};
+
 // A fixed number of T, zeroed, aligned for every instruction set. T is a plain number.
 template <class T>
 class Buffer {
@@ -26,7 +32,8 @@ class Buffer {
     if (count > kMostBytes / sizeof(T)) throw std::bad_alloc();
     const size_t size = bytes();
     const bool huge = size >= kHugePage;
-    data_ = static_cast<T *>(::operator new(size, std::align_val_t(huge ? kHugePage : kAlignment)));
+    data_ = static_cast<T *>(::operator new(size, std::align_val_t(huge ? kHugePage : kAlignment), std::nothrow));
+    if (!data_) throw NotEnough(size);
     alignment_ = huge ? kHugePage : kAlignment;
 #if defined(__linux__)
     if (huge) madvise(data_, size, MADV_HUGEPAGE);  // hundreds of page faults fewer per clip

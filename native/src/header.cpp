@@ -1,11 +1,12 @@
 // The configuration as the fixed numbers of a model file's header: the twin of src/tinywase/header.py.
+#include "kernels.h"
 #include "model_file.h"
 
 namespace tinywase {
 namespace {
 
 constexpr uint32_t kWide = 1u << 16, kLongest = 1u << 24, kFarthest = 1u << 20;
-constexpr uint64_t kMostFixedValues = 1u << 22;
+constexpr uint64_t kMostFixedValues = 1u << 22, kMostStreamValues = 1u << 26, kMostValuesPerSecond = 1u << 24;
 constexpr size_t kHeaderBytes = 256, kNameBytes = 64;
 
 int checked(const char *name, uint32_t value, uint32_t lowest, uint32_t highest) {
@@ -18,6 +19,27 @@ void check_fixed(const std::string &label, bool fixed, int filters, int window) 
   if (fixed && static_cast<uint64_t>(filters) * static_cast<uint64_t>(window) > kMostFixedValues)
     throw FileError(label + "filters = " + text(filters) + " of " + label + "window = " + text(window) + " samples: expected at most " +
                     text(kMostFixedValues) + " values of fixed filters.");
+}
+
+uint64_t lanes(int channels) { return static_cast<uint64_t>(padded(channels)); }
+
+void check_values(const std::string &sizes, const char *what, uint64_t values, uint64_t most) {
+  if (values > most)
+    throw FileError(sizes + ": " + what + " " + text(values) + " values in memory, expected at most " + text(most) + ".");
+}
+
+// Memory that no tensor bounds: what a stream remembers between frames, rows of hidden channels in every block that runs; what a
+// second of sound takes.
+void check_memory(const Config &c) {
+  const VoiceprintConfig &v = c.voiceprint;
+  const auto said = [](const char *name, int value) { return std::string(name) + " = " + text(value); };
+  const uint64_t reach = static_cast<uint64_t>(c.kernel - 1) * ((1u << c.blocks) - 1), rate = c.sample_rate_hz;
+  check_values(said("hidden", c.hidden) + said(", kernel", c.kernel) + said(", blocks", c.blocks) + said(", stacks", c.stacks),
+               "a stream remembers", c.stacks * (reach + static_cast<uint64_t>(c.blocks) * kRowGroup) * lanes(c.hidden), kMostStreamValues);
+  check_values(said("hidden", c.hidden) + said(", bottleneck", c.bottleneck) + said(", window", c.window), "a second of a mixture takes",
+               (lanes(c.hidden) + 2 * lanes(c.bottleneck)) * rate / c.hop(), kMostValuesPerSecond);
+  check_values(said("voiceprint.filters", v.filters) + said(", voiceprint.hidden", v.hidden), "a second of an enrollment takes",
+               (2 * lanes(v.filters) + 2 * lanes(v.bottleneck) + 8 * lanes(v.hidden)) * rate / v.hop, kMostValuesPerSecond);
 }
 
 // As Python decodes it: no overlong forms, no surrogates, nothing above U+10FFFF.
@@ -102,6 +124,7 @@ Config Config::read(const uint8_t *h) {
   check_fixed("voiceprint.", c.voiceprint.mel, c.voiceprint.filters, c.voiceprint.window);
   if (const uint64_t ahead = static_cast<uint64_t>(c.lookahead_frames) * c.hop(); ahead > kLongest)
     throw FileError("lookahead_frames = " + text(c.lookahead_frames) + " are " + text(ahead) + " samples: expected at most " + text(kLongest) + ".");
+  check_memory(c);
   const double dropout = read_f64(h + 104);
   if (!(dropout >= 0 && dropout <= 1) || h[179] || !all_zero(h + 185, h + kHeaderBytes))
     throw FileError("a dropout outside 0 to 1, or a reserved byte of the header that is not 0.");

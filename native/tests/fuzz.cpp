@@ -154,7 +154,7 @@ int main(int argc, char **argv) {
       opened++;
       CHECK(c.causal == 0 || Stream::state_bytes(model) > 0, "a state of no bytes");
       hear_voice(model, trained);
-      if (c.lookahead_frames > 1000 || c.blocks > 10) continue;  // legal, but minutes of work and gigabytes of rings
+      if (c.lookahead_frames > 1000 || c.blocks > 10) continue;  // legal, but minutes of work
       run_model(model, trained);
     } catch (const FileError &) {
     } catch (const std::bad_alloc &) {

@@ -2,7 +2,10 @@
 //   test_api CAUSAL.twase OFFLINE.twase
 #include <tinywase.h>
 
+#include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -32,10 +35,14 @@ void test_refusals(const tw_model *causal, const tw_model *offline, const Sample
   CHECK(!tw_model_open("/nowhere/none.twase"), "opened a file that is not there");
   CHECK(std::strstr(tw_last_error(), "cannot read model '/nowhere/none.twase'"), "%s", tw_last_error());
   CHECK(!tw_model_open(nullptr), "opened null");
+  CHECK(!tw_model_open_memory(nullptr, 0), "opened null");
+  CHECK(!tw_model_open_memory("TWSE", 4), "opened a magic number");
+  CHECK(std::strstr(tw_last_error(), "cut short: 4 bytes"), "%s", tw_last_error());
   check_refused(tw_model_info(nullptr, nullptr), TW_ERROR_ARGUMENT, "null pointer");
   check_refused(tw_enroll(causal, buffer, 0, buffer), TW_ERROR_ARGUMENT, "0 samples");
   check_refused(tw_extract(causal, buffer, 10, voiceprint.data(), buffer, buffer, 1), TW_ERROR_ARGUMENT, "room for 1 values");
   check_refused(tw_extract_threads(offline, buffer, 10, voiceprint.data(), buffer, nullptr, 0, 0), TW_ERROR_ARGUMENT, "expected 1 to 64");
+  check_refused(tw_enroll(causal, buffer, SIZE_MAX / 2, buffer), TW_ERROR_MEMORY, "Use shorter pieces or a smaller model");
   CHECK(!tw_stream_create(offline, voiceprint.data()), "an offline model streams");
   CHECK(std::strstr(tw_last_error(), "needs the whole recording"), "%s", tw_last_error());
   tw_stream *stream = tw_stream_create(causal, voiceprint.data());
@@ -64,6 +71,23 @@ Samples streamed(const tw_model *model, const Samples &mixture, const Samples &v
   return out;
 }
 
+// A model opened from bytes that are gone by then is the one opened from their file.
+void test_memory(const char *path, const tw_model *model, const Samples &voiceprint) {
+  std::ifstream stream(path, std::ios::binary);
+  std::vector<char> bytes{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  for (size_t size = 0; size < bytes.size(); size += 1 + bytes.size() / 50)
+    CHECK(!tw_model_open_memory(bytes.data(), size), "opened %zu bytes of %zu", size, bytes.size());
+  tw_model *same = tw_model_open_memory(bytes.data(), bytes.size());
+  CHECK(same, "%s", tw_last_error());
+  std::fill(bytes.begin(), bytes.end(), 0);
+  const Samples mixture = noise(2000, 7);
+  Samples one(mixture.size()), other(mixture.size());
+  CHECK(tw_extract(model, mixture.data(), mixture.size(), voiceprint.data(), one.data(), nullptr, 0) == TW_OK, "%s", tw_last_error());
+  CHECK(same && tw_extract(same, mixture.data(), mixture.size(), voiceprint.data(), other.data(), nullptr, 0) == TW_OK, "%s", tw_last_error());
+  CHECK(one == other, "a model from memory computes something else");
+  tw_model_close(same);
+}
+
 void test_threads(const tw_model *causal, const tw_model *offline, const Samples &voiceprint) {
   std::vector<std::thread> threads;
   for (unsigned seed = 0; seed < 4; seed++)
@@ -87,6 +111,8 @@ int main(int argc, char **argv) {
   if (!causal || !offline || tw_model_info(causal, &info) != TW_OK) return std::printf("%s\n", tw_last_error()), 1;
   const Samples voiceprint(static_cast<size_t>(info.voiceprint_count), 0.5f);
   test_refusals(causal, offline, voiceprint);
+  test_memory(argv[1], causal, voiceprint);
+  test_memory(argv[2], offline, voiceprint);
   test_threads(causal, offline, voiceprint);
   tw_model_close(causal);
   tw_model_close(offline);

@@ -14,7 +14,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import AudioError, ConfigError, DataError, FormatError, OutputError, StreamError, TinyWaseError
+    from .errors import (
+        AudioError,
+        ConfigError,
+        DataError,
+        FormatError,
+        OutOfMemoryError,
+        OutputError,
+        StreamError,
+        TinyWaseError,
+    )
     from .runtime.extractor import Extraction, ExtractionReport, Extractor
     from .runtime.presence import Presence
     from .runtime.voiceprint import Voiceprint
@@ -31,6 +40,7 @@ _HOMES = {
     "ConfigError": "errors",
     "DataError": "errors",
     "FormatError": "errors",
+    "OutOfMemoryError": "errors",
     "OutputError": "errors",
     "StreamError": "errors",
     "TinyWaseError": "errors",
@@ -44,6 +54,7 @@ __all__ = [
     "Extractor",
     "FormatError",
     "FoundVoice",
+    "OutOfMemoryError",
     "OutputError",
     "Presence",
     "StreamError",

@@ -6,6 +6,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+INTERFACE = 2  # that of native/bindings/, whose module may have been compiled before these files came
+
 
 @cache
 def find_compiled() -> tuple[Any | None, str]:
@@ -14,4 +16,5 @@ def find_compiled() -> tuple[Any | None, str]:
         module = import_module("tinywase._native")
     except ImportError as error:
         return None, str(error)
-    return (module, "") if hasattr(module, "decode_codes") else (None, "its compiled module is of another version")
+    same = getattr(module, "interface", None) == INTERFACE
+    return (module, "") if same else (None, "its compiled module is of another version")

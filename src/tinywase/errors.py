@@ -27,5 +27,9 @@ class StreamError(TinyWaseError):
     """A stream that is asked for what its model cannot do."""
 
 
+class OutOfMemoryError(TinyWaseError, MemoryError):
+    """More memory than this machine has to give: a recording that is too long, or a model that is too large."""
+
+
 class OutputError(TinyWaseError):
     """A result that cannot be written: it exists already, or its folder refuses."""

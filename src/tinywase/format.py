@@ -25,6 +25,11 @@ beginning. The parts follow each other in this order, and nothing else is in the
     180  u32      norm_memory_frames, since version 2
     184  u8       filterbank of the voiceprint encoder (0 learned: a tensor, 1 mel: none), since version 3
     185  71 bytes zero
+   No tensor bounds what a network takes in memory, so limits do (header.py has all of them). With p(n) = n rounded up
+   to 32: values that a stream remembers, stacks * ((kernel - 1) * (2^blocks - 1) + 4 * blocks) * p(hidden), at most
+   2^26; values that a second takes, of a mixture (p(hidden) + 2 p(bottleneck)) * rate / hop, of an enrollment, all of
+   the voiceprint encoder, (2 p(filters) + 2 p(bottleneck) + 8 p(hidden)) * rate / hop, at most 2^24 each; fixed
+   filters (codec 1, filterbank 1), filters * window, at most 2^22.
 2. Tensor records, 96 bytes each.
       0  60 bytes name of small letters, digits, "_" and ".", at most 59, zero-padded
      60  u8       kind: 0 float32, 1 float16, 2 codes
@@ -71,7 +76,10 @@ from .sizes import Sizes, count_sizes
 from .sniff import is_recording
 from .tensors import PackedTensor
 
-__all__ = ["ModelFile", "PackedTensor", "Report", "inspect", "read_config", "read_model", "to_bytes", "write_model"]
+__all__ = [
+    "ModelFile", "PackedTensor", "Report", "inspect", "parse_config", "parse_model", "read_bytes", "read_config",
+    "read_model", "to_bytes", "write_model",
+]  # fmt: skip
 
 MAGIC = b"TWSE"
 VERSION = 3  # the newest; a file has the oldest that can say what is in it
@@ -161,12 +169,36 @@ def read_model(path: str | Path, *, part: str = "") -> ModelFile:
     Raises:
         FormatError: anything that the specification above does not allow, by name.
     """
-    checked = _read_checked(Path(path))
+    return parse_model(read_bytes(path), path, part=part)
+
+
+def read_bytes(path: str | Path) -> memoryview:
+    """The bytes of a model file, as many as its header says: for several readers, who then read the same.
+
+    Raises:
+        FormatError: no model file, another version, or more or less of it than it says.
+    """
+    return _read_whole(Path(path))
+
+
+def parse_model(data: memoryview, path: str | Path, *, part: str = "") -> ModelFile:
+    """`read_model` of a file that `read_bytes` has read; `path` is what it is called.
+
+    Raises:
+        FormatError: as `read_model`.
+    """
+    checked = _check(data, path)
+    return ModelFile(checked.config, _tensors(checked, path, part), checked.card)
+
+
+def parse_config(data: memoryview, path: str | Path) -> ModelConfig:
+    """`read_config` of a file that `read_bytes` has read.
+
+    Raises:
+        FormatError: an impossible configuration.
+    """
     with _naming(path):
-        wanted = [record for record in checked.records if record.name.startswith(part)]
-        tensors = read_tensors(checked.data, wanted)
-        check_activations(checked.config, tensors)
-    return ModelFile(checked.config, tensors, checked.card)
+        return _config(HEADER.unpack(data[: HEADER.size]))
 
 
 def read_config(path: str | Path) -> ModelConfig:
@@ -188,7 +220,8 @@ def inspect(path: str | Path) -> Report:
     Raises:
         FormatError: as `read_model`.
     """
-    checked, tensors = _read_checked(Path(path)), read_model(path).tensors
+    checked = _check(read_bytes(path), path)
+    tensors = _tensors(checked, path)
     config, points = checked.config, activation_points(checked.config)
     stored = {record.name: RECORD.size + record.length for record in checked.records}
     bits = {record.name: record.bits for record in checked.records if not record.name.startswith(points)}
@@ -222,8 +255,8 @@ class _Checked:
     card_bytes: int
 
 
-def _read_checked(path: Path) -> _Checked:
-    data, fields = _read_whole(path)
+def _check(data: memoryview, path: str | Path) -> _Checked:
+    fields = HEADER.unpack(data[: HEADER.size])
     count, payload_at, payload_bytes, card_bytes, crc = fields[3:8]
     table_end = HEADER.size + RECORD.size * count
     payload_end = payload_at + payload_bytes
@@ -242,20 +275,30 @@ def _read_checked(path: Path) -> _Checked:
         return _Checked(data, config, records, _read_card(data[payload_end:]), card_bytes)
 
 
-def _read_whole(path: Path) -> tuple[memoryview, tuple[Any, ...]]:
-    """The file's bytes and its header's fields; it is read no further than its header says and the file is long."""
+def _tensors(checked: _Checked, path: str | Path, part: str = "") -> dict[str, PackedTensor]:
+    """Those whose names begin with `part`."""
+    with _naming(path):
+        wanted = [record for record in checked.records if record.name.startswith(part)]
+        tensors = read_tensors(checked.data, wanted)
+        check_activations(checked.config, tensors)
+        return tensors
+
+
+def _read_whole(path: Path) -> memoryview:
+    """The file's bytes; it is read no further than its header says and the file is long."""
     with _reading(path), path.open("rb") as stream:
         head = stream.read(HEADER.size)
         fields = _check_head(path, head)
         size = min(fields[2], os.fstat(stream.fileno()).st_size)  # read() sets aside what it is asked for
-        data = head + stream.read(max(0, size - len(head)))
+        stream.seek(0)  # joining what follows to the header would take it twice
+        data = stream.read(max(size, len(head)))
         rest = stream.read(1)
     with _naming(path):
         if len(data) < fields[2]:
             raise FormatError(f"it is cut short: {len(data)} bytes, its header says {fields[2]}.")
         if rest or len(data) > fields[2]:
             raise FormatError(f"bytes follow after the {fields[2]} that its header says (trailing bytes).")
-    return memoryview(data), fields
+    return memoryview(data)
 
 
 def _check_head(path: Path, head: bytes) -> tuple[Any, ...]:

@@ -31,6 +31,11 @@ LIMITS = {  # far above any sensible model
 FARTHEST_FRAMES = 1 << 20  # of the last block's taps
 LONGEST_LOOKAHEAD_SAMPLES = 1 << 24
 MOST_FIXED_VALUES = 1 << 22  # of filters that no tensor holds, and that a small file could make large
+# Memory is bounded by no tensor either. `paper` at 8 kHz takes 800 thousand values of each.
+MOST_STREAM_VALUES = 1 << 26
+MOST_VALUES_PER_SECOND = 1 << 24
+LANE = 32  # channels in memory are padded to a multiple of this
+ROW_GROUP = 4  # rows that a block remembers besides those its kernel reaches over
 
 
 def config_fields(config: ModelConfig) -> tuple[Any, ...]:
@@ -111,6 +116,29 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
     return config
 
 
+def stream_values(config: ModelConfig) -> int:
+    """What a stream of this network remembers between frames: rows of hidden channels, in every block that runs."""
+    reach = (config.kernel - 1) * ((1 << config.blocks) - 1)  # of a stack's blocks, dilation 2^i
+    return config.stacks * (reach + config.blocks * ROW_GROUP) * _padded(config.hidden)
+
+
+def mixture_values(config: ModelConfig) -> int:
+    """What a second of a mixture takes in memory."""
+    per_frame = _padded(config.hidden) + 2 * _padded(config.bottleneck)
+    return per_frame * config.sample_rate_hz // config.hop
+
+
+def enrollment_values(config: ModelConfig) -> int:
+    """What a second of an enrollment takes in memory, whatever the kind of encoder."""
+    v = config.voiceprint
+    per_frame = 2 * _padded(v.filters) + 2 * _padded(v.bottleneck) + 8 * _padded(v.hidden)
+    return per_frame * config.sample_rate_hz // v.hop
+
+
+def _padded(channels: int) -> int:
+    return -(-channels // LANE) * LANE
+
+
 def _name(raw: bytes) -> str:
     name = raw.rstrip(b"\0")
     try:
@@ -149,3 +177,25 @@ def _check_limits(config: ModelConfig) -> None:
             f"lookahead_frames = {config.lookahead_frames} are {ahead} samples: a model file takes at most "
             f"{LONGEST_LOOKAHEAD_SAMPLES}."
         )
+    for sizes, what, values, most in (
+        (
+            f"hidden = {config.hidden}, kernel = {config.kernel}, blocks = {config.blocks}, stacks = {config.stacks}",
+            "a stream remembers",
+            stream_values(config),
+            MOST_STREAM_VALUES,
+        ),
+        (
+            f"hidden = {config.hidden}, bottleneck = {config.bottleneck}, window = {config.window}",
+            "a second of a mixture takes",
+            mixture_values(config),
+            MOST_VALUES_PER_SECOND,
+        ),
+        (
+            f"voiceprint.filters = {voiceprint.filters}, voiceprint.hidden = {voiceprint.hidden}",
+            "a second of an enrollment takes",
+            enrollment_values(config),
+            MOST_VALUES_PER_SECOND,
+        ),
+    ):
+        if values > most:
+            raise FormatError(f"{sizes}: {what} {values} values in memory, expected at most {most}.")

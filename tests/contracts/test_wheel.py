@@ -54,7 +54,8 @@ def test_wheel_holds_the_package_its_model_and_its_licence_and_no_sources_of_the
     assert any(name.startswith("tinywase/assets/models/") and name.endswith(".twase") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {"tinywase/py.typed", "tinywase/server/page/index.html", "tinywase/server/page/page.js"} <= set(names)
-    assert not [name for name in names if name.endswith((".cpp", ".h", ".a")) or name.startswith(("tests", "native"))]
+    native = (".cpp", ".h", ".a", ".cmake")
+    assert not [name for name in names if name.endswith(native) or name.startswith(("tests", "native"))]
 
 
 def test_core_dependencies_are_five(wheel: Path) -> None:

@@ -55,6 +55,10 @@ class _Group(TyperGroup):
         except TinyWaseError as error:
             note(f"Error: {error}")
             raise typer.Exit(1) from None
+        except MemoryError as error:  # of numpy, wherever it is
+            why = str(error) or "no more is said"
+            note(f"Error: not enough memory ({why}). Use shorter pieces, or close other programs.")
+            raise typer.Exit(1) from None
         except OSError as error:  # a closed pipe is the reader's own wish
             if error.errno == errno.EPIPE:
                 raise

@@ -25,7 +25,7 @@ except ImportError:
 from ..compiled import find_compiled
 from ..config import ModelConfig
 from ..errors import ConfigError
-from ..format import ModelFile, PackedTensor, read_model
+from ..format import ModelFile, PackedTensor, parse_model, read_bytes
 from ..layout import VOICEPRINT
 from .native import NativeModel
 from .reference import ReferenceModel
@@ -115,10 +115,11 @@ class PackedModel:
         """
         path = Path(path)
         chosen = choose_runtime(runtime)
-        if chosen == "native":  # which reads the core itself
-            model_file, native = read_model(path, part=VOICEPRINT), NativeModel(path, threads=threads)
+        data = read_bytes(path)  # once, for both readers
+        if chosen == "native":  # which decodes the core itself
+            model_file, native = parse_model(data, path, part=VOICEPRINT), NativeModel(path, data=data, threads=threads)
             return cls(model_file, native, runtime_name=chosen, path=path, views=views)
-        model_file = read_model(path)
+        model_file = parse_model(data, path)
         return cls(model_file, ReferenceModel(model_file), runtime_name=chosen, path=path, views=views)
 
     def with_views(self, views: int) -> PackedModel:

@@ -5,6 +5,8 @@ Arrays are float32 at the model's rate: mixture [T], enrollment [T], voiceprint 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +14,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ModelConfig
-from ..errors import AudioError, ConfigError, FormatError, StreamError
-from ..format import read_config
+from ..errors import AudioError, ConfigError, FormatError, OutOfMemoryError, StreamError, TinyWaseError
+from ..format import parse_config, read_bytes
 from .reference import one_channel
 from .threads import chosen_threads
 
 Array = NDArray[np.float32]
 
 
+@contextmanager
+def _refusing(kind: type[TinyWaseError], what: str = "") -> Iterator[None]:
+    """The core's refusals as ours, in its words, which do not say of what."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError(f"{what}{error}") from error
+    except RuntimeError as error:
+        raise kind(f"{what}{error}") from error
+
+
 class NativeModel:
     """A model file, open in the native runtime; safe to use from several threads."""
 
-    def __init__(self, path: str | Path, *, threads: int | None = 1) -> None:
+    def __init__(self, path: str | Path, *, data: memoryview | None = None, threads: int | None = 1) -> None:
         """Open a model file.
 
         Args:
+            data: the file's bytes where they have been read already (`read_bytes`); the core keeps none of them.
             threads: for `extract` of an offline model; see `chosen_threads`.
 
         Raises:
             ConfigError: an impossible number of threads.
             FormatError: the file is damaged or foreign, or TINYWASE_ISA names kernels that this processor lacks.
             ImportError: the package was installed without its native part.
+            OutOfMemoryError: the model does not fit.
         """
         from tinywase import _native
 
         self.threads = chosen_threads(threads)
-        self.config: ModelConfig = read_config(path)
-        try:
-            self._model = _native.Model(str(path))
-        except RuntimeError as error:
-            raise FormatError(str(error)) from error
+        data = read_bytes(path) if data is None else data
+        self.config: ModelConfig = parse_config(data, path)
+        with _refusing(FormatError, f"model '{path}': "):
+            self._model = _native.Model(data)
 
     @property
     def isa(self) -> str:
@@ -68,16 +82,24 @@ class NativeModel:
 
         Raises:
             AudioError: an empty enrollment.
+            OutOfMemoryError: it is too long for this machine.
         """
         signal = one_channel(enrollment, "enrollment")
         if not len(signal):
             raise AudioError("the enrollment is empty: expected some seconds of the wanted voice.")
-        return np.asarray(self._model.enroll(np.ascontiguousarray(signal)))
+        with _refusing(TinyWaseError):
+            return np.asarray(self._model.enroll(np.ascontiguousarray(signal)))
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
-        """Estimate and activity (0..1) of a whole recording. Shape: [T], [D] -> [T], [F]."""
-        signal = np.ascontiguousarray(one_channel(mixture, "mixture"))
-        estimate, activity = self._model.extract(signal, self._checked(voiceprint), self.threads)
+        """Estimate and activity (0..1) of a whole recording. Shape: [T], [D] -> [T], [F].
+
+        Raises:
+            OutOfMemoryError: it is too long for this machine.
+        """
+        vector = self._checked(voiceprint)
+        with _refusing(TinyWaseError):
+            signal = np.ascontiguousarray(one_channel(mixture, "mixture"))
+            estimate, activity = self._model.extract(signal, vector, self.threads)
         return np.asarray(estimate), np.asarray(activity)
 
     def stream(self, voiceprint: Array) -> NativeStream:
@@ -85,14 +107,13 @@ class NativeModel:
 
         Raises:
             StreamError: the model is offline; it needs the whole recording.
+            OutOfMemoryError: its memory does not fit.
         """
         from tinywase import _native
 
         vector = self._checked(voiceprint)
-        try:
+        with _refusing(StreamError):
             return NativeStream(self._model, _native.Stream(self._model, vector), self.config.hop)
-        except RuntimeError as error:
-            raise StreamError(str(error)) from error
 
     def _checked(self, voiceprint: Array) -> Array:
         """`voiceprint` as this model takes it.
@@ -130,10 +151,8 @@ class NativeStream:
         Raises:
             StreamError: the stream was flushed and not reset.
         """
-        try:
+        with _refusing(StreamError):
             return np.asarray(self._stream.feed(np.ascontiguousarray(one_channel(chunk, "chunk"))))
-        except RuntimeError as error:
-            raise StreamError(str(error)) from error
 
     def flush(self) -> Array:
         """The rest of the estimate once the recording has ended; then only `reset` is possible. Shape: -> [any].
@@ -141,10 +160,8 @@ class NativeStream:
         Raises:
             StreamError: the stream was flushed before.
         """
-        try:
+        with _refusing(StreamError):
             return np.asarray(self._stream.flush())
-        except RuntimeError as error:
-            raise StreamError(str(error)) from error
 
     def reset(self) -> None:
         """Back to silence, with the same voiceprint."""
