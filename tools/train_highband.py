@@ -40,8 +40,8 @@ LEARNING_RATE = 2e-3
 CROP = 250  # frames of a training segment
 LEVEL_SHIFT = 0.7  # recordings with long pauses are louder where somebody speaks: decades, either way
 NARROWER = 0.15  # chance that the recording ends below 8 kHz
-GUARD = 0.05  # of the recording's band, added to a voice's: where the voice has none, all there is to do is to be quiet
-ENOUGH = 0.05  # of an error over a voice: absent voices would be all that is learned
+GUARD = 0.2  # of the recording's band, added to a voice's: where the voice has none, all there is to do is to be quiet
+ENOUGH = 0.2  # of an error over a voice: with less, silence for absent voices is all that is learned
 
 Example = tuple[np.ndarray, np.ndarray]  # levels [F + 2 CONTEXT, L], sums [F, B, 3]
 
@@ -135,7 +135,7 @@ def listed(paths: Iterable[Path], root: Path, extractor: Extractor) -> dict[str,
 def errors(gain: Tensor, sums: Tensor) -> Tensor:
     """Energy of voice - gain * recording. Shape: [S, B, F], [S, F, B, 3] -> [S, B, F]."""
     product, recording, voice = sums.permute(3, 0, 2, 1)
-    return voice - 2 * gain * product + gain**2 * recording
+    return (voice - 2 * gain * product + gain**2 * recording).clamp_min(0)  # below by rounding alone
 
 
 def loss_db(gain: Tensor, sums: Tensor) -> Tensor:
