@@ -1,5 +1,5 @@
-/* Extract one voice with the C interface: raw float32 samples in and out, mono, at the model's rate. The voice comes trimmed
- * to speech; how loud it and the mixture are does not matter.
+/* Extract one voice with the C interface: raw float32 samples in and out, mono, at the model's rate, as loud as they like.
+ * The voice alone, a few seconds of it.
  *
  *   cc -std=c99 examples/c_api.c -Inative/include build/native/libtinywase.a -lstdc++ -lm -lpthread -o c_api
  *   ./c_api model.twase voice.f32 mixture.f32 estimate.f32
@@ -41,9 +41,9 @@ int main(int argc, char **argv) {
   float *voice = read_samples(argv[2], &voice_count), *mixture = read_samples(argv[3], &mixture_count);
   float *voiceprint = malloc((size_t)info.voiceprint_count * sizeof(float)), *estimate = malloc((mixture_count + 1) * sizeof(float));
   if (!voice || !mixture || !voiceprint || !estimate) return 1;
-  set_level(voice, voice_count);
   const float scale = set_level(mixture, mixture_count);
-  if (tw_enroll(model, voice, voice_count, voiceprint) != TW_OK ||
+  if (tw_prepare_enrollment(model, voice, &voice_count) != TW_OK ||
+      tw_enroll(model, voice, voice_count, voiceprint) != TW_OK ||
       tw_extract(model, mixture, mixture_count, voiceprint, estimate, NULL, 0) != TW_OK)
     return fprintf(stderr, "%s\n", tw_last_error()), 1;
   for (size_t i = 0; i < mixture_count; i++) estimate[i] /= scale; /* as loud as in the mixture */

@@ -1,22 +1,15 @@
 /* Follow one voice live: raw float32 samples from standard input to standard output, 8 ms at a time, with a causal model.
- * The voice comes trimmed to speech, as loud as it likes; the mixture is -1..1.
+ * A few seconds of the voice alone, as loud as it likes; the mixture is -1..1.
  *
  *   cc -std=c99 examples/c_stream.c -Inative/include build/native/libtinywase.a -lstdc++ -lm -lpthread -o c_stream
  *   ./c_stream causal.twase voice.f32 < mixture.f32 > estimate.f32
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tinywase.h>
 
 static void multiply(float *samples, size_t count, float factor) {
   for (size_t i = 0; i < count; i++) samples[i] *= factor;
-}
-
-static float rms(const float *samples, size_t count) {
-  double squares = 0;
-  for (size_t i = 0; i < count; i++) squares += (double)samples[i] * samples[i];
-  return count ? (float)sqrt(squares / (double)count) : 0;
 }
 
 int main(int argc, char **argv) {
@@ -30,14 +23,13 @@ int main(int argc, char **argv) {
   if (!file) return perror(argv[2]), 1;
   count = fread(voice, sizeof(float), sizeof voice / sizeof(float), file);
   fclose(file);
-  const float voice_rms = rms(voice, count);
-  if (voice_rms > 0) multiply(voice, count, TW_WORKING_RMS / voice_rms);
   const size_t chunk_samples = (size_t)info.sample_rate_hz / 125;
   const size_t capacity = chunk_samples + 2 * (size_t)info.hop_samples + (size_t)(info.latency_samples > 0 ? info.latency_samples : 0);
   float *voiceprint = malloc((size_t)info.voiceprint_count * sizeof(float));
   float *chunk = malloc(chunk_samples * sizeof(float)), *out = malloc(capacity * sizeof(float));
   if (!voiceprint || !chunk || !out) return 1;
-  tw_stream *stream = tw_enroll(model, voice, count, voiceprint) == TW_OK ? tw_stream_create(model, voiceprint) : NULL;
+  const int enrolled = tw_prepare_enrollment(model, voice, &count) == TW_OK && tw_enroll(model, voice, count, voiceprint) == TW_OK;
+  tw_stream *stream = enrolled ? tw_stream_create(model, voiceprint) : NULL;
   if (!stream) return fprintf(stderr, "%s\n", tw_last_error()), 1;
   while ((count = fread(chunk, sizeof(float), chunk_samples, stdin)) > 0) {
     multiply(chunk, count, TW_STREAM_GAIN);

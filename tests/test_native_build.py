@@ -22,7 +22,7 @@ import soundfile
 import soxr
 from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
 
-from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
+from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment
 from tinywase.format import read_config, read_model, write_model
 from tinywase.metrics import si_sdr
 from tinywase.runtime.reference import ReferenceModel
@@ -224,10 +224,12 @@ def estimate_of(program: Path, model: str | Path, voice: np.ndarray, mixture: np
 @pytest.mark.parametrize("example", ["c_api", "c_stream"])
 def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
     program = compiled_example(example, plain, tmp_path)
-    voice, mixture = noise(3000, seed=1), noise(4001, seed=2)
+    voice, mixture = noise(9000, seed=1), noise(4001, seed=2)
+    voice[2000:3500] *= 0.01  # a pause
+    voice += 0.1
     reference = ReferenceModel(read_model(MODELS[0]))
     gain = GAIN if example == "c_stream" else WORKING_RMS / np.sqrt(np.mean(mixture**2))
-    voiceprint = reference.enroll(scale_to_rms(voice, ENROLLMENT_RMS))
+    voiceprint = reference.enroll(prepare_enrollment(voice, reference.config.sample_rate_hz))
     expected = reference.extract(mixture * np.float32(gain), voiceprint)[0] / gain
     estimate = estimate_of(program, MODELS[0], voice, mixture, tmp_path)
     assert estimate.shape == expected.shape
@@ -245,7 +247,6 @@ def test_the_c_examples_hear_quiet_sounds_as_well_as_loud_ones(
         soxr.resample(soundfile.read(demo / f"{name}.flac", dtype="float32")[0], 16_000, rate_hz)
         for name in ("mixture", "target", "enrollment")
     )
-    voice = prepare_enrollment(voice, rate_hz)
     loud, quiet = (
         estimate_of(program, path, np.float32(gain) * voice, np.float32(gain) * mixture, tmp_path)
         for gain in (1.0, 0.01)
@@ -293,7 +294,7 @@ def test_another_project_finds_what_was_installed(kind: str, plain: Path, tmp_pa
     source, build = consumer(tmp_path / "source", "C" if shared else "C CXX"), tmp_path / "build"
     run("cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
     run("cmake", "--build", build)
-    assert len(estimate_of(build / "c_api", MODELS[0], noise(3000), noise(4001), tmp_path)) == 4001
+    assert len(estimate_of(build / "c_api", MODELS[0], noise(6000), noise(4001), tmp_path)) == 4001
 
 
 def test_a_project_without_cxx_is_told_what_a_static_library_needs(plain: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
  *
  *     tw_model *model = tw_model_open("default.twase");
  *     float voiceprint[TW_MAX_VOICEPRINT];
+ *     tw_prepare_enrollment(model, enrollment, &enrollment_count);
  *     tw_enroll(model, enrollment, enrollment_count, voiceprint);
  *     tw_extract(model, mixture, count, voiceprint, estimate, NULL, 0);
  *     tw_model_close(model);
@@ -12,8 +13,8 @@
  * TW_OK or the kind of failure; tw_last_error() says it in words.
  *
  * The caller sets the level. Networks hear the logarithm of 1 + power / 1e-5: what is too quiet drowns in the 1, which
- * costs decibels, and nothing here scales a sample.
- * - An enrollment: trimmed to speech, at an RMS of TW_WORKING_RMS.
+ * costs decibels, and nothing here scales a mixture.
+ * - An enrollment: trimmed to speech, at an RMS of TW_WORKING_RMS. tw_prepare_enrollment does it.
  * - A whole recording, for tw_extract: at an RMS of TW_WORKING_RMS, by one factor for all of it.
  * - A stream of samples in -1..1: times TW_STREAM_GAIN.
  * The estimate is at the level of the mixture that was given: divide it by the same factor. examples/ does all that.
@@ -89,6 +90,11 @@ TW_API tw_model *tw_model_open_memory(const void *data, size_t size);
 
 TW_API void tw_model_close(tw_model *model);
 TW_API tw_status tw_model_info(const tw_model *model, tw_info *info);
+
+/* What tw_enroll is to hear of a recording of the voice alone, in place: the mean removed, pauses cut out (frames of 32 ms
+ * more than 20 dB below the loudest), the level set. *count becomes what is left; less than half a second of speech is
+ * TW_ERROR_ARGUMENT. */
+TW_API tw_status tw_prepare_enrollment(const tw_model *model, float *samples, size_t *count);
 
 /* Enrollment [count], trimmed to speech, without mean, at TW_WORKING_RMS -> voiceprint [voiceprint_count]. */
 TW_API tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count, float *voiceprint);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../include/tinywase.h"
+#include "enrollment.h"
 #include "frames.h"
 #include "stream.h"
 
@@ -26,6 +27,7 @@ struct tw_stream {
 namespace {
 
 constexpr int kMostThreads = 64;
+constexpr double kShortestEnrollmentS = 0.5;  // of speech
 
 thread_local char last_error[1024] = "";
 thread_local tw_status last_status = TW_OK;
@@ -229,6 +231,16 @@ tw_status tw_model_info(const tw_model *model, tw_info *info) {
     std::snprintf(info->name, sizeof info->name, "%s", config.name.c_str());
     return TW_OK;
   });
+}
+
+tw_status tw_prepare_enrollment(const tw_model *model, float *samples, size_t *count) {
+  if (!model || !samples || !count) return null_argument("tw_prepare_enrollment");
+  const int rate_hz = model->model.config.sample_rate_hz;
+  *count = prepare_enrollment(samples, *count, rate_hz);
+  if (static_cast<double>(*count) >= kShortestEnrollmentS * rate_hz) return TW_OK;
+  return fail(TW_ERROR_ARGUMENT,
+              "tw_prepare_enrollment: got %.2f s of speech, expected at least %.1f s. Record a few seconds of the voice alone.",
+              static_cast<double>(*count) / rate_hz, kShortestEnrollmentS);
 }
 
 tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count, float *voiceprint) {

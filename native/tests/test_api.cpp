@@ -40,6 +40,10 @@ void test_refusals(const tw_model *causal, const tw_model *offline, const Sample
   CHECK(std::strstr(tw_last_error(), "cut short: 4 bytes"), "%s", tw_last_error());
   check_refused(tw_model_info(nullptr, nullptr), TW_ERROR_ARGUMENT, "null pointer");
   check_refused(tw_enroll(causal, buffer, 0, buffer), TW_ERROR_ARGUMENT, "0 samples");
+  size_t count = 64;
+  check_refused(tw_prepare_enrollment(causal, buffer, &count), TW_ERROR_ARGUMENT, "got 0.00 s of speech");
+  CHECK(count == 0, "%zu samples of silence are left", count);
+  check_refused(tw_prepare_enrollment(causal, nullptr, &count), TW_ERROR_ARGUMENT, "null pointer");
   check_refused(tw_extract(causal, buffer, 10, voiceprint.data(), buffer, buffer, 1), TW_ERROR_ARGUMENT, "room for 1 values");
   check_refused(tw_extract_threads(offline, buffer, 10, voiceprint.data(), buffer, nullptr, 0, 0), TW_ERROR_ARGUMENT, "expected 1 to 64");
   check_refused(tw_enroll(causal, buffer, SIZE_MAX / 2, buffer), TW_ERROR_MEMORY, "Use shorter pieces or a smaller model");
