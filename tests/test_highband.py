@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import script
@@ -16,7 +17,7 @@ import tinywase
 from tinywase.metrics import si_sdr
 from tinywase.runtime import highband
 from tinywase.runtime.extractor import Extractor
-from tinywase.stft import analyze
+from tinywase.stft import analyze, synthesize
 
 DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 LARGEST_FILE = 64_000
@@ -31,9 +32,16 @@ def cut(signals: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
     return [piece for piece in pieces if len(piece)]
 
 
-def whole(signals: np.ndarray, rate_hz: int, sizes: list[int] | None = None) -> np.ndarray:
+def whole(signals: np.ndarray, lower: np.ndarray, rate_hz: int, sizes: list[int] | None = None) -> np.ndarray:
+    """Shape: [T, 2, C], [T', 2, C] -> [T, 2, C]."""
+
+    def read(start: int, stop: int) -> np.ndarray:
+        padded = np.pad(lower, ((max(0, -start), max(0, stop - len(lower))), (0, 0), (0, 0)))
+        return padded[start + max(0, -start) : stop + max(0, -start)]
+
     pieces = cut(signals, sizes or [len(signals)])
-    return np.concatenate(list(highband.extended(pieces, sample_rate_hz=rate_hz, rms=0.1)))
+    found = highband.extended(pieces, read, sample_rate_hz=rate_hz, model_rate_hz=8000, rms=0.1)
+    return np.concatenate(list(found))
 
 
 @settings(max_examples=15, deadline=None)
@@ -43,20 +51,20 @@ def whole(signals: np.ndarray, rate_hz: int, sizes: list[int] | None = None) -> 
     frames=st.integers(1, 100_000),
 )
 def test_every_way_of_cutting_gives_the_same(sizes: list[int], rate_hz: int, frames: int) -> None:
-    signals = noise(frames, 8).reshape(frames, 4, 2)
-    result = whole(signals, rate_hz, sizes)
+    signals, below = noise(frames, 4).reshape(frames, 2, 2), frames * 8000 // rate_hz + 1
+    lower = noise(below, 4, seed=1).reshape(below, 2, 2)
+    result = whole(signals, lower, rate_hz, sizes)
     assert result.shape == (frames, 2, 2) and result.dtype == np.float32
     np.testing.assert_array_equal(result[:, 0], signals[:, 0])  # the recording itself
-    np.testing.assert_array_equal(result, whole(signals, rate_hz))
+    np.testing.assert_array_equal(result, whole(signals, lower, rate_hz))
 
 
-def test_nothing_is_added_below_nor_where_nothing_is() -> None:
-    recording, lower = tone(440, 1.0, 16000), tone(440, 1.0, 16000)
-    signals = np.stack([recording, 0 * recording, lower, lower], axis=1)[:, :, None]
-    np.testing.assert_array_equal(whole(signals, 16000)[:, 1], signals[:, 3])
-    signals[:, 1, 0] = tone(2000, 1.0, 16000)  # what cannot be: below the crossing
+def test_nothing_is_added_within_the_models_band() -> None:
+    recording, below = tone(440, 1.0, 16000) + tone(3600, 1.0, 16000), tone(440, 1.0, 8000)
+    signals = np.stack([recording, 0 * recording], axis=1)[:, :, None]
+    lower = np.stack([below, 0 * below], axis=1)[:, :, None]
     middle = slice(2000, -2000)  # a tone that begins at once is at all frequencies then
-    np.testing.assert_allclose(whole(signals, 16000)[middle, 1], signals[middle, 3], atol=1e-3)
+    assert np.abs(whole(signals, lower, 16000)[middle, 1]).max() < 1e-3
 
 
 def test_levels_are_of_the_sound_and_not_of_its_rate() -> None:
@@ -65,19 +73,30 @@ def test_levels_are_of_the_sound_and_not_of_its_rate() -> None:
         sound = tone(1000, 1.0, rate_hz) + tone(5000, 1.0, rate_hz, amplitude=0.01)
         spectra = analyze(sound, highband.window_at(rate_hz))
         rms = float(np.sqrt(np.mean(sound**2)))
-        found.append(highband.band_levels(spectra, spectra / 10, spectra, rate_hz, rms)[40:80].mean(axis=0))
-        quiet = highband.band_levels(spectra / 100, spectra / 1000, spectra / 100, rate_hz, rms / 100)[40:80]
-        np.testing.assert_allclose(quiet.mean(axis=0), found[-1], atol=1e-3)
+        levels = highband.band_levels((spectra, rate_hz), (spectra / 10, rate_hz), (spectra, rate_hz), rms)
+        found.append(levels[40:80].mean(axis=0))
+        quiet = spectra / 100
+        levels = highband.band_levels((quiet, rate_hz), (quiet / 10, rate_hz), (quiet, rate_hz), rms / 100)
+        np.testing.assert_allclose(levels[40:80].mean(axis=0), found[-1], atol=1e-3)
     tones = [7, highband.LEVELS - 5]  # the bands with a tone in them: from 1000 and from 4500 Hz
     np.testing.assert_allclose(found[1][tones], found[0][tones], atol=0.05)
     np.testing.assert_allclose(found[2][tones], found[0][tones], atol=0.05)
 
 
 def test_recordings_that_end_below_8_khz_have_empty_bands() -> None:
-    spectra = analyze(noise(22050), highband.window_at(11025))
-    levels = highband.band_levels(spectra, spectra, spectra, 11025, 1.0)
+    spectra = analyze(noise(22050), highband.window_at(11025)), 11025
+    levels = highband.band_levels(spectra, spectra, spectra, 1.0)
     assert np.isfinite(levels).all()
     assert (levels[:, -3:] == np.log10(np.float32(highband.FLOOR))).all()  # from 6000 Hz on
+
+
+def test_a_resampled_estimate_and_its_upper_band_make_the_whole() -> None:
+    sound = noise(32000)
+    low = soxr.resample(soxr.resample(sound, 16000, 8000), 8000, 16000)
+    window = highband.window_at(16000)
+    spectra = analyze(sound, window) * highband.rise_of_bins(window, 16000, 8000)
+    again = low + synthesize(spectra, window, len(sound))
+    assert 10 * np.log10(np.sum(sound**2) / np.sum((again - sound) ** 2)) > 25
 
 
 def test_gains_are_gains_and_the_file_is_small() -> None:

@@ -27,7 +27,18 @@ from tinywase.data.rendering import render_trial
 from tinywase.errors import AudioError
 from tinywase.files import write_whole
 from tinywase.runtime.extractor import Extractor
-from tinywase.runtime.highband import CONTEXT, DILATIONS, HIGH_HZ, LEVELS, TAPS, band_levels, window_at
+from tinywase.runtime.highband import (
+    CONTEXT,
+    DILATIONS,
+    FLOOR,
+    HIGH_HZ,
+    LEVELS,
+    TAPS,
+    band_levels,
+    band_of_bins,
+    rise_of_bins,
+    window_at,
+)
 from tinywase.stft import analyze
 
 RATE_HZ = 16_000
@@ -62,7 +73,7 @@ class Network(nn.Module):
         self.outer = nn.Conv1d(hidden, BANDS, 1)
         with torch.no_grad():  # gains begin alike and low: driven there by all examples at once they would saturate
             self.outer.weight *= 0.1
-            self.outer.bias.fill_(-1.0)
+            nn.init.constant_(self.outer.bias, -1.0)  # type: ignore[arg-type]
 
     def forward(self, levels: Tensor) -> Tensor:
         """Shape: [S, L, F + 2 CONTEXT] -> [S, B, F]."""
@@ -89,20 +100,31 @@ class Network(nn.Module):
         return {name: value.numpy().astype(np.float16) for name, value in found.items()}
 
 
-def example(mixture: np.ndarray, target: np.ndarray, estimate: np.ndarray) -> Example:
-    """What is learned from one recording and the estimate of its lower band. Shape: float32 [T] three times."""
-    window = window_at(RATE_HZ)
-    low, target_low = (
-        soxr.resample(soxr.resample(x, RATE_HZ, 8000), 8000, RATE_HZ)[: len(x)] for x in (mixture, target)
-    )
-    upper, truth = analyze(mixture - low, window), analyze(target - target_low, window)
+def example(extractor: Extractor, mixture: np.ndarray, target: np.ndarray, enrollment: np.ndarray) -> Example:
+    """What is learned from one recording and what a model finds in it. Shape: float32 [T] twice, [any].
+
+    Raises:
+        AudioError: too little speech in the enrollment.
+    """
+    rate_hz, window = extractor.sample_rate_hz, window_at(RATE_HZ)
+    low = soxr.resample(mixture, RATE_HZ, rate_hz)
+    found = extractor.extract(low, extractor.enroll(enrollment, sample_rate_hz=RATE_HZ), sample_rate_hz=rate_hz)
+    spectra = [analyze(signal, window_at(rate_hz)) for signal in (found.estimate, found.residual)]
+    recording, truth = analyze(mixture, window), analyze(target, window)
     rms = float(np.sqrt(np.mean(mixture**2)))
-    levels = band_levels(analyze(estimate, window), analyze(low - estimate, window), upper, RATE_HZ, rms)
-    silence = np.repeat(band_levels(*(np.zeros((1, upper.shape[1]), np.complex64),) * 3, RATE_HZ, rms), CONTEXT, axis=0)
-    products = (truth * upper.conj()).real, np.abs(upper) ** 2, np.abs(truth) ** 2
-    edges = [round(edge_hz * window / RATE_HZ) for edge_hz in HIGH_HZ]
-    sums = [np.add.reduceat(product, edges, axis=1)[:, :BANDS] for product in products]
-    return np.concatenate([silence, levels, silence]), np.stack(sums, axis=2).astype(np.float32)
+    voice, rest = ((part[: len(recording)], rate_hz) for part in spectra)
+    levels = band_levels(voice, rest, (recording, RATE_HZ), rms)
+    silence = np.full((CONTEXT, LEVELS), np.log10(np.float32(FLOOR)), np.float32)
+    rise = np.square(rise_of_bins(window, RATE_HZ, rate_hz))
+    products = (truth * recording.conj()).real, np.abs(recording) ** 2, np.abs(truth) ** 2
+    sums = np.stack([band_sums(rise * product) for product in products], axis=2)
+    return np.concatenate([silence, levels, silence]), sums.astype(np.float32)
+
+
+def band_sums(products: np.ndarray) -> np.ndarray:
+    """Over the bins that a gain is for. Shape: [F, K] -> [F, B]."""
+    band = band_of_bins(window_at(RATE_HZ), RATE_HZ)
+    return np.stack([products[:, band == number].sum(1) for number in range(BANDS)], axis=1)
 
 
 def drawn(mixer: Mixer, extractors: list[Extractor], count: int, seed: int) -> Iterator[Example]:
@@ -112,24 +134,19 @@ def drawn(mixer: Mixer, extractors: list[Extractor], count: int, seed: int) -> I
         batch = mixer.batch(1, rng)
         extractor = extractors[rng.integers(len(extractors))]
         try:
-            voiceprint = extractor.enroll(batch.enrollment[0], sample_rate_hz=RATE_HZ)
-        except AudioError:  # too little speech in it
+            yield example(extractor, batch.mixture[0], batch.target[0], batch.enrollment[0])
+        except AudioError:
             continue
-        found = extractor.extract(batch.mixture[0], voiceprint, sample_rate_hz=RATE_HZ, highband=False)
-        yield example(batch.mixture[0], batch.target[0], found.estimate)
         count -= 1
 
 
 def listed(paths: Iterable[Path], root: Path, extractor: Extractor) -> dict[str, list[Example]]:
     """Examples of fixed trials."""
-    found: dict[str, list[Example]] = {}
-    for path in paths:
-        for trial in read_trials(path, root=root):
-            audio = render_trial(trial, RATE_HZ)
-            voiceprint = extractor.enroll(audio.enrollment, sample_rate_hz=RATE_HZ)
-            estimate = extractor.extract(audio.mixture, voiceprint, sample_rate_hz=RATE_HZ, highband=False).estimate
-            found.setdefault(path.stem, []).append(example(audio.mixture, audio.target, estimate))
-    return found
+    trials = {path.stem: (render_trial(trial, RATE_HZ) for trial in read_trials(path, root=root)) for path in paths}
+    return {
+        name: [example(extractor, audio.mixture, audio.target, audio.enrollment) for audio in rendered]
+        for name, rendered in trials.items()
+    }
 
 
 def errors(gain: Tensor, sums: Tensor) -> Tensor:

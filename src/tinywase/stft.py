@@ -24,6 +24,13 @@ def analyze(samples: np.ndarray, window: int) -> np.ndarray:
     return spectra.astype(np.result_type(samples.dtype, np.complex64), copy=False)
 
 
+def spectra_at(samples: np.ndarray, begins: np.ndarray, window: int) -> np.ndarray:
+    """The same of windows that begin anywhere. Shape: float [T], whole numbers [F] -> complex [F, K]."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, window)[begins]
+    spectra = np.fft.rfft(frames * _root_hann(window, samples.dtype), axis=1)
+    return spectra.astype(np.result_type(samples.dtype, np.complex64), copy=False)
+
+
 def synthesize(spectra: np.ndarray, window: int, length: int) -> np.ndarray:
     """Overlap-add, the inverse of `analyze`. Shape: complex [F, K] -> float [length]."""
     hop, dtype = window // HOPS_PER_WINDOW, spectra.real.dtype

@@ -10,13 +10,14 @@ C channels, F frames, K frequencies, L levels, H hidden channels, B bands.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from ..stft import HOPS_PER_WINDOW, analyze, synthesize
+from ..stft import HOPS_PER_WINDOW, analyze, spectra_at, synthesize
 from .layers import sigmoid
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "assets" / "highband.npz"
@@ -28,47 +29,79 @@ FLOOR = 2e-9  # of a band's power, over the recording's
 TAPS, DILATIONS = 5, (1, 2, 4, 8)
 CONTEXT = TAPS // 2 * sum(DILATIONS)  # frames on either side of one that its gains depend on
 BODY = 250  # frames at once: two seconds
+CROSSING = (0.925, 0.975)  # of half the model's rate: where soxr's filters fall
+
+Read = Callable[[int, int], np.ndarray]  # (start, stop) -> float32 [stop - start, 2, C]
+Spectra = tuple[np.ndarray, int]  # complex [F, K], and the rate of what they are of
 
 
-def extended(pieces: Iterable[np.ndarray], *, sample_rate_hz: int, rms: float) -> Iterator[np.ndarray]:
-    """Estimates with their band above the model's, sample for sample, in pieces of other sizes.
+def extended(
+    pieces: Iterable[np.ndarray], lower: Read, *, sample_rate_hz: int, model_rate_hz: int, rms: float
+) -> Iterator[np.ndarray]:
+    """Estimates with the band above the model's, sample for sample, in pieces of other sizes.
 
     Args:
-        pieces: recording, that band of it, the rest of it, estimate of the rest. Shape: float32 [any, 4, C] each.
+        pieces: the recording beside its estimate. Shape: float32 [any, 2, C] each.
+        lower: estimate and what it leaves over at the model's rate; silence outside of the recording.
         rms: of the recording as a whole.
 
     Returns:
-        Recording and estimate. Shape: float32 [any, 2, C] each.
+        The same with that band. Shape: float32 [any, 2, C] each.
     """
     hop = window_at(sample_rate_hz) // HOPS_PER_WINDOW
     margin, body = (CONTEXT + HOPS_PER_WINDOW) * hop, BODY * hop
-    held: np.ndarray | None = None
+    above = _Above(lower, sample_rate_hz, model_rate_hz, rms)
+    held, first = None, -margin  # what is not finished, and where it begins
     for piece in pieces:
         before = np.zeros((margin, *piece.shape[1:]), np.float32) if held is None else held
         held = np.concatenate([before, piece])
         while len(held) >= body + 2 * margin:
-            yield _extended(held[: body + 2 * margin], margin, sample_rate_hz, rms)
-            held = held[body:]
+            yield above.added(held[: body + 2 * margin], first, margin)
+            held, first = held[body:], first + body
     if held is not None and len(held) > margin:
-        held = np.concatenate([held, np.zeros((margin, *held.shape[1:]), np.float32)])
-        yield _extended(held, margin, sample_rate_hz, rms)
+        yield above.added(np.concatenate([held, np.zeros((margin, *held.shape[1:]), np.float32)]), first, margin)
 
 
-def _extended(signals: np.ndarray, margin: int, sample_rate_hz: int, rms: float) -> np.ndarray:
-    """What lies between the margins. Shape: float32 [T, 4, C] -> [T - 2 margin, 2, C]."""
-    window = window_at(sample_rate_hz)
-    band = band_of_bins(window, sample_rate_hz)
-    result = signals[margin : len(signals) - margin, [0, 3]]
-    for c in range(signals.shape[2]):
-        upper, lower, voice = np.ascontiguousarray(signals[:, 1:, c].T)
-        if not upper.any():
-            continue
-        upper = analyze(upper, window)
-        levels = band_levels(analyze(voice, window), analyze(lower - voice, window), upper, sample_rate_hz, rms)
-        upper[:, band < 0] = 0
-        upper[CONTEXT:-CONTEXT, band >= 0] *= network(levels, weights())[:, band[band >= 0]]
-        result[:, 1, c] += synthesize(upper, window, len(voice))[margin : len(voice) - margin]
-    return result
+@dataclass(frozen=True)
+class _Above:
+    """The upper band of one recording."""
+
+    lower: Read
+    sample_rate_hz: int
+    model_rate_hz: int
+    rms: float
+
+    def added(self, signals: np.ndarray, first: int, margin: int) -> np.ndarray:
+        """Recording and estimate from sample `first` on -> what lies between the margins, the estimate with its band.
+
+        Shape: float32 [T, 2, C] -> [T - 2 margin, 2, C]
+        """
+        window = window_at(self.sample_rate_hz)
+        result = signals[margin : len(signals) - margin].copy()
+        band = band_of_bins(window, self.sample_rate_hz)
+        rise = rise_of_bins(window, self.sample_rate_hz, self.model_rate_hz)
+        frames = (len(signals) + window) // (window // HOPS_PER_WINDOW) + 1
+        voices, rests = self._below(first - window, frames)
+        for c, (voice, rest) in enumerate(zip(voices, rests, strict=True)):
+            spectra = analyze(np.ascontiguousarray(signals[:, 0, c]), window)
+            levels = band_levels(
+                (voice, self.model_rate_hz), (rest, self.model_rate_hz), (spectra, self.sample_rate_hz), self.rms
+            )
+            spectra[:, band < 0] = 0
+            spectra[CONTEXT:-CONTEXT, band >= 0] *= network(levels, weights())[:, band[band >= 0]] * rise[band >= 0]
+            result[:, 1, c] += synthesize(spectra, window, len(signals))[margin : len(signals) - margin]
+        return result
+
+    def _below(self, first: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Spectra of estimate and rest at the model's rate, at the same times. Shape: -> complex [C, F, K] twice."""
+        hop = window_at(self.sample_rate_hz) // HOPS_PER_WINDOW
+        window = window_at(self.model_rate_hz)
+        begins = np.rint((first + hop * np.arange(frames)) * (self.model_rate_hz / self.sample_rate_hz)).astype(int)
+        both = self.lower(int(begins[0]), int(begins[-1]) + window)  # [n, 2, C]
+        spectra = [
+            [spectra_at(signal, begins - begins[0], window) for signal in part.T] for part in both.swapaxes(0, 1)
+        ]
+        return np.array(spectra[0]), np.array(spectra[1])
 
 
 def window_at(sample_rate_hz: int) -> int:
@@ -82,19 +115,24 @@ def band_of_bins(window: int, sample_rate_hz: int) -> np.ndarray:
     return np.searchsorted(HIGH_HZ[:-1], frequencies_hz, side="right") - 1
 
 
-def band_levels(voice: np.ndarray, rest: np.ndarray, upper: np.ndarray, sample_rate_hz: int, rms: float) -> np.ndarray:
-    """Powers of voice and rest in the bands of `LOW_HZ`, of the recording in those of `HIGH_HZ`, over its power, as
-    decimal logarithms. Shape: complex [F, K] three times -> float32 [F, L]
+def rise_of_bins(window: int, sample_rate_hz: int, model_rate_hz: int) -> np.ndarray:
+    """What a resampled estimate lacks of every frequency: 0 in the model's band, 1 above. Shape: -> float32 [K]."""
+    frequencies_hz = np.arange(window // 2 + 1) * sample_rate_hz / window
+    start_hz, stop_hz = (part * model_rate_hz / 2 for part in CROSSING)
+    part = np.clip((frequencies_hz - start_hz) / (stop_hz - start_hz), 0, 1)
+    return np.square(np.sin(np.pi / 2 * part)).astype(np.float32)
 
-    The recording is the sum of the three: what a model of a higher rate hears itself is seen here all the same.
+
+def band_levels(voice: Spectra, rest: Spectra, recording: Spectra, rms: float) -> np.ndarray:
+    """Powers of voice and rest in the bands of `LOW_HZ`, of the recording in those of `HIGH_HZ`, over its power, as
+    decimal logarithms. Shape: complex [F, K] three times, each with its rate -> float32 [F, L]
     """
-    window = 2 * (voice.shape[1] - 1)
-    scale = 1 / (np.float32(window) ** 2 * np.float32(max(rms, 1e-10)) ** 2)
-    powers = [
-        band_powers(spectra, edges_hz, sample_rate_hz)
-        for spectra, edges_hz in ((voice, LOW_HZ), (rest, LOW_HZ), (voice + rest + upper, HIGH_HZ))
+    bands = [
+        band_powers(spectra, edges_hz, rate_hz) / np.float32(2 * (spectra.shape[1] - 1)) ** 2
+        for (spectra, rate_hz), edges_hz in ((voice, LOW_HZ), (rest, LOW_HZ), (recording, HIGH_HZ))
     ]
-    levels: np.ndarray = np.log10(np.concatenate(powers, axis=1) * scale + np.float32(FLOOR))
+    powers = np.concatenate(bands, axis=1) / np.float32(max(rms, 1e-10)) ** 2
+    levels: np.ndarray = np.log10(powers + np.float32(FLOOR))
     return levels
 
 

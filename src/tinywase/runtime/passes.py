@@ -165,18 +165,18 @@ def render(
     back = partial(resample_blocks, from_hz=rate_hz, to_hz=reader.sample_rate_hz, channels=reader.channels)
     estimate = BlockQueue(back(_blocks(separated.estimate)), reader.channels)
     gain = np.float32(separated.gain)
+    pairs = (np.stack([block, gain * estimate.take(len(block))], axis=1) for block in reader.blocks())
     if not highband or reader.sample_rate_hz <= rate_hz or not gain or not heard.rms:
-        for block in reader.blocks():
-            yield np.stack([block, gain * estimate.take(len(block))], axis=1)
+        yield from pairs
         return
-    low = BlockQueue(back(_blocks(heard.mixture)), reader.channels)
 
-    def pieces() -> Iterator[np.ndarray]:
-        for block in reader.blocks():
-            lower = low.take(len(block))
-            yield np.stack([block, block - lower, lower - heard.offset, gain * estimate.take(len(block))], axis=1)
+    def lower(start: int, stop: int) -> np.ndarray:
+        voice, mixture = gain * separated.estimate.read(max(0, start), stop), heard.read(max(0, start), stop)
+        both = np.stack([voice, mixture - voice], axis=1)
+        before = max(0, -start)
+        return np.pad(both, ((before, stop - start - before - len(both)), (0, 0), (0, 0)))
 
-    yield from extended(pieces(), sample_rate_hz=reader.sample_rate_hz, rms=heard.rms)
+    yield from extended(pairs, lower, sample_rate_hz=reader.sample_rate_hz, model_rate_hz=rate_hz, rms=heard.rms)
 
 
 def _offset(mean: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
