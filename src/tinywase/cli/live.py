@@ -107,16 +107,20 @@ def live(
         raise typer.BadParameter("a pipe has two ends: give both --input - and --output -, or neither.")
     if source == PIPE and rate is None:
         raise typer.BadParameter("raw samples do not say their sampling rate: give --rate, for example 16000.")
+    from ..runtime.enrollment import alike_notes, refuse_same_recording
     from ..runtime.extractor import Extractor
     from ..runtime.stream import check_streams
 
-    recordings = expanded(enroll or [])
+    recordings, others = expanded(enroll or []), expanded(other or [])
+    refuse_same_recording(recordings, as_mixture=None, as_other=others)
     model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     check_streams(extractor.model, delay)
-    if other:
-        extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
+    if others:
+        extractor = extractor.with_others(voiceprint_from(extractor, others, None))
     voiceprint = voiceprint_from(extractor, recordings, voice)
+    for text in alike_notes(voiceprint, extractor.model.others):
+        note(f"enrollment: {text}")
     begin = partial(extractor.stream, voiceprint, delay_s=delay, views=views, keep_others_db=keep_others_db)
     limit_s = float("inf") if seconds is None else seconds
     remedy = "give a longer --chunk-ms" if delay is None else "give a longer --delay, --views 1 or -m nano"

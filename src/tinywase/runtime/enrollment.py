@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +26,7 @@ STRETCH_S = 1.5  # long enough to know a voice by, roughly
 LITTLE_SPEECH_S = 2.0
 MUCH_CLIPPED = 0.001
 LOW_LEVEL_DB = -45.0
+SAME_VOICE = 0.8  # cosine of two voiceprints: 9 of 10 pairs of one speaker reach it, 1 of 20 of two of one sex
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,46 @@ def quality_notes(voiceprint: Voiceprint, rule: PresenceRule) -> list[str]:
     if voiceprint.consistency < rule.one_voice:
         notes.append("it sounds like more than one voice; enroll a part in which one person speaks alone")
     return notes
+
+
+def alike_notes(voiceprint: Voiceprint, other: np.ndarray | None) -> list[str]:
+    """Whether somebody else's voiceprint is rather the same voice's, in words; empty if not. Shape: other [D]."""
+    if other is None or (alike := cosine(voiceprint.vector, other)) < SAME_VOICE:
+        return []
+    return [
+        f"the wanted voice and the other one sound like one (cosine {alike:.2f}); enroll two people, or leave it out"
+    ]
+
+
+def refuse_same_recording(enrollments: Iterable[Path], *, as_mixture: Path | None, as_other: Iterable[Path]) -> None:
+    """A recording of several voices does not say which is wanted, and one of the wanted voice is not somebody else's.
+
+    Args:
+        as_mixture: what the voice is to be extracted from.
+        as_other: samples of somebody else.
+
+    Raises:
+        AudioError: the same sound serves as two of them.
+    """
+    others = list(as_other)
+    for path in enrollments:
+        if as_mixture is not None and _same_content(path, as_mixture):
+            raise AudioError(
+                f"'{path}' is both the recording and the sample of the voice, expected a sample in which that voice is "
+                "alone. Name the part of the recording in which it is (--enroll-from 1:02-1:08; start_s and stop_s), "
+                "or give another recording."
+            )
+        for other in others:
+            if _same_content(path, other):
+                raise AudioError(
+                    f"'{other}' is the sample of the wanted voice and of somebody else, expected two people. Give a "
+                    "recording of the other one, or leave it out."
+                )
+
+
+def _same_content(a: Path, b: Path) -> bool:
+    """Two files that hold the same; what is missing, or no plain file, is somebody else's to explain."""
+    return a.is_file() and b.is_file() and (a.samefile(b) or filecmp.cmp(a, b, shallow=False))
 
 
 def _read_sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s: float | None) -> _Sample:
