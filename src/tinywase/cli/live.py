@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
 import typer
 
-from ..errors import AudioError, TinyWaseError
+from ..errors import AudioError, FormatError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
 from .voice_options import Enroll, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
@@ -113,14 +113,23 @@ def live(
 
     recordings, others = expanded(enroll or []), expanded(other or [])
     refuse_same_recording(recordings, as_mixture=None, as_other=others)
-    model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
+    made_by = model_of(recordings, voice)
+    model = model or ("live" if delay is None else made_by or "default")
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     check_streams(extractor.model, delay)
     if others:
         extractor = extractor.with_others(voiceprint_from(extractor, others, None))
-    voiceprint = voiceprint_from(extractor, recordings, voice)
-    for text in alike_notes(voiceprint, extractor.model.others):
-        note(f"enrollment: {text}")
+    try:
+        voiceprint = voiceprint_from(extractor, recordings, voice)
+    except FormatError as error:
+        if delay is not None or made_by in (None, model):
+            raise
+        raise FormatError(
+            f"{error} Or let '{made_by}' wait for what comes after: --delay 0.5, and no --model."
+        ) from None
+    if not quiet:
+        for text in alike_notes(voiceprint, extractor.model.others):
+            note(f"enrollment: {text}")
     begin = partial(extractor.stream, voiceprint, delay_s=delay, views=views, keep_others_db=keep_others_db)
     limit_s = float("inf") if seconds is None else seconds
     remedy = "give a longer --chunk-ms" if delay is None else "give a longer --delay, --views 1 or -m nano"
