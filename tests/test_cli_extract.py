@@ -457,7 +457,7 @@ def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywas
     assert result.code == 0, result.err
     assert json.loads(result.out)["model"] == "nano"
     told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
-    assert told.code == 1 and f"this is a recording: use --enroll {desk / 'me.wav'}" in told.err
+    assert told.code == 1 and f"'{desk / 'me.wav'}': this is a recording: give it as 'enroll'" in told.err
 
 
 @pytest.mark.parametrize("option", ["--residual", "--labels"])

@@ -174,6 +174,7 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
             assert report["muted"] and report["segments_s"] == []
         else:
             assert error(answer).startswith("quiet.wav: the enrolled voice was not found")
+            assert error(answer).endswith("or set 'absent' to pass or mute.")
 
 
 @pytest.mark.parametrize(
