@@ -245,7 +245,7 @@ def test_a_second_voice_is_heard_wherever_it_begins(before_s: float, length_s: f
 
 def test_short_voiceprints_are_uncertain() -> None:
     both = np.repeat([np.float32(1), np.float32(-1)], 8000)
-    assert steadiness(_Shares(), both) == pytest.approx(0.3)  # type: ignore[arg-type]  # twice a second less than sure
+    assert steadiness(_Shares(), both) == pytest.approx(0.2)  # type: ignore[arg-type]  # twice a second less than sure
     assert steadiness(_Shares(), both[:-1]) == 1.0  # type: ignore[arg-type]  # no two sides of a second
 
 

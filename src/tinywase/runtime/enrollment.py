@@ -22,9 +22,9 @@ USED_S = 60.0  # of its speech: more adds time, not knowledge
 CLIPPED_LEVEL = 0.999  # of full scale
 
 STRETCH_S = 1.5  # long enough to know a voice by, roughly
-LEAST_SIDE_S, SIDE_SHARE, MOST_SIDE_S = 1.0, 0.25, 3.0  # of speech before and after a change of voices
-SURE_S, DOUBT_PER_S = 2.0, 0.15  # how much less alike one voice's shorter sides are
-SPLITS_S, MOST_SPLITS = 0.5, 8
+LEAST_SIDE_S, SIDE_SHARE, MOST_SIDE_S = 1.0, 0.2, 3.0  # of speech before and after a change of voices
+SURE_S, DOUBT_PER_S = 2.0, 0.1  # how much less alike one voice's shorter sides are
+SPLITS_S, MOST_SPLITS = 0.5, 10  # how densely a change is looked for; each costs a voiceprint of all
 
 LITTLE_SPEECH_S = 2.0
 MUCH_CLIPPED = 0.001
@@ -131,8 +131,8 @@ def quality_notes(voiceprint: Voiceprint, rule: PresenceRule) -> list[str]:
         notes.append("it sounds like more than one voice; enroll a part in which one person speaks alone")
     if voiceprint.left_out:
         notes.append(
-            f"the first {USED_S:g} s of speech in the first {LISTENED_S / 60:g} min of a recording are used; the rest was "
-            "left out"
+            f"the first {USED_S:g} s of speech in the first {LISTENED_S / 60:g} min of a recording are used; the rest "
+            "was left out"
         )
     return notes
 
