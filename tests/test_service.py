@@ -196,6 +196,7 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
         (files(mixture=MIXTURE), {"start_s": "nan", "stop_s": "nan"}, 400, ""),
         (files(mixture=MIXTURE), {"start_s": "5", "stop_s": "4"}, 400, "mixture.flac"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"start_s": "2"}, 400, "start_s says from where on"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"abcent": "mute"}, 422, "unknown fields: abcent. Known are: mix"),
         (files(mixture=MIXTURE, enroll=MIXTURE), {}, 400, "'mixture.flac' is both the recording and the sample"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT, other=ENROLLMENT), {"views": "2"}, 400, "expected two people"),
     ],

@@ -39,7 +39,7 @@ from .answers import SEVERAL, Part, one_file, several
 from .catalogue import Catalogue
 from .guard import Guard
 from .live import Rooms
-from .uploads import Folder, TooLongError, plain_name, temporary_folder
+from .uploads import Folder, TooLongError, plain_name, refuse_unknown_fields, temporary_folder
 from .work import MOST_VIEWS, GivenUp, Progress, Workers
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -99,7 +99,7 @@ def build_app(
         """The models, the one that recordings are given to by default first."""
         return catalogue.listed()
 
-    @app.post("/api/enroll")
+    @app.post("/api/enroll", dependencies=[Depends(refuse_unknown_fields)])
     async def enroll(
         request: Request,
         folder: Place,
@@ -118,7 +118,7 @@ def build_app(
 
         return await workers.run(request, work)
 
-    @app.post("/api/voices")
+    @app.post("/api/voices", dependencies=[Depends(refuse_unknown_fields)])
     async def voices(
         request: Request,
         folder: Place,
@@ -138,7 +138,7 @@ def build_app(
 
         return await workers.run(request, work)
 
-    @app.post("/api/extract")
+    @app.post("/api/extract", dependencies=[Depends(refuse_unknown_fields)])
     async def extract(
         request: Request,
         folder: Place,
