@@ -258,6 +258,20 @@ def test_what_the_system_refuses_of_one_does_not_stop_the_others(
     assert ["error" in row for row in json.loads(result.out)] == [True, False]
 
 
+def test_an_interrupted_folder_says_how_much_is_done(
+    desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(source: object, **options: object) -> AudioReader:
+        if str(source).endswith("b.flac"):
+            raise KeyboardInterrupt
+        return open_audio(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tinywase.runtime.extractor.open_audio", interrupted)
+    result = extract(desk / "calls", "-o", desk / "alone")
+    assert result.code == 130 and "1 of 2 recordings are done; the same command goes on." in result.err
+    assert (desk / "alone" / "a.wav").exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names must be text here")
 def test_names_that_are_no_text_are_written_and_told(desk: Path, extract: Extract) -> None:
     strange = os.fsdecode(b"caf\xe9")

@@ -294,6 +294,10 @@ def _extract_many(
                 why = system_error(error) if isinstance(error, OSError) else str(error)
                 note(f"Error: {why}")
                 results.append({"mixture": job.mixture, "output": str(job.output), "error": why})
+            except KeyboardInterrupt:
+                again = "starts over" if choices.force else "goes on"
+                note(f"{len(results) - failed} of {len(jobs.jobs)} recordings are done; the same command {again}.")
+                raise
     if as_json:
         say_json(results)
     elif not quiet:
