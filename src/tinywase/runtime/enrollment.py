@@ -35,8 +35,7 @@ SAME_VOICE = 0.8  # cosine of two voiceprints: 9 of 10 pairs of one speaker reac
 @dataclass(frozen=True)
 class _Sample:
     vector: np.ndarray
-    stretches: list[np.ndarray]  # voiceprints of stretches of STRETCH_S
-    steadiness: float  # how alike what comes before and after any moment of it is
+    speech: np.ndarray  # what the voiceprint is of. Shape: [T]
     active_s: float
     power: float  # of the speech, before it was scaled
     clipped: float
@@ -82,16 +81,18 @@ def _voiceprint(model: PackedModel, samples: Sequence[_Sample]) -> Voiceprint:
         active_s=float(weights.sum()),
         level_db=float(10 * np.log10(power)),
         clipped=float(np.average([sample.clipped for sample in samples], weights=weights)),
-        consistency=min(_across(samples), *(sample.steadiness for sample in samples)),
+        consistency=_consistency(model, [sample.speech for sample in samples]),
         left_out=any(sample.left_out for sample in samples),
     )
 
 
-def _across(samples: Sequence[_Sample]) -> float:
-    """How alike the stretches of several recordings before and after any one are, at the worst: a cosine, 1 of one."""
-    if len(samples) < 2:
-        return 1.0
-    vectors = [vector for sample in samples for vector in sample.stretches]
+def _consistency(model: PackedModel, speeches: Sequence[np.ndarray]) -> float:
+    """How alike the voices before and after any moment are: of one recording, or of several one after another."""
+    if len(speeches) == 1:
+        return steadiness(model, speeches[0])
+    stretch = STRETCH_S * model.config.sample_rate_hz
+    parts = [part for speech in speeches for part in np.array_split(speech, max(1, int(len(speech) / stretch)))]
+    vectors = [model.enroll(part) for part in parts]
     directions = np.stack([vector / max(1e-9, float(np.linalg.norm(vector))) for vector in vectors])
     before = np.cumsum(directions, 0)[:-1]
     return min(cosine(*pair) for pair in zip(before, directions.sum(0) - before, strict=True))
@@ -195,11 +196,9 @@ def _sample(model: PackedModel, samples: np.ndarray, clipped: float) -> _Sample:
     speech = prepare_enrollment(samples, rate_hz)
     prepared = speech[: round(USED_S * rate_hz)]
     active = trim_to_active(without_mean(samples), rate_hz)
-    vector, count = model.enroll(prepared), int(len(prepared) / (STRETCH_S * rate_hz))
     return _Sample(
-        vector=vector,
-        steadiness=steadiness(model, prepared),
-        stretches=[model.enroll(part) for part in np.array_split(prepared, count)] if count > 1 else [vector],
+        vector=model.enroll(prepared),
+        speech=prepared,
         active_s=len(prepared) / rate_hz,
         power=float(np.mean(np.square(active, dtype=np.float64))),
         clipped=clipped,

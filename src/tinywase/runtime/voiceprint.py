@@ -153,7 +153,8 @@ class Voiceprint:
         if _crc(vector) != content["crc32"]:
             _refuse(path, "its checksum (CRC-32) does not match its vector: it is damaged")
         try:
-            return cls(vector, content["model"], content["fingerprint"], **{k: float(v) for k, v in notes.items()})
+            known = {name: float(value) for name, value in notes.items()}
+            return cls(vector, content["model"], content["fingerprint"], **known, left_out=False)
         except FormatError as error:
             _refuse(path, str(error).rstrip("."))
 
