@@ -24,7 +24,8 @@ CLIPPED_LEVEL = 0.999  # of full scale
 STRETCH_S = 1.5  # long enough to know a voice by, roughly
 LEAST_SIDE_S, SIDE_SHARE, MOST_SIDE_S = 1.0, 0.2, 3.0  # of speech before and after a change of voices
 SURE_S, DOUBT_PER_S = 2.0, 0.1  # how much less alike one voice's shorter sides are
-SPLITS_S, MOST_SPLITS = 0.5, 10  # how densely a change is looked for; each costs a voiceprint of all
+SPLITS_S, LEAST_SPLITS = 0.5, 4  # how densely a change is looked for
+SEARCHED_S = 200.0  # of speech that is listened to for it, all splits together, where it takes no fewer
 
 LITTLE_SPEECH_S = 2.0
 MUCH_CLIPPED = 0.001
@@ -108,7 +109,7 @@ def steadiness(model: PackedModel, prepared: np.ndarray) -> float:
     least_s = min(MOST_SIDE_S, max(LEAST_SIDE_S, SIDE_SHARE * length_s))
     if length_s < 2 * least_s:
         return 1.0
-    count = min(MOST_SPLITS, 1 + int((length_s - 2 * least_s) / SPLITS_S))
+    count = min(1 + int((length_s - 2 * least_s) / SPLITS_S), max(LEAST_SPLITS, int(SEARCHED_S / length_s)))
     alike = []
     for before_s in np.linspace(least_s, length_s - least_s, count):
         sides = np.split(prepared, [round(before_s * model.config.sample_rate_hz)])
