@@ -37,6 +37,7 @@ class StandInModel:
     fingerprint: str = "0123456789abcdef"
     runtime_name: str = "stand-in"
     path: Path = Path("stand-in.twase")
+    others: np.ndarray | None = None
     heard: list[np.ndarray] = field(default_factory=list)  # every mixture it was given
 
     def enroll(self, enrollment: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ def test_models_are_listed_for_programs(bundled: Path, tinywase: Command) -> Non
     done = tinywase("models", "--json")
     assert done.code == 0, done.err
     bare, carded = json.loads(done.out)
+    assert carded["path"] == str(bundled / "carded.twase")
     assert carded["file_bytes"] == (bundled / "carded.twase").stat().st_size
     expected = {"name": "carded", "si_sdr_improvement": 9.5, "rtf": 0.012, "latency_ms": None, "sample_rate_hz": 8000}
     assert {key: carded[key] for key in expected} == expected

@@ -81,6 +81,8 @@ REPORTED: dict[str, object] = {
         ({"presence": "absent", "confidence": None, "silent": True}, "the recording is silent", "NOT found"),
         ({"presence": "uncertain"}, "cannot tell: listen to it, or enroll more: 10 s are recognized more", "somebody"),
         ({"presence": "uncertain", "enrollment_s": 12.0}, "cannot tell: listen to it\n", "enroll more"),
+        ({"presence": "absent", "labels": "w.rttm"}, "labels: w.rttm\n  labels are empty: the voice was not", "listen"),
+        ({"labels": "w.rttm"}, "labels: w.rttm", "empty"),
         ({"attenuation_db": 1.2}, "1.2 dB quieter than in the recording", "listen"),
     ],
 )
@@ -96,6 +98,8 @@ def test_of_many_every_line_has_its_verdict(capsys: pytest.CaptureFixture[str]) 
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("-> b.wav: voice found: active 2.0 s, confidence 0.80")
     assert second.endswith("-> b.wav: voice NOT found, written as silence, confidence 0.80; 1.2 dB quieter")
+    print_many([REPORTED, REPORTED | {"presence": "absent", "labels": "who.rttm"}])
+    assert capsys.readouterr().out.endswith("confidence 0.80; labels are empty: the voice was not found\n")
 
 
 def test_one_recording_into_a_folder_is_reported_like_one(desk: Path, extract: Extract) -> None:
@@ -146,6 +150,28 @@ def test_somebody_else_may_be_enrolled_too(desk: Path, extract: Extract) -> None
     assert result.code == 1 and "takes one view of a recording and never listens for the others" in result.err
 
 
+def test_a_recording_of_several_voices_does_not_say_which_is_wanted(
+    desk: Path, extract: Extract, tinywase: Command, tiny_model_path: Path
+) -> None:
+    (desk / "copy.wav").write_bytes((desk / "meeting.wav").read_bytes())
+    for enrolled in ("meeting.wav", "copy.wav"):
+        words = ("-e", desk / enrolled, "-o", desk / "out.wav", "-m", tiny_model_path)
+        result = tinywase("extract", desk / "meeting.wav", *words)
+        assert result.code == 1 and f"{enrolled}' is both the recording and the sample of the voice, exp" in result.err
+        assert "--enroll-from 1:02-1:08" in result.err and not (desk / "out.wav").exists()
+    beside = extract(desk / "calls", desk / "me.wav", "-o", desk / "alone")
+    assert beside.code == 0, beside.err
+
+
+def test_the_wanted_voice_is_not_somebody_else(desk: Path, extract: Extract) -> None:
+    words = (desk / "meeting.wav", "-o", desk / "out.wav", "--views", "2")
+    same = extract(*words, "--other", desk / "me.wav")
+    assert same.code == 1 and "is the sample of the wanted voice and of somebody else, expected two people" in same.err
+    soundfile.write(desk / "again.wav", noise(2.5, seed=1), 8000)
+    alike = extract(*words, "--other", desk / "again.wav")
+    assert alike.code == 0 and "enrollment: the wanted voice and the other one sound like one (cosine" in alike.out
+
+
 def test_quiet_prints_nothing(desk: Path, extract: Extract) -> None:
     result = extract(desk / "meeting.wav", "-o", desk / "out.wav", "-q")
     assert (result.code, result.out, result.err) == (0, "", "")
@@ -189,13 +215,18 @@ def test_a_batch_that_was_interrupted_says_what_is_missing_and_how_to_go_on(desk
     assert (desk / "who" / "a.rttm").exists()
 
 
-def test_a_muted_voice_has_no_labels(desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinywase.runtime.presence.PresenceRule.verdict", lambda rule, evidence: Presence.ABSENT)
+@pytest.mark.parametrize(
+    ("presence", "absent", "labelled"),
+    [(Presence.UNCERTAIN, "pass", True), (Presence.ABSENT, "pass", False), (Presence.ABSENT, "mute", False)],
+)
+def test_a_voice_that_is_not_found_has_no_labels(
+    desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch, presence: Presence, absent: str, labelled: bool
+) -> None:
+    monkeypatch.setattr("tinywase.runtime.presence.PresenceRule.verdict", lambda rule, evidence: presence)
     monkeypatch.setattr("tinywase.runtime.passes.audible_activity", lambda activity, power: np.ones_like(activity))
-    for absent, labelled in (("pass", True), ("mute", False)):
-        words = ("-o", desk / f"{absent}.wav", "--labels", desk / f"{absent}.rttm", "--absent", absent)
-        assert extract(desk / "meeting.wav", *words).code == 0
-        assert bool((desk / f"{absent}.rttm").read_text()) == labelled
+    words = ("-o", desk / "out.wav", "--labels", desk / "who.rttm", "--absent", absent, "--json")
+    result = extract(desk / "meeting.wav", *words)
+    assert bool((desk / "who.rttm").read_text()) == bool(json.loads(result.out)["segments_s"]) == labelled
 
 
 def test_globs_and_several_files_go_to_a_folder(desk: Path, extract: Extract) -> None:
@@ -225,6 +256,20 @@ def test_what_the_system_refuses_of_one_does_not_stop_the_others(
     result = extract(desk / "calls", "-o", desk / "alone", "--json")
     assert result.code == 1 and "a.wav': Permission denied. Check" in result.err
     assert ["error" in row for row in json.loads(result.out)] == [True, False]
+
+
+def test_an_interrupted_folder_says_how_much_is_done(
+    desk: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(source: object, **options: object) -> AudioReader:
+        if str(source).endswith("b.flac"):
+            raise KeyboardInterrupt
+        return open_audio(source, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tinywase.runtime.extractor.open_audio", interrupted)
+    result = extract(desk / "calls", "-o", desk / "alone")
+    assert result.code == 130 and "1 of 2 recordings are done; the same command goes on." in result.err
+    assert (desk / "alone" / "a.wav").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names must be text here")
@@ -426,7 +471,7 @@ def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywas
     assert result.code == 0, result.err
     assert json.loads(result.out)["model"] == "nano"
     told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
-    assert told.code == 1 and f"this is a recording: use --enroll {desk / 'me.wav'}" in told.err
+    assert told.code == 1 and f"'{desk / 'me.wav'}': this is a recording: give it as 'enroll'" in told.err
 
 
 @pytest.mark.parametrize("option", ["--residual", "--labels"])

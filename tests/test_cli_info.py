@@ -46,8 +46,10 @@ def test_a_models_network_is_not_taken_for_its_name(tinywase: Command) -> None:
 def test_a_card_is_printed_for_people(tinywase: Command) -> None:
     printed = tinywase("info", "default").out
     assert "{" not in printed
-    assert re.search(r"  data:\n    - name .*licence CC BY 4\.0\n", printed)
-    assert re.search(r"    - test: .*si sdr improvement db -?\d+\.\d+ \[-?\d+\.\d+, \d+\.\d+\]", printed)
+    assert re.search(r"\ndata\n +\d+\.\d\d h +\d+ speakers  .*: CC BY 4\.0\n", printed)
+    assert re.search(r"\n\| test  .*\| -?\d+\.\d+ \[-?\d+\.\d+, \d+\.\d+\]", printed)
+    assert "confidence weight" not in printed and "purpose: Offline" in printed
+    assert json.loads(tinywase("info", "default", "--json").out)["card"]["presence"]["confidence_weight"] > 0
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ def test_what_is_waited_for_comes_after_ctrl_c_too(monkeypatch: pytest.MonkeyPat
         ([*RAW, "--delay", "9"], 1, "a delay of 9 s: expected 0.1 to 5"),
         ([*RAW, "-m", "live", "--delay", "0.5"], 1, "'live' is causal"),
         ([*RAW, "--views", "2"], 1, "views = 2"),
-        ([*RAW, "--other", str(ENROLLMENT)], 1, "never listens for the others"),
+        ([*RAW, "--other", str(DEMO / "mixture.flac")], 1, "never listens for the others"),
+        ([*RAW, "-m", "nano", "--delay", "1", "--other", str(ENROLLMENT)], 1, "wanted voice and of somebody else"),
         (["-e", str(ENROLLMENT), "-i", str(ENROLLMENT), "-o", "-"], 2, "a file is no device: tinywase extract -m live"),
         (["-e", str(ENROLLMENT), "-i", "-", "-o", "me-alone.wav"], 2, "a file is no device"),
     ],
@@ -169,7 +170,8 @@ def test_a_recording_with_a_header_is_no_raw_sound() -> None:
 @pytest.mark.parametrize(
     ("model", "advice"),
     [
-        ("live", "Enroll again with 'live', or extract a recording with 'nano'."),
+        ("live", "Enroll again with 'live', or extract a recording with 'nano'. Or let 'nano' wait for what comes"),
+        ("live", "--delay 0.5, and no --model."),
         (
             "small",
             "the model 'small' is offline: it has to wait for what comes after. Say how long (delay_s, or --delay 0.5)",

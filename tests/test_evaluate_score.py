@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,3 +251,12 @@ def test_views_that_cannot_be_are_refused_for_checkpoints_too(tmp_path: Path) ->
     save_weights(Wase(TINY), tmp_path / "mine.safetensors")
     with pytest.raises(ConfigError, match="views = 0: expected 1 to"):
         open_systems([str(tmp_path / "mine.safetensors")], views=0)
+
+
+def test_the_real_time_factor_counts_processor_time(trials: list[Trial]) -> None:
+    def waiting(mixture: np.ndarray, enrollment: np.ndarray, rate_hz: int) -> np.ndarray:
+        time.sleep(0.5)  # as where another program has the processor
+        return mixture
+
+    (row,) = score_trial(0, trials[0], systems=[function_system("waits", waiting)], metrics=["si_sdr"]).rows
+    assert row.processing_s < 0.25 and row.values["rtf"] == row.processing_s / row.duration_s

@@ -85,13 +85,14 @@ def test_every_channel_is_taken_by_itself_on_request(client: TestClient, tmp_pat
 
 
 def test_somebody_else_may_be_enrolled_too(client: TestClient, tmp_path: Path) -> None:
-    kept = tmp_path / "else.voice"
-    Extractor.from_pretrained("nano").enroll(ENROLLMENT).save(kept)
+    kept, somebody = tmp_path / "else.voice", tmp_path / "else.wav"
+    soundfile.write(somebody, soundfile.read(MIXTURE)[0][: RATE_HZ * 4], RATE_HZ)
+    Extractor.from_pretrained("nano").enroll(somebody).save(kept)
     plain, told, by_file = (
         client.post("/api/extract", files=sent, data={"model": "nano", "views": "2"})
         for sent in (
             files(mixture=MIXTURE, enroll=[ENROLLMENT]),
-            files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[ENROLLMENT]),
+            files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[somebody]),
             files(mixture=MIXTURE, enroll=[ENROLLMENT], other=[kept]),
         )
     )
@@ -173,6 +174,7 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
             assert report["muted"] and report["segments_s"] == []
         else:
             assert error(answer).startswith("quiet.wav: the enrolled voice was not found")
+            assert error(answer).endswith("or set 'absent' to pass or mute.")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +196,9 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
         (files(mixture=MIXTURE), {"start_s": "nan", "stop_s": "nan"}, 400, ""),
         (files(mixture=MIXTURE), {"start_s": "5", "stop_s": "4"}, 400, "mixture.flac"),
         (files(mixture=MIXTURE, enroll=ENROLLMENT), {"start_s": "2"}, 400, "start_s says from where on"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT), {"abcent": "mute"}, 422, "unknown fields: abcent. Known are: mix"),
+        (files(mixture=MIXTURE, enroll=MIXTURE), {}, 400, "'mixture.flac' is both the recording and the sample"),
+        (files(mixture=MIXTURE, enroll=ENROLLMENT, other=ENROLLMENT), {"views": "2"}, 400, "expected two people"),
     ],
 )
 def test_what_cannot_be_is_explained_in_the_clients_words(

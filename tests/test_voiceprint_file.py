@@ -135,7 +135,7 @@ def test_a_crafted_voiceprint_is_refused(changes: dict[str, Any], message: str, 
     ("content", "message"),
     [
         (b"", "it is not JSON"),
-        (b"RIFF....WAVE", "this is a recording: use --enroll"),
+        (b"RIFF....WAVE", "this is a recording: give it as 'enroll'"),
         (b"\xff\xfe", "it is not JSON"),
         (b"[1]", "it is a JSON list: expected an object"),
         (b"[" * 100_000, "it is not JSON"),

@@ -120,6 +120,7 @@ def extract(
     Example: tinywase extract meeting.wav --enroll me.wav -o me-alone.wav
     """
     _check_usage(mixtures, out, enroll, voice, enroll_from, as_json)
+    from ..runtime.enrollment import refuse_same_recording
     from ..runtime.extractor import Extractor
 
     enrollments = expanded(enroll or [])
@@ -136,6 +137,8 @@ def extract(
         also_read=[*others, *([voice] if voice is not None else [])],
     )
     _check_labels(jobs)
+    alone = Path(jobs.jobs[0].mixture) if len(jobs.jobs) == 1 else None  # beside others it may lie in their folder
+    refuse_same_recording(enrollments, as_mixture=alone, as_other=others)
     if others:
         extractor = extractor.with_others(voiceprint_from(extractor, others, None))
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
@@ -291,6 +294,10 @@ def _extract_many(
                 why = system_error(error) if isinstance(error, OSError) else str(error)
                 note(f"Error: {why}")
                 results.append({"mixture": job.mixture, "output": str(job.output), "error": why})
+            except KeyboardInterrupt:
+                again = "starts over" if choices.force else "goes on"
+                note(f"{len(results) - failed} of {len(jobs.jobs)} recordings are done; the same command {again}.")
+                raise
     if as_json:
         say_json(results)
     elif not quiet:

@@ -51,7 +51,9 @@ def report_lines(result: dict[str, Any]) -> list[str]:
     )
     if quieter := _quieter(result):
         lines.append(f"  {quieter} than in the recording, so that nothing is clipped")
-    lines += [f"  {kind}: {result[kind]}" for kind in ("residual", "labels") if result[kind]]
+    lines += [f"  residual: {result['residual']}"] if result["residual"] else []
+    lines += [f"  labels: {result['labels']}"] if result["labels"] else []
+    lines += [f"  {unlabelled}"] if (unlabelled := _unlabelled(result)) else []
     return lines + [f"  enrollment: {text}" for text in result["enrollment_notes"]]
 
 
@@ -90,6 +92,10 @@ def _quieter(result: dict[str, Any]) -> str:
     return f"{result['attenuation_db']:.1f} dB quieter" if result["attenuation_db"] >= 0.05 else ""
 
 
+def _unlabelled(result: dict[str, Any]) -> str:
+    return "labels are empty: the voice was not found" if result["labels"] and result["presence"] == "absent" else ""
+
+
 def print_many(results: list[dict[str, Any]]) -> None:
     """What is to be said about the enrollment, once, and a line for every recording (of one all), to stdout."""
     done = [result for result in results if "error" not in result and "skipped" not in result]
@@ -99,7 +105,7 @@ def print_many(results: list[dict[str, Any]]) -> None:
     for text in {text: None for result in done for text in result["enrollment_notes"]}:  # in order, each once
         say(f"enrollment: {text}")
     for result in done:
-        say("; ".join(filter(None, (f"{_files(result)}: {_verdict(result)}", _quieter(result)))))
+        say("; ".join(filter(None, (f"{_files(result)}: {_verdict(result)}", _unlabelled(result), _quieter(result)))))
     skipped = sum("skipped" in result for result in results)
     if skipped:
         say(f"{skipped} skipped: their results exist already, of whatever voice (--force makes them again)")

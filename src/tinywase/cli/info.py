@@ -11,6 +11,9 @@ from .console import say, say_json
 if TYPE_CHECKING:
     from ..config import ModelConfig
 
+FOR_PROGRAMS = ("presence",)  # parts of a card
+TABLE_WIDTH = 140
+
 
 def info(
     model: Annotated[
@@ -168,19 +171,40 @@ def _print_widths(content: dict[str, Any]) -> None:
 
 
 def _print_card(card: dict[str, Any]) -> None:
-    """One line for every entry of lists and tables, whatever a card holds."""
+    """Sentences, then tables; whatever else a card holds in a line for every entry, but for what programs read."""
     say("\ncard")
     for key, value in card.items():
-        if isinstance(value, dict) and any(isinstance(entry, dict) for entry in value.values()):
-            entries = [f"{name}: {_shown(entry)}" for name, entry in value.items()]
+        if key in FOR_PROGRAMS:
+            continue
+        if table := _table(key, value):
+            say(f"\n{key}\n{table.rstrip()}\n")
+        elif isinstance(value, dict) and any(isinstance(entry, dict) for entry in value.values()):
+            say("\n".join([f"  {key}:", *(f"    - {name}: {_shown(entry)}" for name, entry in value.items())]))
         elif isinstance(value, list) and any(isinstance(entry, (dict, str)) for entry in value):
-            entries = [_shown(entry) for entry in value]
+            say("\n".join([f"  {key}:", *(f"    - {_shown(entry)}" for entry in value)]))
         else:
             say(f"  {key}: {_shown(value)}")
-            continue
-        say(f"  {key}:")
-        for entry in entries:
-            say(f"    - {entry}")
+    say("  (--json prints every figure, and what programs read)")
+
+
+def _table(key: str, value: Any) -> str:
+    """The parts of a card that are tables; "" for others, and where a card of one's own holds something else there."""
+    from ..evaluate.cards import behaviour_table, data_table, results_table
+    from ..evaluate.tables import text_tables
+
+    try:
+        if key == "data":  # their names are long, and come last
+            rows = data_table(value)[1]
+            return "\n".join(
+                f"{hours:>8} h {many:>5} speakers  {name}: {licence}" for name, many, hours, licence in rows
+            )
+        if key == "results":
+            return text_tables(*results_table(value), width=TABLE_WIDTH)
+        if key == "behaviour":
+            return text_tables(*behaviour_table(value), width=TABLE_WIDTH)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+        pass
+    return ""
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
 import typer
 
-from ..errors import AudioError, TinyWaseError
+from ..errors import AudioError, FormatError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
 from .voice_options import Enroll, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
@@ -107,16 +107,29 @@ def live(
         raise typer.BadParameter("a pipe has two ends: give both --input - and --output -, or neither.")
     if source == PIPE and rate is None:
         raise typer.BadParameter("raw samples do not say their sampling rate: give --rate, for example 16000.")
+    from ..runtime.enrollment import alike_notes, refuse_same_recording
     from ..runtime.extractor import Extractor
     from ..runtime.stream import check_streams
 
-    recordings = expanded(enroll or [])
-    model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
+    recordings, others = expanded(enroll or []), expanded(other or [])
+    refuse_same_recording(recordings, as_mixture=None, as_other=others)
+    made_by = model_of(recordings, voice)
+    model = model or ("live" if delay is None else made_by or "default")
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     check_streams(extractor.model, delay)
-    if other:
-        extractor = extractor.with_others(voiceprint_from(extractor, expanded(other), None))
-    voiceprint = voiceprint_from(extractor, recordings, voice)
+    if others:
+        extractor = extractor.with_others(voiceprint_from(extractor, others, None))
+    try:
+        voiceprint = voiceprint_from(extractor, recordings, voice)
+    except FormatError as error:
+        if delay is not None or made_by in (None, model):
+            raise
+        raise FormatError(
+            f"{error} Or let '{made_by}' wait for what comes after: --delay 0.5, and no --model."
+        ) from None
+    if not quiet:
+        for text in alike_notes(voiceprint, extractor.model.others):
+            note(f"enrollment: {text}")
     begin = partial(extractor.stream, voiceprint, delay_s=delay, views=views, keep_others_db=keep_others_db)
     limit_s = float("inf") if seconds is None else seconds
     remedy = "give a longer --chunk-ms" if delay is None else "give a longer --delay, --views 1 or -m nano"

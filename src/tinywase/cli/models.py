@@ -43,10 +43,12 @@ def _row(name: str) -> dict[str, Any]:
     from ..format import inspect
     from ..runtime.registry import find_model
 
-    report = inspect(find_model(name))
+    path = find_model(name)
+    report = inspect(path)
     results = report.card.get("results", {}).get(LIST, {})
     return {
         "name": name,
+        "path": str(path),
         "file_bytes": report.file_bytes,
         "si_sdr_improvement": results.get("si_sdr_improvement_db", [None])[0],
         "si_sdr_improvement_ci": results.get("si_sdr_improvement_db", [None, None, None])[1:],

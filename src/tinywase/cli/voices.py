@@ -43,7 +43,8 @@ def voices(
 
     Listen to DIR/voice-1.wav, voice-2.wav, ..., then `tinywase extract MIX --voice DIR/voice-1.voice`; or let --extract
     do it for all of them. Whoever speaks most comes first. Voices much alike may be taken for one, one voice for two,
-    and music for a voice; who speaks for less than four seconds is not found. Times are exact to half a second.
+    and music for a voice; who speaks for less than four seconds is not found, nor who never speaks alone: people who
+    talk over each other all the time come out as one voice. Times are exact to half a second.
 
     Example: tinywase voices meeting.wav -o voices --extract
     """

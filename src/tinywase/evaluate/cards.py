@@ -114,14 +114,13 @@ def _sections(card: Mapping[str, Any]) -> list[str]:
     """The card in words and tables, what it has of them."""
     parts = [str(card[key]) for key in ("purpose",) if key in card]
     if "data" in card:
-        rows = [[row["name"], str(row["speakers"]), f"{row['hours']:.2f}", row["licence"]] for row in card["data"]]
-        parts += ["Trained on:", text_table(["speech", "speakers", "hours", "licence"], rows)]
+        parts += ["Trained on:", text_table(*data_table(card["data"]))]
     if "training" in card:
         parts.append(f"Training: {_listed(card['training'])}.")
     if "results" in card:
-        parts.append(_results(card["results"]))
+        parts.append(text_table(*results_table(card["results"])))
     if "behaviour" in card:
-        parts.append(_behaviour(card["behaviour"]))
+        parts.append(text_table(*behaviour_table(card["behaviour"])))
     if "presence" in card:
         parts.append(f"Presence: {_listed(card['presence'])}.")
     if card.get("limits"):
@@ -134,7 +133,14 @@ def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items() if not isinstance(value, (Mapping, list)))
 
 
-def _results(results: Mapping[str, Any]) -> str:
+def data_table(data: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of what a model was trained on."""
+    rows = [[row["name"], str(row["speakers"]), f"{row['hours']:.2f}", row["licence"]] for row in data]
+    return ["speech", "speakers", "hours", "licence"], rows
+
+
+def results_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the results by list."""
     names = ("si_sdr_improvement_db", "pesq", "estoi", "activity_f1")
     rows = [
         [name, str(result["trials"]), *(_interval(result.get(key), 2) for key in names),
@@ -142,16 +148,17 @@ def _results(results: Mapping[str, Any]) -> str:
         for name, result in results.items()
     ]  # fmt: skip
     header = ["list", "trials", "SI-SDRi dB", "PESQ", "ESTOI", "activity F1", "below 1 dB", "confused"]
-    return text_table(header, rows)
+    return header, rows
 
 
-def _behaviour(behaviour: Mapping[str, Any]) -> str:
+def behaviour_table(behaviour: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the behaviour by condition."""
     rows = []
     for condition in behaviour.values():
         values = [_interval(condition.get(key), 1) for key in ("si_sdr_improvement_db", "si_sdr_db", "leak_db")]
         heard = percent(condition.get("heard_rate", [math.nan])[0])
         rows.append([condition["title"], str(condition["trials"]), *values, heard])
-    return text_table(["condition", "trials", "SI-SDRi dB", "SI-SDR dB", "leak dB", "heard"], rows)
+    return ["condition", "trials", "SI-SDRi dB", "SI-SDR dB", "leak dB", "heard"], rows
 
 
 def _interval(values: Sequence[float] | None, decimals: int) -> str:

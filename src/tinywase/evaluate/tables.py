@@ -152,4 +152,6 @@ def _speed_text(report: Report) -> str:
         for name, runtime in zip(evaluation.systems, evaluation.runtimes, strict=True)
     )
     place = f"{cpu_name()}, {report.jobs} at a time"
-    return f"RTF: extraction time over audio time, median over trials, on {place}. Runtimes: {runtimes}."
+    return (
+        f"RTF: processor time of the extraction over audio time, median over trials, on {place}. Runtimes: {runtimes}."
+    )

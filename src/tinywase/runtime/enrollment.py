@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,19 +22,25 @@ USED_S = 60.0  # of its speech: more adds time, not knowledge
 CLIPPED_LEVEL = 0.999  # of full scale
 
 STRETCH_S = 1.5  # long enough to know a voice by, roughly
+LEAST_SIDE_S, SIDE_SHARE, MOST_SIDE_S = 1.0, 0.2, 3.0  # of speech before and after a change of voices
+SURE_S, DOUBT_PER_S = 2.0, 0.1  # how much less alike one voice's shorter sides are
+SPLITS_S, LEAST_SPLITS = 0.5, 4  # how densely a change is looked for
+SEARCHED_S = 200.0  # of speech that is listened to for it, all splits together, where it takes no fewer
 
 LITTLE_SPEECH_S = 2.0
 MUCH_CLIPPED = 0.001
 LOW_LEVEL_DB = -45.0
+SAME_VOICE = 0.8  # cosine of two voiceprints: 9 of 10 pairs of one speaker reach it, 1 of 20 of two of one sex
 
 
 @dataclass(frozen=True)
 class _Sample:
     vector: np.ndarray
-    stretches: list[np.ndarray]  # voiceprints of stretches of STRETCH_S
+    speech: np.ndarray  # what the voiceprint is of. Shape: [T]
     active_s: float
     power: float  # of the speech, before it was scaled
     clipped: float
+    left_out: bool
 
 
 def enroll(
@@ -74,20 +82,40 @@ def _voiceprint(model: PackedModel, samples: Sequence[_Sample]) -> Voiceprint:
         active_s=float(weights.sum()),
         level_db=float(10 * np.log10(power)),
         clipped=float(np.average([sample.clipped for sample in samples], weights=weights)),
-        consistency=consistency([vector for sample in samples for vector in sample.stretches]),
+        consistency=_consistency(model, [sample.speech for sample in samples]),
+        left_out=any(sample.left_out for sample in samples),
     )
 
 
-def consistency(vectors: Sequence[np.ndarray]) -> float:
-    """How alike the voices before and after any moment are, at the worst one: a cosine, 1 if there is but one stretch.
-
-    Shape: [D] each, in order.
-    """
-    if len(vectors) < 2:
-        return 1.0
+def _consistency(model: PackedModel, speeches: Sequence[np.ndarray]) -> float:
+    """How alike the voices before and after any moment are: of one recording, or of several one after another."""
+    if len(speeches) == 1:
+        return steadiness(model, speeches[0])
+    stretch = STRETCH_S * model.config.sample_rate_hz
+    parts = [part for speech in speeches for part in np.array_split(speech, max(1, int(len(speech) / stretch)))]
+    vectors = [model.enroll(part) for part in parts]
     directions = np.stack([vector / max(1e-9, float(np.linalg.norm(vector))) for vector in vectors])
     before = np.cumsum(directions, 0)[:-1]
     return min(cosine(*pair) for pair in zip(before, directions.sum(0) - before, strict=True))
+
+
+def steadiness(model: PackedModel, prepared: np.ndarray) -> float:
+    """How alike the voices before and after any moment are, at the worst one: a cosine, 1 where there is too little.
+
+    Voiceprints of all that comes before and after know a voice better than those of stretches do. One of less than
+    SURE_S is uncertain, so that its cosine counts for more. Shape: [T]
+    """
+    length_s = len(prepared) / model.config.sample_rate_hz
+    least_s = min(MOST_SIDE_S, max(LEAST_SIDE_S, SIDE_SHARE * length_s))
+    if length_s < 2 * least_s:
+        return 1.0
+    count = min(1 + int((length_s - 2 * least_s) / SPLITS_S), max(LEAST_SPLITS, int(SEARCHED_S / length_s)))
+    alike = []
+    for before_s in np.linspace(least_s, length_s - least_s, count):
+        sides = np.split(prepared, [round(before_s * model.config.sample_rate_hz)])
+        doubt_s = sum(max(0.0, SURE_S - len(side) / model.config.sample_rate_hz) for side in sides)
+        alike.append(cosine(*(model.enroll(side) for side in sides)) + DOUBT_PER_S * doubt_s)
+    return min(1.0, *alike)
 
 
 def quality_notes(voiceprint: Voiceprint, rule: PresenceRule) -> list[str]:
@@ -103,31 +131,79 @@ def quality_notes(voiceprint: Voiceprint, rule: PresenceRule) -> list[str]:
         notes.append(f"the speech is very quiet ({voiceprint.level_db:.0f} dB re full scale); record it closer")
     if voiceprint.consistency < rule.one_voice:
         notes.append("it sounds like more than one voice; enroll a part in which one person speaks alone")
+    if voiceprint.left_out:
+        notes.append(
+            f"the first {USED_S:g} s of speech in the first {LISTENED_S / 60:g} min of a recording are used; the rest "
+            "was left out"
+        )
     return notes
+
+
+def alike_notes(voiceprint: Voiceprint, other: np.ndarray | None) -> list[str]:
+    """Whether somebody else's voiceprint is rather the same voice's, in words; empty if not. Shape: other [D]."""
+    if other is None or (alike := cosine(voiceprint.vector, other)) < SAME_VOICE:
+        return []
+    return [
+        f"the wanted voice and the other one sound like one (cosine {alike:.2f}); enroll two people, or leave it out"
+    ]
+
+
+def refuse_same_recording(enrollments: Iterable[Path], *, as_mixture: Path | None, as_other: Iterable[Path]) -> None:
+    """A recording of several voices does not say which is wanted, and one of the wanted voice is not somebody else's.
+
+    Args:
+        as_mixture: what the voice is to be extracted from.
+        as_other: samples of somebody else.
+
+    Raises:
+        AudioError: the same sound serves as two of them.
+    """
+    others = list(as_other)
+    for path in enrollments:
+        if as_mixture is not None and _same_content(path, as_mixture):
+            raise AudioError(
+                f"'{path}' is both the recording and the sample of the voice, expected a sample in which that voice is "
+                "alone. Name the part of the recording in which it is (--enroll-from 1:02-1:08; start_s and stop_s), "
+                "or give another recording."
+            )
+        for other in others:
+            if _same_content(path, other):
+                raise AudioError(
+                    f"'{other}' is the sample of the wanted voice and of somebody else, expected two people. Give a "
+                    "recording of the other one, or leave it out."
+                )
+
+
+def _same_content(a: Path, b: Path) -> bool:
+    """Two files that hold the same; what is missing, or no plain file, is somebody else's to explain."""
+    return a.is_file() and b.is_file() and (a.samefile(b) or filecmp.cmp(a, b, shallow=False))
 
 
 def _read_sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s: float | None) -> _Sample:
     rate_hz = model.config.sample_rate_hz
-    latest_s = start_s + LISTENED_S
+    latest_s, end_s = start_s + LISTENED_S, reader.frames / reader.sample_rate_hz
+    wanted_s = end_s if stop_s is None else min(stop_s, end_s)
     counted = _ClippingCounter(part_blocks(reader, start_s, latest_s if stop_s is None else min(stop_s, latest_s)))
     samples = mono_at(counted, from_hz=reader.sample_rate_hz, to_hz=rate_hz)
     try:
-        return _sample(model, samples, counted.clipped / max(1, counted.total))
+        sample = _sample(model, samples, counted.clipped / max(1, counted.total))
     except AudioError as error:
         raise AudioError(f"{reader.name}: {error}") from None
+    return replace(sample, left_out=sample.left_out or wanted_s > latest_s)
 
 
 def _sample(model: PackedModel, samples: np.ndarray, clipped: float) -> _Sample:
     rate_hz = model.config.sample_rate_hz
-    prepared = prepare_enrollment(samples, rate_hz)[: round(USED_S * rate_hz)]
+    speech = prepare_enrollment(samples, rate_hz)
+    prepared = speech[: round(USED_S * rate_hz)]
     active = trim_to_active(without_mean(samples), rate_hz)
-    vector, count = model.enroll(prepared), int(len(prepared) / (STRETCH_S * rate_hz))
     return _Sample(
-        vector=vector,
-        stretches=[model.enroll(part) for part in np.array_split(prepared, count)] if count > 1 else [vector],
+        vector=model.enroll(prepared),
+        speech=prepared,
         active_s=len(prepared) / rate_hz,
         power=float(np.mean(np.square(active, dtype=np.float64))),
         clipped=clipped,
+        left_out=len(speech) > len(prepared),
     )
 
 

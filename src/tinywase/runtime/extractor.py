@@ -392,7 +392,7 @@ def _absent(name: str, evidence: Evidence, rule: PresenceRule) -> AudioError:
     )
     return AudioError(
         f"{name}: the enrolled voice was not found: active for {evidence.active_s:.1f} s, expected {rule.active_s:g} "
-        f"s or more; {judged}. Check the enrollment, or choose --absent pass or mute."
+        f"s or more; {judged}. Check the enrollment, or set 'absent' to pass or mute."
     )
 
 

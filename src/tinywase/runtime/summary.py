@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .enrollment import quality_notes
+from .enrollment import alike_notes, quality_notes
 from .extractor import ExtractionReport, Extractor
 from .labels import Segment, segments
 from .voiceprint import Voiceprint
@@ -30,13 +30,13 @@ def summary(extractor: Extractor, voiceprint: Voiceprint, report: ExtractionRepo
         "took_s": round(took_s, 3),
         "rtf": round(took_s / report.duration_s, 4),
         "enrollment_s": round(voiceprint.active_s, 2),
-        "enrollment_notes": quality_notes(voiceprint, extractor.rule),
+        "enrollment_notes": quality_notes(voiceprint, extractor.rule) + alike_notes(voiceprint, extractor.model.others),
     }
 
 
 def spoken(extractor: Extractor, report: ExtractionReport) -> list[Segment]:
-    """When the voice speaks in what was written; never where that is silence."""
-    activity = 0 * report.activity if report.muted else report.activity
+    """When the voice speaks in what was written; never where it was not found: what is active then is somebody else."""
+    activity = report.activity if report.presence else 0 * report.activity
     hop_s, threshold = report.activity_hop_s, extractor.rule.activity
     return segments(activity, hop_s, threshold=threshold, length_s=report.duration_s)
 

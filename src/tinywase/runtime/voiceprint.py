@@ -5,7 +5,7 @@ The `.voice` file is a small JSON object, so that it is safe to open and easy to
     {"format": "tinywase voiceprint", "version": 1,
      "model": name of the model, "fingerprint": 16 hex digits of the voiceprint encoder (runtime/model.py),
      "active_s": seconds of speech heard, "level_db": their RMS re full scale, "clipped": fraction of clipped samples,
-     "consistency": how alike its stretches are at least (missing in older files),
+     "consistency": how alike what comes before and after any moment is, at least (missing in older files),
      "vector": [D numbers], "crc32": zlib's, of the vector as little-endian float32}
 """
 
@@ -58,7 +58,8 @@ class Voiceprint:
     active_s: float  # seconds of speech it was made from
     level_db: float  # their RMS, re full scale
     clipped: float  # 0..1, fraction of clipped samples
-    consistency: float = 1.0  # -1..1: how alike stretches of it are; little where two people speak
+    consistency: float = 1.0  # -1..1: before and after any moment; little where two people speak
+    left_out: bool = False  # a recording held more speech than is used; no file keeps this
 
     def __post_init__(self) -> None:
         vector = np.array(self.vector, np.float32)
@@ -132,7 +133,7 @@ class Voiceprint:
             FormatError: it is damaged or no voiceprint.
         """
         if is_recording(raw):
-            _refuse(path, f"this is a recording: use --enroll {path}")
+            _refuse(path, "this is a recording: give it as 'enroll', which makes a voiceprint of it")
         content = _object(raw, path)
         if content.get("format") != FORMAT:
             _refuse(path, f'it is not a voiceprint: expected "format": "{FORMAT}"')
@@ -152,7 +153,8 @@ class Voiceprint:
         if _crc(vector) != content["crc32"]:
             _refuse(path, "its checksum (CRC-32) does not match its vector: it is damaged")
         try:
-            return cls(vector, content["model"], content["fingerprint"], **{k: float(v) for k, v in notes.items()})
+            known = {name: float(value) for name, value in notes.items()}
+            return cls(vector, content["model"], content["fingerprint"], **known, left_out=False)
         except FormatError as error:
             _refuse(path, str(error).rstrip("."))
 

@@ -31,6 +31,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import ConfigError, OutputError, TinyWaseError
+from ..runtime.enrollment import refuse_same_recording
 from ..runtime.summary import spans, spoken, summary, voice_summary
 from ..runtime.voiceprint import Voiceprint
 from ..runtime.voices import ALIKE
@@ -38,7 +39,7 @@ from .answers import SEVERAL, Part, one_file, several
 from .catalogue import Catalogue
 from .guard import Guard
 from .live import Rooms
-from .uploads import Folder, TooLongError, plain_name, temporary_folder
+from .uploads import Folder, TooLongError, plain_name, refuse_unknown_fields, temporary_folder
 from .work import MOST_VIEWS, GivenUp, Progress, Workers
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -98,7 +99,7 @@ def build_app(
         """The models, the one that recordings are given to by default first."""
         return catalogue.listed()
 
-    @app.post("/api/enroll")
+    @app.post("/api/enroll", dependencies=[Depends(refuse_unknown_fields)])
     async def enroll(
         request: Request,
         folder: Place,
@@ -117,7 +118,7 @@ def build_app(
 
         return await workers.run(request, work)
 
-    @app.post("/api/voices")
+    @app.post("/api/voices", dependencies=[Depends(refuse_unknown_fields)])
     async def voices(
         request: Request,
         folder: Place,
@@ -137,7 +138,7 @@ def build_app(
 
         return await workers.run(request, work)
 
-    @app.post("/api/extract")
+    @app.post("/api/extract", dependencies=[Depends(refuse_unknown_fields)])
     async def extract(
         request: Request,
         folder: Place,
@@ -173,25 +174,28 @@ def build_app(
             extractor = extractor.with_views(views)
         wants_several = SEVERAL in request.headers.get("accept", "")
 
-        def voiceprint_in(recording: Path, progress: Progress) -> Voiceprint:
+        def others_kept(progress: Progress) -> list[Path]:
+            if len(other) == 1 and (other[0].filename or "").lower().endswith(".voice"):
+                return [folder.keep("other", other[0])]
+            return folder.keep_all("other", other, progress)
+
+        def voiceprint_in(recording: Path, samples: list[Path]) -> Voiceprint:
             if voice is not None:
                 return Voiceprint.load(folder.keep("voice", voice))
             if stop_s is not None:
                 return extractor.enroll(recording, start_s=start_s or 0.0, stop_s=stop_s)
-            return extractor.enroll(*folder.keep_all("enroll", enroll, progress))
-
-        def others_voiceprint(progress: Progress) -> Voiceprint:
-            if len(other) == 1 and (other[0].filename or "").lower().endswith(".voice"):
-                return Voiceprint.load(folder.keep("other", other[0]))
-            return extractor.enroll(*folder.keep_all("other", other, progress))
+            return extractor.enroll(*samples)
 
         def work(progress: Progress) -> Response:
             began_s = time.perf_counter()
             recording = folder.keep_recording("mixture", mixture)
-            voiceprint = voiceprint_in(recording, progress)
+            samples, others = folder.keep_all("enroll", enroll, progress), others_kept(progress)
+            refuse_same_recording(samples, as_mixture=recording, as_other=others)
+            voiceprint = voiceprint_in(recording, samples)
             informed = extractor
-            if other:
-                informed = extractor.with_others(others_voiceprint(progress))
+            if others:
+                kept = others[0].suffix.lower() == ".voice"
+                informed = extractor.with_others(Voiceprint.load(others[0]) if kept else extractor.enroll(*others))
             estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
             report = informed.extract_file(
                 recording,
@@ -204,7 +208,7 @@ def build_app(
                 spatial=spatial,
                 progress=progress,
             )
-            told = summary(extractor, voiceprint, report, time.perf_counter() - began_s)
+            told = summary(informed, voiceprint, report, time.perf_counter() - began_s)
             if not wants_several:
                 return one_file(estimate, told)
             told["segments_s"] = spans(spoken(extractor, report))

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fastapi import Request, UploadFile
+from fastapi import HTTPException, Request, UploadFile
 
 from ..audio import open_audio
 from ..errors import TinyWaseError
@@ -70,6 +70,18 @@ def temporary_folder(request: Request) -> Iterator[Folder]:
         raise type(error)(re.sub(re.escape(str(path)) + r"[/\\][^/\\]+[/\\]", "", str(error))) from None
     finally:
         shutil.rmtree(path, ignore_errors=True)  # a thread that was given up may still write there
+
+
+async def refuse_unknown_fields(request: Request) -> None:
+    """A misspelt field would be a wish that passes unseen.
+
+    Raises:
+        HTTPException: a field of the form is not one of the route's.
+    """
+    known = [field.alias for field in request.scope["route"].dependant.body_params]
+    unknown = sorted((await request.form()).keys() - known)
+    if unknown:
+        raise HTTPException(422, f"unknown fields: {', '.join(unknown)}. Known are: {', '.join(known)}")
 
 
 def plain_name(name: str) -> str:
