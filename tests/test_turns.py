@@ -112,8 +112,8 @@ def test_both_at_once_stay_as_they_are() -> None:
 def test_pieces_hold_short_pauses_and_are_a_second_long_at_most() -> None:
     active = np.zeros(400, bool)
     active[10:20] = active[40:60] = active[120:350] = True  # a pause of 0.2 s, one of 0.6 s
-    assert list(turns._pieces(active, 0.01)) == [(10, 60), (120, 197), (197, 273), (273, 350)]
-    assert list(turns._pieces(~active[:5] & False, 0.01)) == []
+    assert list(turns._pieces(active, 0.01)) == [[(10, 60)], [(120, 197), (197, 273), (273, 350)]]
+    assert list(turns._pieces(np.zeros(5, bool), 0.01)) == []
 
 
 def test_the_gain_fades_and_the_old_estimate_is_let_go(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Whose turn is it? In a long conversation the recording itself knows better than the enrollment who speaks when.
 
     recording -> its voices (voices.py) -> the target's, others', undecided ones -> half seconds that are others' alone
-              -> what the network lets through there, piece by piece: does it sound like them too? -> silence
+              -> what the network lets through there, piece by piece: does it sound like them? -> silence
 
 The network judges every moment by itself and is wrong for whole turns of a voice that resembles the target's. Over a
 recording it seldom is: the voices of which it lets much less than all through are others'. One of which it lets all
@@ -36,7 +36,7 @@ LEAST_S = 10.0  # of a voice, before that share says anything
 BESIDE = 1  # half seconds on both sides in which others have to be as clear: turns begin and end within windows
 PAUSE_S = 0.3  # shorter ones do not end a piece
 LONGEST_PIECE_S, SHORTEST_PIECE_S = 1.0, 0.75  # a word in between, and the least to know a voice by
-CLEARLY = 0.1  # by how much a piece has to be more like the others than like the target
+CLEARLY = 0.1  # by how much a piece, and its neighbours, have to be more like the others than like anybody else
 KEPT_AROUND_S = 0.15  # a piece that stays
 LOWERED_DB = 25.0  # silence would sound like a broken line
 FADE_S = 0.05
@@ -132,22 +132,29 @@ def _judged(
     around = round(KEPT_AROUND_S / hop_s)
     theirs = alone[_half_seconds(separated)]
     kept = np.zeros(len(theirs), bool)
-    for first, last in _pieces(theirs & (separated.activity >= THRESHOLD), hop_s):
+
+    def towards_others(first: int, last: int) -> float | None:
         wider = max(0, round(SHORTEST_PIECE_S / hop_s) - (last - first)) // 2
         samples = separated.estimate.read(max(0, first - wider) * cell, (last + wider) * cell).mean(axis=1)
         vector = unit_voiceprint(model, samples)
-        if vector is None or _towards_others(voices, whose, vector[None])[0] < CLEARLY:
-            kept[max(0, first - around) : last + around] = True
+        return None if vector is None else float(_towards_others(voices, whose, vector[None])[0])
+
+    for pieces in _pieces(theirs & (separated.activity >= THRESHOLD), hop_s):
+        values = [towards_others(*piece) for piece in pieces]
+        for number, (first, last) in enumerate(pieces):
+            near = [value for value in values[max(0, number - 1) : number + 2] if value is not None]
+            if not near or np.mean(near) < CLEARLY:
+                kept[max(0, first - around) : last + around] = True
     return theirs & ~kept
 
 
-def _pieces(active: np.ndarray, hop_s: float) -> Iterator[tuple[int, int]]:
-    """Runs of active cells, short pauses included, long ones in equal pieces: from where to where. Shape: [F]."""
+def _pieces(active: np.ndarray, hop_s: float) -> Iterator[list[tuple[int, int]]]:
+    """Runs of active cells, short pauses included, in equal pieces: from where to where. Shape: bool [F]."""
     cells = np.flatnonzero(active)
     for run in np.split(cells, np.flatnonzero(np.diff(cells) * hop_s > PAUSE_S) + 1) if len(cells) else ():
         first, last = int(run[0]), int(run[-1]) + 1
         edges = np.linspace(first, last, math.ceil((last - first) * hop_s / LONGEST_PIECE_S) + 1).round().astype(int)
-        yield from itertools.pairwise(edges.tolist())
+        yield list(itertools.pairwise(edges.tolist()))
 
 
 def _lowered(separated: Separated, theirs: np.ndarray, cell: int, folder: Path | None) -> Separated:
