@@ -70,6 +70,21 @@ def test_everybody_else_is_let_through_on_request(client: TestClient) -> None:
     assert np.abs(found - soundfile.read(MIXTURE)[0]).max() < 2 / 32768
 
 
+@pytest.mark.parametrize(("data", "expected"), [({}, True), ({"turns": "false"}, False)])
+def test_turns_are_left_as_they_are_on_request(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, data: dict[str, str], expected: bool
+) -> None:
+    asked, extract_file = [], Extractor.extract_file
+
+    def noted(self: Extractor, *given: Any, **options: Any) -> Any:
+        asked.append(options["turns"])
+        return extract_file(self, *given, **options)
+
+    monkeypatch.setattr(Extractor, "extract_file", noted)
+    answer = client.post("/api/extract", files=files(mixture=MIXTURE, enroll=ENROLLMENT), data=data)
+    assert answer.status_code == 200 and asked == [expected]
+
+
 def test_every_channel_is_taken_by_itself_on_request(client: TestClient, tmp_path: Path) -> None:
     samples = soundfile.read(MIXTURE)[0]
     soundfile.write(tmp_path / "two.wav", np.stack([samples, np.roll(samples, 3)], axis=1), RATE_HZ)

@@ -37,6 +37,8 @@ def default(function: Callable[..., Any], parameter: str) -> Any:
         ("extract", "keep_others_db", Extractor.extract_file, "keep_others_db"),
         ("extract", "keep_others_db", Extractor.extract, "keep_others_db"),
         ("live", "keep_others_db", Extractor.stream, "keep_others_db"),
+        ("extract", "turns", Extractor.extract_file, "turns"),
+        ("extract", "turns", Extractor.extract, "turns"),
         ("extract", "residual", Extractor.extract_file, "residual"),
         ("voices", "model", Extractor.from_pretrained, "name_or_path"),
         ("extract", "runtime", Extractor.from_pretrained, "runtime"),

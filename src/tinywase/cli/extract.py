@@ -47,6 +47,7 @@ class _Choices:
     highband: bool
     keep_others_db: float | None
     spatial: bool
+    turns: bool
     speaker: str  # the name in labels
 
 
@@ -99,6 +100,10 @@ def extract(
         bool,
         typer.Option("--spatial/--no-spatial", help="Use what channels that differ tell about where the voice stands."),
     ] = True,
+    turns: Annotated[
+        bool,
+        typer.Option("--turns/--no-turns", help="Silence in others' turns, where the recording tells voices apart."),
+    ] = True,
     views: Annotated[
         int | None,
         typer.Option(
@@ -142,7 +147,7 @@ def extract(
     if others:
         extractor = extractor.with_others(voiceprint_from(extractor, others, None))
     chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
-    choices = _Choices(absent, force, highband, keep_others_db, spatial, _speaker(enrollments, voice))
+    choices = _Choices(absent, force, highband, keep_others_db, spatial, turns, _speaker(enrollments, voice))
     if out == PIPE:
         _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
     elif jobs.many:
@@ -237,6 +242,7 @@ def _extract_one(
         highband=choices.highband,
         keep_others_db=choices.keep_others_db,
         spatial=choices.spatial,
+        turns=choices.turns,
         progress=progress,
     )
     took_s = time.perf_counter() - began_s

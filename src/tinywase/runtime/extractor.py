@@ -36,11 +36,12 @@ from .passes import Heard, Progress, Separated, cell_samples, listen, render, se
 from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
 from .stream import VoiceStream, check_streams
+from .turns import without_others_turns
 from .voiceprint import Voiceprint
 from .voices import ALIKE, FoundVoice, find_voices
 
 ABSENT = ("pass", "mute", "fail")
-LISTENING_SHARE, SEPARATING_SHARE, WRITING_SHARE = 0.05, 0.85, 0.1  # of the progress
+LISTENING_SHARE, SEPARATING_SHARE, TURNS_SHARE, WRITING_SHARE = 0.05, 0.75, 0.1, 0.1  # of the progress
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ class Extractor:
         highband: bool = True,
         keep_others_db: float | None = None,
         spatial: bool = True,
+        turns: bool = True,
     ) -> Extraction:
         """The voice of `voiceprint` in `mixture`, in memory. Shape: [T] or [T, C] -> the same.
 
@@ -192,11 +194,13 @@ class Extractor:
             highband: also the band above the model's; without it that is empty.
             keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all.
             spatial: use what channels that differ tell about where the voice stands (docs/experiments.md 35).
+            turns: silence in others' turns of a conversation of 20 s or more, where the recording itself says that
+                they are others' (docs/experiments.md 38).
         """
         gain = others_gain(keep_others_db)
         flat = np.ndim(mixture) == 1 if is_array(mixture) else None  # type: ignore[arg-type]
         with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
-            heard, separated = self._separate(reader, voiceprint, None, stack, _nobody, spatial=spatial)
+            heard, separated = self._separate(reader, voiceprint, None, stack, _nobody, spatial=spatial, turns=turns)
             evidence = self._gather(heard, separated, voiceprint)
             pieces = render(reader, heard, separated, rate_hz=self.sample_rate_hz, highband=highband)
             parts = zip(*(let_through(both[:, 0], both[:, 1], gain) for both in pieces), strict=True)
@@ -227,6 +231,7 @@ class Extractor:
         highband: bool = True,
         keep_others_db: float | None = None,
         spatial: bool = True,
+        turns: bool = True,
         progress: Callable[[float], None] | None = None,
     ) -> ExtractionReport:
         """The voice of `voiceprint` in a recording of any length, written to a file, in constant memory.
@@ -241,6 +246,8 @@ class Extractor:
             keep_others_db: let everybody else through, so much quieter than in the recording; None: not at all, nor
                 where the target is absent and muted.
             spatial: use what channels that differ tell about where the voice stands (docs/experiments.md 35).
+            turns: silence in others' turns of a conversation of 20 s or more, where the recording itself says that
+                they are others' (docs/experiments.md 38).
             progress: called with the part that is done, 0..1.
 
         Raises:
@@ -255,7 +262,8 @@ class Extractor:
             refuse_replaced(paths, [source])
         with ExitStack() as stack, open_audio(path_in, sample_rate_hz=sample_rate_hz) as reader:
             outputs = planned_outputs(reader, paths, force=force)
-            heard, separated = self._separate(reader, voiceprint, paths[0].parent, stack, progress, spatial=spatial)
+            folder = paths[0].parent
+            heard, separated = self._separate(reader, voiceprint, folder, stack, progress, spatial=spatial, turns=turns)
             evidence = self._gather(heard, separated, voiceprint)
             presence = self.rule.verdict(evidence)
             if absent == "fail" and not presence:
@@ -325,8 +333,9 @@ class Extractor:
         progress: Progress,
         *,
         spatial: bool,
+        turns: bool,
     ) -> tuple[Heard, Separated]:
-        """The first two passes; their spools are closed with `stack`."""
+        """The first two passes, and whose turn it was; their spools are closed with `stack`."""
         vector = _vector_for(self.model, voiceprint)
         heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(LISTENING_SHARE * done))
         stack.callback(heard.mixture.close)
@@ -339,6 +348,16 @@ class Extractor:
             spatial=spatial,
         )
         stack.callback(separated.estimate.close)
+        if turns:
+            separated = without_others_turns(
+                self.model,
+                vector,
+                heard,
+                separated,
+                folder,
+                lambda done: progress(LISTENING_SHARE + SEPARATING_SHARE + TURNS_SHARE * done),
+            )
+            stack.callback(separated.estimate.close)
         return heard, separated
 
     def _gather(self, heard: Heard, separated: Separated, voiceprint: Voiceprint) -> Evidence:

@@ -51,7 +51,9 @@ class FoundVoice:
 
 
 @dataclass(frozen=True)
-class _Windows:
+class Windows:
+    """Windows in which somebody speaks."""
+
     vectors: np.ndarray  # unit voiceprints. Shape: [W, D]
     cells: np.ndarray  # where they begin. Shape: int [W]
     spoken: np.ndarray  # the cells in which somebody speaks. Shape: bool [cells]
@@ -61,18 +63,41 @@ class _Windows:
         return np.unique(self.cells[group][:, None] + np.arange(WINDOW_CELLS))
 
 
-def find_voices(model: PackedModel, heard: Heard, *, alike: float, progress: Progress) -> list[FoundVoice]:
-    """The voices of a recording that was listened to, who speaks most first."""
-    rate_hz = model.config.sample_rate_hz
-    cell = round(CELL_S * rate_hz)
+@dataclass(frozen=True)
+class Gathered:
+    """What was heard, by voices. Letters: V voices, N cells."""
+
+    windows: Windows
+    groups: list[list[int]]  # of every voice its windows. [V]
+    voiceprints: list[Voiceprint]  # [V]
+
+    def owners(self) -> np.ndarray:
+        """For every cell whose it is, -1 where nobody speaks. Shape: -> int [N]."""
+        return _owners(self.windows, self.groups)
+
+    def cosines(self, vectors: np.ndarray) -> np.ndarray:
+        """How like the middles of the voices some unit voiceprints are. Shape: [any, D] -> [any, V]."""
+        return vectors @ _centres(self.windows, self.groups).T
+
+
+def gather_voices(model: PackedModel, heard: Heard, *, alike: float, progress: Progress) -> Gathered | None:
+    """The voices of a recording that was listened to, and all its windows; None where there is no voice."""
+    cell = round(CELL_S * model.config.sample_rate_hz)
     windows = _listened(model, heard, cell, progress)
     if not len(windows.vectors):
-        return []
+        return None
     groups = [group for group in _clusters(windows, alike) if len(windows.covered(group)) * CELL_S >= LEAST_S]
     groups, voiceprints = _joined(model, heard, windows, groups, cell, alike)
-    if not groups:
+    return Gathered(windows, groups, voiceprints) if groups else None
+
+
+def find_voices(model: PackedModel, heard: Heard, *, alike: float, progress: Progress) -> list[FoundVoice]:
+    """The voices of a recording that was listened to, who speaks most first."""
+    gathered = gather_voices(model, heard, alike=alike, progress=progress)
+    if gathered is None:
         return []
-    owner, length_s = _owners(windows, groups), heard.mixture.frames / rate_hz
+    windows, groups, voiceprints = gathered.windows, gathered.groups, gathered.voiceprints
+    owner, length_s = gathered.owners(), heard.mixture.frames / model.config.sample_rate_hz
     voices = [
         FoundVoice(voiceprint, len(cells) * CELL_S, _segments(cells, length_s), _sample(windows, groups, number, owner))
         for number, voiceprint in enumerate(voiceprints)
@@ -81,7 +106,7 @@ def find_voices(model: PackedModel, heard: Heard, *, alike: float, progress: Pro
     return sorted(voices, key=lambda voice: -voice.spoken_s)
 
 
-def _listened(model: PackedModel, heard: Heard, cell: int, progress: Progress) -> _Windows:
+def _listened(model: PackedModel, heard: Heard, cell: int, progress: Progress) -> Windows:
     """Windows in which somebody speaks, chunk by chunk."""
     rate_hz, length = model.config.sample_rate_hz, WINDOW_CELLS * cell
     total = -(-heard.mixture.frames // cell)
@@ -95,11 +120,11 @@ def _listened(model: PackedModel, heard: Heard, cell: int, progress: Progress) -
             at = number * cell
             cells[first + number] = spoken[at : at + cell].sum() >= SPOKEN_SHARE * cell
             whole, enough = at + length <= len(chunk), spoken[at : at + length].sum() >= SPOKEN_S * rate_hz
-            if whole and enough and (vector := _unit_voiceprint(model, chunk[at : at + length])) is not None:
+            if whole and enough and (vector := unit_voiceprint(model, chunk[at : at + length])) is not None:
                 vectors.append(vector)
                 begins.append(first + number)
             progress((first + number + 1) / total)
-    return _Windows(np.array(vectors), np.array(begins), cells)
+    return Windows(np.array(vectors), np.array(begins), cells)
 
 
 def _spoken(samples: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -110,7 +135,8 @@ def _spoken(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     return np.repeat((power > loud * 10 ** (-SPOKEN_DB / 10)) & (power > 0), frame)[: len(samples)]
 
 
-def _unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | None:
+def unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | None:
+    """A voiceprint's direction; None where there is too little speech. Shape: [T] -> [D]."""
     try:
         vector = model.enroll(prepare_enrollment(samples, model.config.sample_rate_hz))
     except AudioError:
@@ -119,7 +145,7 @@ def _unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | No
     return vector / length if length > 0 else None
 
 
-def _clusters(windows: _Windows, alike: float) -> list[list[int]]:
+def _clusters(windows: Windows, alike: float) -> list[list[int]]:
     """Windows that are alike, chunk by chunk, then the clusters of all chunks."""
     groups: list[list[int]] = []
     chunk = windows.cells // CHUNK_CELLS
@@ -133,7 +159,7 @@ def _clusters(windows: _Windows, alike: float) -> list[list[int]]:
 
 
 def _joined(
-    model: PackedModel, heard: Heard, windows: _Windows, groups: list[list[int]], cell: int, alike: float
+    model: PackedModel, heard: Heard, windows: Windows, groups: list[list[int]], cell: int, alike: float
 ) -> tuple[list[list[int]], list[Voiceprint]]:
     """Groups whose voiceprints are alike as one, and the voiceprint of each."""
 
@@ -166,19 +192,19 @@ def _joined(
     return groups, voiceprints
 
 
-def _centres(windows: _Windows, groups: Sequence[Sequence[int]]) -> np.ndarray:
+def _centres(windows: Windows, groups: Sequence[Sequence[int]]) -> np.ndarray:
     sums = np.stack([windows.vectors[group].sum(axis=0) for group in groups])
     return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
 
-def _clearness(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> np.ndarray:
+def _clearness(windows: Windows, groups: Sequence[Sequence[int]], number: int) -> np.ndarray:
     """How like its own voice, and unlike the nearest other one, every window of a group is. Shape: [windows in it]."""
     cosines = windows.vectors[groups[number]] @ _centres(windows, groups).T
     others = np.delete(cosines, number, axis=1)
     return cosines[:, number] - (APART * others.max(axis=1) if others.size else 0.0)
 
 
-def _best_windows(windows: _Windows, groups: Sequence[Sequence[int]], number: int) -> list[int]:
+def _best_windows(windows: Windows, groups: Sequence[Sequence[int]], number: int) -> list[int]:
     """The clearest of a group, as many as it takes to cover ENROLLED_S."""
     ordered = np.array(groups[number])[np.argsort(-_clearness(windows, groups, number), kind="stable")]
     enough = len(ordered)
@@ -189,7 +215,7 @@ def _best_windows(windows: _Windows, groups: Sequence[Sequence[int]], number: in
     return list(ordered[:enough])
 
 
-def _owners(windows: _Windows, groups: Sequence[Sequence[int]]) -> np.ndarray:
+def _owners(windows: Windows, groups: Sequence[Sequence[int]]) -> np.ndarray:
     """For every cell the group that most of the windows over it belong to, -1 where nobody speaks. Shape: [cells]."""
     votes = np.zeros((len(windows.spoken), len(groups)))
     nearest = (windows.vectors @ _centres(windows, groups).T).argmax(axis=1)
@@ -204,7 +230,7 @@ def _segments(cells: np.ndarray, length_s: float) -> list[Segment]:
     return [Segment(float(run[0]) * CELL_S, min(float(run[-1] + 1) * CELL_S, length_s)) for run in runs]
 
 
-def _sample(windows: _Windows, groups: Sequence[Sequence[int]], number: int, owner: np.ndarray) -> Segment:
+def _sample(windows: Windows, groups: Sequence[Sequence[int]], number: int, owner: np.ndarray) -> Segment:
     """The clearest window, and its neighbours of the same voice up to SAMPLE_S, whichever is clearer first; of that the
     longest part in which no other voice speaks, because windows reach into their neighbours' turns.
     """

@@ -157,6 +157,9 @@ def build_app(
         spatial: Annotated[
             bool, Form(description="Use what channels that differ tell about where the voice stands.")
         ] = True,
+        turns: Annotated[
+            bool, Form(description="Silence in others' turns, where the recording tells voices apart.")
+        ] = True,
         views: NumberOfViews = None,
         container: Container = "wav",
     ) -> Response:
@@ -206,6 +209,7 @@ def build_app(
                 highband=highband,
                 keep_others_db=keep_others_db,
                 spatial=spatial,
+                turns=turns,
                 progress=progress,
             )
             told = summary(informed, voiceprint, report, time.perf_counter() - began_s)
