@@ -46,7 +46,7 @@ def refuse_replaced(outputs: Iterable[Path], sources: Iterable[Path]) -> None:
 
 
 def _exists(path: Path) -> OutputError:
-    return OutputError(f"'{path}' exists already. Choose another name, or replace it with 'force'.")
+    return OutputError(f"'{path}' exists already. Choose another name or allow replacing it: --force, force=True.")
 
 
 @contextmanager
