@@ -143,7 +143,9 @@ def test_a_voice_file_that_is_none(desk: Path, extract: Extract) -> None:
 
 def test_output_that_exists(desk: Path, extract: Extract) -> None:
     (desk / "out.wav").write_bytes(b"precious")
-    refused(extract(desk / "good.wav"), r"out\.wav' exists already\. Choose another name or allow replacing it: --force")
+    refused(
+        extract(desk / "good.wav"), r"out\.wav' exists already\. Choose another name or allow replacing it: --force"
+    )
     assert (desk / "out.wav").read_bytes() == b"precious"
     assert extract(desk / "good.wav", "--force").code == 0
 

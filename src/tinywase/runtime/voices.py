@@ -31,6 +31,7 @@ SPOKEN_S = 1.0  # of speech in a window, or nobody speaks there
 SPOKEN_SHARE = 0.2  # of a cell
 SPOKEN_DB = 25.0  # below the loudest three seconds of a chunk; a click alone says nothing about speech
 LOUDEST_S = 3.0
+FRAMES_AT_ONCE = 500  # of FRAME_S, read of a recording: 16 s
 ALIKE = 0.57  # mean cosine from which on windows, and voiceprints, are one voice's
 LEAST_S = 4.0  # a voice that is heard for less is not reported
 ENROLLED_S = 20.0
@@ -114,25 +115,35 @@ def _listened(model: PackedModel, heard: Heard, cell: int, progress: Progress) -
     begins: list[int] = []
     cells = np.zeros(total + WINDOW_CELLS, bool)
     for first in range(0, total, CHUNK_CELLS):
-        chunk = heard.read(first * cell, (first + CHUNK_CELLS + WINDOW_CELLS - 1) * cell).mean(axis=1)
-        spoken = _spoken(chunk, rate_hz)
+        stop = min((first + CHUNK_CELLS + WINDOW_CELLS - 1) * cell, heard.mixture.frames)
+        spoken = _spoken(heard, first * cell, stop, rate_hz)
         for number in range(min(CHUNK_CELLS, total - first)):
             at = number * cell
             cells[first + number] = spoken[at : at + cell].sum() >= SPOKEN_SHARE * cell
-            whole, enough = at + length <= len(chunk), spoken[at : at + length].sum() >= SPOKEN_S * rate_hz
-            if whole and enough and (vector := unit_voiceprint(model, chunk[at : at + length])) is not None:
+            progress((first + number + 1) / total)
+            begin = first * cell + at
+            if begin + length > stop or spoken[at : at + length].sum() < SPOKEN_S * rate_hz:
+                continue
+            if (vector := unit_voiceprint(model, _mono(heard, begin, begin + length))) is not None:
                 vectors.append(vector)
                 begins.append(first + number)
-            progress((first + number + 1) / total)
     return Windows(np.array(vectors), np.array(begins), cells)
 
 
-def _spoken(samples: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Where somebody may be speaking. Shape: [T] -> bool [T]."""
+def _spoken(heard: Heard, start: int, stop: int, rate_hz: int) -> np.ndarray:
+    """Where somebody may be speaking, of minutes that are never in memory whole. Shape: -> bool [stop - start]."""
     frame = round(FRAME_S * rate_hz)
-    power = frame_levels(samples, frame)
+    at_once = FRAMES_AT_ONCE * frame
+    places = range(start, stop, at_once)
+    powers = [frame_levels(_mono(heard, at, min(at + at_once, stop)), frame) for at in places]
+    power = np.concatenate([np.zeros(0, np.float32), *powers])
     loud = np.sort(power)[-min(len(power), round(LOUDEST_S / FRAME_S))] if len(power) else 0.0
-    return np.repeat((power > loud * 10 ** (-SPOKEN_DB / 10)) & (power > 0), frame)[: len(samples)]
+    return np.repeat((power > loud * 10 ** (-SPOKEN_DB / 10)) & (power > 0), frame)[: stop - start]
+
+
+def _mono(heard: Heard, start: int, stop: int) -> np.ndarray:
+    """Shape: -> float32 [stop - start]."""
+    return heard.read(start, stop).mean(axis=1)
 
 
 def unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | None:
