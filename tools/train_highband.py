@@ -208,7 +208,7 @@ def trained(examples: list[Example], dev: dict[str, list[Example]], *, hidden: i
             print(
                 step,
                 f"{loss.item():.2f}",
-                {name: round(gain_db(net, some), 2) for name, some in dev.items()},
+                {name: round(gain_db(net, trials), 2) for name, trials in dev.items()},
                 flush=True,
             )
     return net

@@ -19,16 +19,12 @@ def window_samples(seconds: float, sample_rate_hz: int) -> int:
 def analyze(samples: np.ndarray, window: int) -> np.ndarray:
     """Shape: float [T] -> complex [F, K], from a window of zeros before the first sample to one after the last."""
     padded = np.pad(samples, window)  # so that every sample lies in as many windows as any other
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // HOPS_PER_WINDOW]
-    spectra = np.fft.rfft(frames * _root_hann(window, samples.dtype), axis=1)
-    return spectra.astype(np.result_type(samples.dtype, np.complex64), copy=False)
+    return _transformed(np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // HOPS_PER_WINDOW])
 
 
 def spectra_at(samples: np.ndarray, begins: np.ndarray, window: int) -> np.ndarray:
     """The same of windows that begin anywhere. Shape: float [T], whole numbers [F] -> complex [F, K]."""
-    frames = np.lib.stride_tricks.sliding_window_view(samples, window)[begins]
-    spectra = np.fft.rfft(frames * _root_hann(window, samples.dtype), axis=1)
-    return spectra.astype(np.result_type(samples.dtype, np.complex64), copy=False)
+    return _transformed(np.lib.stride_tricks.sliding_window_view(samples, window)[begins])
 
 
 def synthesize(spectra: np.ndarray, window: int, length: int) -> np.ndarray:
@@ -40,6 +36,12 @@ def synthesize(spectra: np.ndarray, window: int, length: int) -> np.ndarray:
         wave[part : part + len(frames)] += frames[:, part * hop : (part + 1) * hop]
     overlap_sum = dtype.type(HOPS_PER_WINDOW / 2)  # of Hann windows a quarter apart
     return wave.ravel()[window : window + length] / overlap_sum
+
+
+def _transformed(frames: np.ndarray) -> np.ndarray:
+    """Shape: float [F, window] -> complex [F, K]."""
+    spectra = np.fft.rfft(frames * _root_hann(frames.shape[1], frames.dtype), axis=1)
+    return spectra.astype(np.result_type(frames.dtype, np.complex64), copy=False)
 
 
 def _root_hann(window: int, dtype: np.dtype) -> np.ndarray:
