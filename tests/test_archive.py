@@ -10,7 +10,7 @@ import pytest
 
 from tinywase.cli.main import main
 from tinywase.data import archive
-from tinywase.data.archive import is_archive, unpack_archive, write_archive
+from tinywase.data.archive import is_archive, unpack_archives, write_archive
 from tinywase.data.bank import SpeechBank, build_bank
 from tinywase.data.speakers import make_speakers, write_corpus
 from tinywase.data.utterances import read_utterances
@@ -46,7 +46,7 @@ def band_levels_db(samples: np.ndarray) -> np.ndarray:
 def test_an_archive_becomes_the_bank_again_with_levels_spectra_and_places_kept(bank: Path, tmp_path: Path) -> None:
     write_archive(bank, tmp_path / "speech.zip")
     assert is_archive(tmp_path / "speech.zip") and len(zipfile.ZipFile(tmp_path / "speech.zip").namelist()) > 5
-    before, after = SpeechBank.load(bank), unpack_archive(tmp_path / "speech.zip", tmp_path / "bank")
+    before, after = SpeechBank.load(bank), unpack_archives([tmp_path / "speech.zip"], tmp_path / "bank")
     assert after.utterances == before.utterances and after.target_speakers == before.target_speakers
     for index in range(len(before.utterances)):
         original, decoded = before.audio(index), after.audio(index)
@@ -123,18 +123,37 @@ def test_damaged_archives_are_refused_and_leave_no_bank(bank: Path, tmp_path: Pa
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError, match="not a whole speech archive .*Make it again with 'tinywase data archive'"):
-        unpack_archive(path, tmp_path / "bank")
+        unpack_archives([path], tmp_path / "bank")
     assert not (tmp_path / "bank" / "utterances.csv").exists()
 
 
 @pytest.mark.usefixtures("small_pieces")
 def test_a_damaged_archive_leaves_the_bank_that_was_there(bank: Path, tmp_path: Path) -> None:
     write_archive(bank, tmp_path / "speech.zip")
-    before = unpack_archive(tmp_path / "speech.zip", tmp_path / "bank").audio(0)
+    before = unpack_archives([tmp_path / "speech.zip"], tmp_path / "bank").audio(0)
     with zipfile.ZipFile(tmp_path / "speech.zip") as whole, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
         for name in whole.namelist():
             bad.writestr(name, b"noise" if name == "0000.opus" else whole.read(name))
     with pytest.raises(DataError, match="not a whole speech archive"):
-        unpack_archive(tmp_path / "bad.zip", tmp_path / "bank")
+        unpack_archives([tmp_path / "bad.zip"], tmp_path / "bank")
     assert np.array_equal(SpeechBank.load(tmp_path / "bank").audio(0), before)
     assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == ["samples.npy", "utterances.csv"]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_several_archives_become_one_bank(bank: Path, tmp_path: Path) -> None:
+    write_archive(bank, tmp_path / "speech.zip")
+    paths = [tmp_path / "speech.zip"] * 2
+    once, twice = (unpack_archives(paths[:count], tmp_path / f"bank{count}") for count in (1, 2))
+    assert len(twice.utterances) == 2 * len(once.utterances)
+    for index in (0, len(once.utterances) - 1):
+        assert np.array_equal(twice.audio(index), once.audio(index))
+        assert np.array_equal(twice.audio(len(once.utterances) + index), once.audio(index))
+
+
+def test_archives_of_two_rates_are_no_bank(bank: Path, tmp_path: Path) -> None:
+    build_bank(read_utterances(bank.parent / "speech"), tmp_path / "high", 16_000)
+    for name, folder in (("low", bank), ("high", tmp_path / "high")):
+        write_archive(folder, tmp_path / f"{name}.zip")
+    with pytest.raises(DataError, match="8000 and 16000 Hz"):
+        unpack_archives([tmp_path / "low.zip", tmp_path / "high.zip"], tmp_path / "bank")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from tinywase.runtime import sharpening
-from tinywase.train.pairs import partners, sharpened, together
+from tinywase.train.pairs import partners, sharpened, together, waveform
 
 RATE_HZ = 8000
 EDGE = 640  # a window: in training, clips begin and end without silence around them
@@ -46,3 +47,12 @@ def test_silence_has_a_gradient() -> None:
     estimate = torch.zeros(2, 4000, requires_grad=True)
     together(estimate, torch.zeros(2, 4000), torch.tensor([1, 0]), RATE_HZ).square().sum().backward()
     assert estimate.grad is not None and torch.isfinite(estimate.grad).all()
+
+
+@pytest.mark.parametrize("count", [1, 639, 5000])
+def test_the_waveform_of_a_spectrum_is_what_torch_makes_of_it(count: int) -> None:
+    length, hop, window = 640, 160, torch.hann_window(640).sqrt()
+    sound = torch.randn(2, count)
+    spectrum = torch.stft(sound, length, hop, window=window, pad_mode="constant", return_complex=True)
+    expected = torch.istft(spectrum, length, hop, window=window, length=count)
+    assert torch.allclose(waveform(spectrum, window, hop, count), expected, atol=1e-5)

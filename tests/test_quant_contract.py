@@ -279,3 +279,17 @@ def test_one_bit_lsq_is_the_mean_magnitude() -> None:
     """For signs, the least squares scale is mean |w| [XNOR-Net]."""
     weight = some_weight((16, 16))
     assert torch.allclose(Lsq(weight, bits=1).step, weight.abs().mean(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_lsq_finds_the_levels_of_several_weights_together_as_of_each(per_channel: bool) -> None:
+    weights = [some_weight((rows, 5, 1), seed).requires_grad_() for seed, rows in enumerate((3, 8))]
+    quantizers = [Lsq(weight, bits=3, per_channel=per_channel, table="even") for weight in weights]
+    learned = [*weights, *(quantizer.step for quantizer in quantizers)]
+    apart = [quantizer.soft(weight) for quantizer, weight in zip(quantizers, weights, strict=True)]
+    together = list(Lsq.together(quantizers, weights))
+    for one, other in zip(apart, together, strict=True):
+        assert torch.equal(one, other)
+    gradients = [torch.autograd.grad(sum(x.square().sum() for x in found), learned) for found in (apart, together)]
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5)

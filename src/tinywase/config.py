@@ -174,6 +174,17 @@ SMALL = ModelConfig(
         kind="tcn", dimensions=128, filters=128, window=256, hop=128, hidden=192, layers=5, bottleneck=96, dropout=0.0
     ),
 )
+# Frames of 8 ms every 4, a quarter of the paper's: it hears phases, which SMALL does not, and learns on a GPU.
+MEDIUM = ModelConfig(
+    name="medium",
+    filters=256,
+    window=64,
+    bottleneck=128,
+    hidden=384,
+    blocks=8,
+    stacks=3,
+    voiceprint=SMALL.voiceprint,
+)
 # The paper's separator with the voiceprint encoder of `small`, which learns from less speech and can teach `small`.
 PAPER_TCN = dataclasses.replace(PAPER, name="paper-tcn", voiceprint=SMALL.voiceprint)
 TINY = ModelConfig(  # for tests and the quick recipe: trains in seconds, says nothing about quality
@@ -188,7 +199,7 @@ TINY = ModelConfig(  # for tests and the quick recipe: trains in seconds, says n
         kind="tcn", dimensions=16, filters=32, window=128, hop=64, hidden=24, layers=2, bottleneck=16, dropout=0.0
     ),
 )
-CONFIGS = {config.name: config for config in (PAPER, PAPER_TCN, SMALL, TINY)}
+CONFIGS = {config.name: config for config in (PAPER, PAPER_TCN, MEDIUM, SMALL, TINY)}
 
 
 def named_config(name: str, **changes: Any) -> ModelConfig:

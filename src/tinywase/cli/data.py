@@ -218,11 +218,11 @@ def pack_command(
     split: Split = "",
     force: Force = False,
 ) -> None:
-    """Decode training sources once into a bank that training maps into memory; one archive is a source too.
+    """Decode training sources once into a bank that training maps into memory; archives are sources too, by themselves.
 
     Example: tinywase data pack LibriSpeech/train-clean-100 -o bank
     """
-    from ..data.archive import is_archive, unpack_archive
+    from ..data.archive import is_archive, unpack_archives
     from ..data.bank import build_bank
     from ..data.utterances import check_names, read_utterances
     from ..errors import OutputError
@@ -233,8 +233,8 @@ def pack_command(
         )
     rules = remap_rules(remap)
     with progress_bar("packing") as progress:
-        if len(sources) == 1 and is_archive(sources[0]):
-            bank = unpack_archive(sources[0], out, progress=progress)
+        if all(map(is_archive, sources)):
+            bank = unpack_archives(sources, out, progress=progress)
         else:
             read = [
                 (path, read_utterances(path, root=root, remap=rules, split=split if path.is_file() else ""))

@@ -7,12 +7,15 @@ their place. Ten hours at 13 kbit/s take 59 MB. At 8 kHz and this rate levels fa
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ import soundfile
 
 from ..errors import DataError
 from ..files import make_folder, whole_file, write_whole, writing
-from .bank import PCM, SOURCES, SpeechBank
+from .bank import NO_TEXT, PCM, SOURCES, SpeechBank
 
 PIECE_S = 300
 RATES_HZ = (8000, 12_000, 16_000, 24_000, 48_000)  # Opus knows no others
@@ -65,51 +68,104 @@ def write_archive(
                 progress((index + 1) / len(starts))
 
 
-def unpack_archive(
-    path: Path | str, folder: Path | str, *, progress: Callable[[float], None] = lambda done: None
+def unpack_archives(
+    paths: Sequence[Path | str], folder: Path | str, *, progress: Callable[[float], None] = lambda done: None
 ) -> SpeechBank:
-    """Make a bank from an archive, decoding on all cores. The folder becomes a bank only at the end.
+    """Make one bank from archives, decoding on all cores. The folder becomes a bank only at the end.
 
     Raises:
-        DataError: not such a file, or damaged.
+        DataError: not such files, damaged, or of different rates.
     """
     folder = Path(folder)
     make_folder(folder)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            table = archive.read(TABLE)
-            # whoever maps the old samples keeps them, and a damaged archive leaves the old bank whole
-            with whole_file(folder / "samples.npy", force=True) as part:
-                _decode_all(archive, table, part, progress)
-                (folder / TABLE).unlink(missing_ok=True)  # no table without its samples
-                (folder / SOURCES).unlink(missing_ok=True)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, soundfile.SoundFileError) as error:
-        message = f"{path}: not a whole speech archive ({error}). Make it again with 'tinywase data archive'."
-        raise DataError(message) from error
-    write_whole(folder / TABLE, table, force=True)
+    with contextlib.ExitStack() as opened:
+        parts = [_Part.open(path, opened) for path in paths]
+        rates = sorted({part.rate_hz for part in parts})
+        if len(rates) != 1:
+            raise DataError(
+                f"archives at {' and '.join(map(str, rates))} Hz: one bank has one rate. Unpack them apart."
+            )
+        # whoever maps the old samples keeps them, and a damaged archive leaves the old bank whole
+        with whole_file(folder / "samples.npy", force=True) as target:
+            _decode_all(parts, target, progress)
+            (folder / TABLE).unlink(missing_ok=True)  # no table without its samples
+            (folder / SOURCES).unlink(missing_ok=True)
+    write_whole(folder / TABLE, _joined_table(parts).encode(errors=NO_TEXT), force=True)
     return SpeechBank.load(folder)
 
 
-def _decode_all(archive: zipfile.ZipFile, table: bytes, target: Path, progress: Callable[[float], None]) -> None:
-    """Fill `target` (npy) with the samples of all pieces."""
-    rows = list(csv.DictReader(io.StringIO(table.decode())))
-    if not rows:
-        raise ValueError(f"{TABLE} is empty")
-    rate_hz = int(rows[0]["rate_hz"])
-    total = max(int(row["start"]) + int(row["length"]) for row in rows)
-    samples = np.lib.format.open_memmap(target, "w+", np.int16, (total,))
-    starts = range(0, total, PIECE_S * rate_hz)
-    pieces = [archive.read(_piece_name(index)) for index in range(len(starts))]
+@dataclass(frozen=True)
+class _Part:
+    """One archive, open."""
 
-    def decode(index: int) -> None:
-        audio, _ = soundfile.read(io.BytesIO(pieces[index]), dtype="float32")
-        place = samples[starts[index] : starts[index] + PIECE_S * rate_hz]
-        if audio.shape != place.shape:
-            raise ValueError(f"{_piece_name(index)} holds {len(audio)} samples, expected {len(place)}")
-        place[:] = np.rint(np.clip(audio, -1.0, 1.0) * PCM)
+    path: Path
+    archive: zipfile.ZipFile
+    rows: list[dict[str, str]]
+    length: int  # samples
+
+    @classmethod
+    def open(cls, path: Path | str, opened: contextlib.ExitStack) -> _Part:
+        path = Path(path)
+        with _explained(path):
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            rows = list(csv.DictReader(io.StringIO(archive.read(TABLE).decode(errors=NO_TEXT))))
+            if not rows:
+                raise ValueError(f"{TABLE} is empty")
+            return cls(path, archive, rows, max(int(row["start"]) + int(row["length"]) for row in rows))
+
+    @property
+    def rate_hz(self) -> int:
+        with _explained(self.path):
+            return int(self.rows[0]["rate_hz"])
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say what is wrong with an archive.
+
+    Raises:
+        DataError: whatever it was.
+    """
+    try:
+        yield
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, soundfile.SoundFileError) as error:
+        message = f"{path}: not a whole speech archive ({error}). Make it again with 'tinywase data archive'."
+        raise DataError(message) from error
+
+
+def _joined_table(parts: Sequence[_Part]) -> str:
+    """The banks' tables, one after another."""
+    text, before = io.StringIO(), 0
+    table = csv.DictWriter(text, list(parts[0].rows[0]))
+    table.writeheader()
+    for part in parts:
+        table.writerows({**row, "start": str(int(row["start"]) + before)} for row in part.rows)
+        before += part.length
+    return text.getvalue()
+
+
+def _decode_all(parts: Sequence[_Part], target: Path, progress: Callable[[float], None]) -> None:
+    """Fill `target` (npy) with the samples of all pieces."""
+    samples = np.lib.format.open_memmap(target, "w+", np.int16, (sum(part.length for part in parts),))
+    piece_samples, pieces, before = PIECE_S * parts[0].rate_hz, [], 0
+    for part in parts:
+        places = np.split(samples[before : before + part.length], range(piece_samples, part.length, piece_samples))
+        pieces += [(part, index, place) for index, place in enumerate(places)]
+        before += part.length
+    reading = threading.Lock()  # a zip file is read by one at a time
+
+    def decode(piece: tuple[_Part, int, np.ndarray]) -> None:
+        part, index, place = piece
+        with _explained(part.path):
+            with reading:
+                data = part.archive.read(_piece_name(index))
+            audio, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+            if audio.shape != place.shape:
+                raise ValueError(f"{_piece_name(index)} holds {len(audio)} samples, expected {len(place)}")
+            place[:] = np.rint(np.clip(audio, -1.0, 1.0) * PCM)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, _ in enumerate(pool.map(decode, range(len(pieces))), 1):
+        for done, _ in enumerate(pool.map(decode, pieces), 1):
             progress(done / len(pieces))
     samples.flush()
 

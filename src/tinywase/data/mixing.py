@@ -6,6 +6,8 @@ Letters: T samples of a segment, E samples of an enrollment, S segments of a bat
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -151,11 +153,13 @@ class Mixer:
 
     def _measured_pitch(self) -> dict[str, float]:
         """How high every speaker is, by some of their recordings."""
-        found = {}
-        for speaker, own in self.bank.by_speaker.items():
+
+        def measured(own: tuple[int, ...]) -> float:
             audio = np.concatenate([self.bank.audio(index) for index in own[:PITCH_UTTERANCES]])
-            found[speaker] = median_pitch_hz(audio, self.bank.sample_rate_hz)
-        return found
+            return median_pitch_hz(audio, self.bank.sample_rate_hz)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return dict(zip(self.bank.by_speaker, pool.map(measured, self.bank.by_speaker.values()), strict=True))
 
     @property
     def voices(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -77,12 +78,30 @@ def run_blocks(
     """
     if states is None and can_fuse(blocks, x):
         return run_stack(blocks, x)
+    if states is None and _trains_on_gpu(blocks, x):
+        from .gpu_block import run_on_gpu  # Triton, where there is a GPU
+
+        return run_on_gpu(blocks, x)
     skips: Tensor | None = None
     for i, block in enumerate(blocks):
         x, skip = block(x, None if states is None else states[i])
         skips = skip if skips is None else skips + skip
     assert skips is not None
     return x, skips
+
+
+def _trains_on_gpu(blocks: Sequence[ConvBlock], x: Tensor) -> bool:
+    """Whether gpu_block.py does what the blocks would, up to bfloat16: offline, float activations, Triton there."""
+    return (
+        x.is_cuda
+        and torch.is_grad_enabled()
+        and torch.is_autocast_enabled("cuda")
+        and not torch.compiler.is_compiling()
+        and not any(block.depthwise.causal or block._forward_hooks for block in blocks)
+        and all(type(point) is nn.Identity for block in blocks for point in _points(block))
+        and all(block.depthwise.kernel_size == (3,) for block in blocks)
+        and find_spec("triton") is not None
+    )
 
 
 def can_fuse(blocks: Sequence[nn.Module], x: Tensor) -> bool:

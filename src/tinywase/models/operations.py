@@ -30,7 +30,8 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         y = torch.bmm(weight[..., 0].expand(x.shape[0], -1, -1), x)
         return y + bias.to(y.dtype)[:, None]
     if x.is_cuda:
-        return functional.conv1d(x, weight, bias)
+        y = torch.matmul(weight[..., 0], x)
+        return y + bias.to(y.dtype)[:, None]
     return functional.linear(x.transpose(1, 2), weight[..., 0], bias).transpose(1, 2)
 
 
@@ -49,17 +50,22 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
 
 def analyze(signal: Tensor, weight: Tensor, hop: int) -> Tensor:
     """Filters over every window. Shape: [B, T], [N, 1, L] -> [B, N, F]."""
-    if torch.compiler.is_compiling() or signal.is_cuda:
+    if torch.compiler.is_compiling():
         return functional.conv1d(signal[:, None], weight, stride=hop)
     windows = signal.unfold(-1, weight.shape[-1], hop)  # [B, F, L]
+    if signal.is_cuda:
+        return torch.matmul(weight[:, 0], windows.transpose(1, 2))
     return functional.linear(windows, weight[:, 0]).transpose(1, 2)
 
 
 def synthesize(latent: Tensor, weight: Tensor, hop: int) -> Tensor:
     """Filters added up where windows overlap, hop by hop. Shape: [B, N, F], [N, 1, L] -> [B, (F - 1) hop + L]."""
-    if torch.compiler.is_compiling() or latent.is_cuda:
+    if torch.compiler.is_compiling():
         return functional.conv_transpose1d(latent, weight, stride=hop)[:, 0]
-    windows = functional.linear(latent.transpose(1, 2), weight[:, 0].t())  # [B, F, L]
+    if latent.is_cuda:
+        windows = torch.matmul(weight[:, 0].t(), latent).transpose(1, 2)  # [B, F, L]
+    else:
+        windows = functional.linear(latent.transpose(1, 2), weight[:, 0].t())
     parts = [part.flatten(1) for part in windows.split(hop, -1)]  # each [B, F hop]
     late = len(parts) - 1
     return cast(Tensor, sum(functional.pad(part, (i * hop, (late - i) * hop)) for i, part in enumerate(parts)))

@@ -67,7 +67,7 @@ class Separator(nn.Module):
                 nn.init.ones_(projection.bias)  # type: ignore[arg-type]
         if config.cues != "voiceprint":
             self.activity_inputs = nn.ModuleList(nn.Identity() for _ in range(places))
-            self.activity = nn.Conv1d(bottleneck, 1, 1)
+            self.activity = PointwiseConv(bottleneck, 1)
             nn.init.constant_(self.activity.bias, 1.0)  # type: ignore[arg-type]
         self.output_slope = PReLU()
         self.mask_input = nn.Identity()

@@ -33,7 +33,7 @@ class AffineSteps(torch.autograd.Function):
         whole = torch.minimum(steps.clamp_min(0), top) - zero_point
         learned = ctx.needs_input_grad[1]  # type: ignore[attr-defined]
         ctx.save_for_backward(inside, *([torch.where(inside, whole - ratio, whole)] if learned else []))
-        ctx.gradient_scale = (x.numel() * float(top)) ** -0.5  # type: ignore[attr-defined]
+        ctx.gradient_scale = (x.numel() * top).rsqrt()  # type: ignore[attr-defined]
         return whole * scale
 
     @staticmethod

@@ -10,6 +10,9 @@ Shapes: K levels, O output channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
@@ -27,7 +30,8 @@ class NearestLevel(torch.autograd.Function):
         ratio = weight / spread(scale, weight)
         inside = (ratio > levels[0]) & (ratio < levels[-1])
         ctx.save_for_backward(inside, torch.where(inside, chosen - ratio, chosen), scale)
-        ctx.gradient_scale = (weight.numel() / scale.numel() * float(levels[-1])) ** -0.5  # type: ignore[attr-defined]
+        size = weight.numel() // scale.numel() * levels[-1]  # a tensor: asking a GPU for a number would make it wait
+        ctx.gradient_scale = size.rsqrt()  # type: ignore[attr-defined]
         return chosen * spread(scale, weight)
 
     @staticmethod
@@ -62,3 +66,14 @@ class Lsq(WeightQuantizer):
 
     def soft(self, weight: Tensor) -> Tensor:
         return NearestLevel.apply(weight, self.scales, self.levels, self.choose(weight.detach()))
+
+    @staticmethod
+    def together(quantizers: Sequence[Lsq], weights: Sequence[Tensor]) -> Sequence[Tensor]:
+        """`soft` of several weights, in one go where they have scales per channel and the same levels."""
+        first = quantizers[0]
+        if any(not q.per_channel or len(q.levels) != len(first.levels) for q in quantizers):
+            return [quantizer.soft(weight) for quantizer, weight in zip(quantizers, weights, strict=True)]
+        joined, scales = torch.cat(list(weights)), positive(torch.cat([quantizer.step for quantizer in quantizers]))
+        codes = nearest(joined.detach() / spread(scales, joined), first.levels)
+        found = NearestLevel.apply(joined, scales, first.levels, codes)
+        return cast(Tensor, found).split([len(weight) for weight in weights])

@@ -104,11 +104,15 @@ class DistilledExtraction:
         """Total and parts of the loss of a step."""
         result = system(batch)
         total, logs = self.base.losses(result, batch)
-        if self.config.begin < 1 and step >= self.begin_step:
+        if self.speaks(step):
             for name, weight, value in self._distances(result, batch):
                 total = total + weight * value
                 logs[f"teacher_{name}"] = value.detach()
         return total, logs
+
+    def speaks(self, step: float) -> bool:
+        """Whether the teacher is heard at a step."""
+        return self.config.begin < 1 and step >= self.begin_step
 
     def _distances(self, result: dict[str, Any], batch: Tensors) -> Iterator[tuple[str, float, Tensor]]:
         """Name, weight and value of each distance from the teacher."""

@@ -31,6 +31,11 @@ class Hardware:
         """Whether it is a GPU, which works on while Python goes ahead."""
         return self.device.type == "cuda"
 
+    @property
+    def graphed(self) -> bool:
+        """Whether updates are recorded and replayed (graphed.py): on one GPU, unless TINYWASE_GRAPH is 0."""
+        return self.cuda and self.world == 1 and os.environ.get("TINYWASE_GRAPH") != "0"
+
     def arithmetic(self) -> AbstractContextManager[Any]:
         """Around a forward pass: computes it in `precision`."""
         if self.precision == "stacks":

@@ -26,6 +26,7 @@ from ..models import Wase
 from .beginning import begin_with, read_state, voices_of
 from .checkpoint import save_weights
 from .dev import dev_scores, render_dev
+from .graphed import GraphedUpdate, changeable
 from .hardware import Hardware, prepare_hardware
 from .loader import batches
 from .objectives import Logs, Objective, TrainedSystem, build_objective, mean_logs
@@ -57,6 +58,7 @@ class Trainer:
         self.dev = render_dev(recipe.data, recipe.model.sample_rate_hz) if self.hardware.leads else {}
         self.logs: Logs = {}  # of the latest step
         self.unreported: list[Logs] = []  # of the steps since the latest report
+        self._graphed: GraphedUpdate | None = None
         self._stop = False
 
     @contextlib.contextmanager
@@ -85,10 +87,15 @@ class Trainer:
         ids = {id(p) for p in (*voiceprint, *classifier)}
         rest = [p for p in self.system.parameters() if id(p) not in ids]
         groups = [
-            {"params": parameters, "lr": rate, "base_lr": rate}
+            {"params": parameters, "base_lr": rate, **self._rate_options(rate)}
             for parameters, rate in zip((rest, voiceprint, classifier), self._learning_rates(), strict=True)
         ]
         return torch.optim.AdamW(groups, weight_decay=self.recipe.optimizer.weight_decay, fused=True)
+
+    def _rate_options(self, rate: float) -> dict[str, Any]:
+        """Of the optimizer: a recorded step reads its learning rate from a tensor."""
+        graphed = self.hardware.graphed
+        return {"lr": changeable(rate) if graphed else rate, "capturable": graphed}
 
     def _learning_rates(self) -> tuple[float, float, float]:
         """Of everything else, of the voiceprint encoder, of the speaker classifier."""
@@ -181,7 +188,7 @@ class Trainer:
         """The losses since the last report, each as its mean: one step's say more of its batch than of the weights."""
         if not self.unreported:
             return
-        curves({**mean_logs(self.unreported), "learning_rate": self.optimizer.param_groups[0]["lr"]})
+        curves({**mean_logs(self.unreported), "learning_rate": float(self.optimizer.param_groups[0]["lr"])})
         self.unreported.clear()
 
     def _step(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
@@ -189,18 +196,35 @@ class Trainer:
         recipe, progress, hardware = self.recipe, self.progress, self.hardware
         factor = learning_rate_factor(progress.position, recipe.optimizer)
         for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
+            rate = group["base_lr"] * factor
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
         batch = {key: value.to(hardware.device, non_blocking=True) for key, value in batch.items()}
-        with hardware.arithmetic():
-            loss, logs = self.objective.loss(wrapped, batch, progress.position)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        logs["gradient"] = nn.utils.clip_grad_norm_(self.system.parameters(), recipe.optimizer.clip)
-        self.optimizer.step()
+        logs = self._replayed(wrapped, batch) if hardware.graphed else self._update(wrapped, batch)
         self._average()
         progress.step += 1
         heard = batch["mixture"] if "mixture" in batch else batch["extra_enrollment"]
         progress.audio_s += heard.numel() / recipe.model.sample_rate_hz * hardware.world
+        return logs
+
+    def _replayed(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
+        """`_update`, recorded once and replayed until its form changes."""
+        form = self._form()
+        if self._graphed is None or self._graphed.form != form:
+            self._graphed = GraphedUpdate(lambda static: self._update(wrapped, static), form)
+        return self._graphed(batch)
+
+    def _form(self) -> tuple[Any, ...]:
+        """What decides, beside the batch's shapes, which operations an update is made of."""
+        return ()
+
+    def _update(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
+        """Loss, gradients, and a step of the optimizer."""
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.hardware.arithmetic():
+            loss, logs = self.objective.loss(wrapped, batch, self.progress.position)
+        loss.backward()
+        logs["gradient"] = nn.utils.clip_grad_norm_(self.system.parameters(), self.recipe.optimizer.clip)
+        self.optimizer.step()
         return {**logs, "loss": loss.detach()}
 
     def _check_finite(self) -> None:
@@ -320,7 +344,7 @@ class Trainer:
         self.averaged = self._unaveraged() | state["averaged"]  # older compressions did not average
         self.optimizer.load_state_dict(state["optimizer"])
         for group, base in zip(self.optimizer.param_groups, self._learning_rates(), strict=True):
-            group["base_lr"] = base  # the recipe may have changed since
+            group |= {"base_lr": base, **self._rate_options(base)}  # recipe and machine may have changed since
             group["weight_decay"] = self.recipe.optimizer.weight_decay
         self.progress = progress = Progress(**state["progress"])
         progress.position = schedule_position(progress.step, progress.train_s, self.recipe)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..runtime.sharpening import SILENCE, WEIGHT, WINDOW_S
 from ..stft import HOPS_PER_WINDOW, window_samples
@@ -40,5 +41,24 @@ def sharpened(estimate: Tensor, mixture: Tensor, sample_rate_hz: int) -> Tensor:
     )
     own, rest = (x.real.square() + x.imag.square() for x in (voice, everything - voice))
     shared = everything * (own / (own + rest + SILENCE))
-    filtered: Tensor = torch.istft(shared, length, hop, window=window, length=estimate.shape[-1])
-    return (1 - WEIGHT) * estimate + WEIGHT * filtered
+    return (1 - WEIGHT) * estimate + WEIGHT * waveform(shared, window, hop, estimate.shape[-1])
+
+
+def waveform(spectrum: Tensor, window: Tensor, hop: int, count: int) -> Tensor:
+    """What `torch.istft` gives, without its look at the result, for which a GPU would have to wait.
+
+    Shape: [S, bins, F] -> [S, count].
+    """
+    length = len(window)
+    frames = torch.fft.irfft(spectrum.transpose(1, 2), n=length) * window  # [S, F, L]
+    wave, envelope = (_added_up(rows, hop) for rows in (frames, window.square().expand(1, frames.shape[1], -1)))
+    place = slice(length // 2, length // 2 + count)
+    return wave[:, place] / envelope[:, place]
+
+
+def _added_up(frames: Tensor, hop: int) -> Tensor:
+    """Frames one hop after another; a window is a whole number of hops. Shape: [S, F, L] -> [S, (F - 1) hop + L]."""
+    parts = [part.flatten(1) for part in frames.split(hop, -1)]
+    late = len(parts) - 1
+    total: Tensor = sum(functional.pad(part, (i * hop, (late - i) * hop)) for i, part in enumerate(parts))  # type: ignore[assignment]
+    return total

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..data.archive import is_archive, unpack_archive
+from ..data.archive import is_archive, unpack_archives
 from ..data.bank import SOURCES, SpeechBank, build_bank
 from ..data.mixing import MixConfig, Mixer
 from ..data.utterances import Utterance, check_names, read_utterances
@@ -109,8 +109,8 @@ def _of_rate(bank: SpeechBank, folder: str, sample_rate_hz: int) -> SpeechBank:
 def _pack(config: DataConfig, folder: Path, sample_rate_hz: int) -> SpeechBank:
     if not config.sources:
         raise ConfigError(f"data.bank = '{folder}' does not exist: give data.sources to make it from.")
-    if len(config.sources) == 1 and is_archive(config.sources[0]):
-        return unpack_archive(config.sources[0], folder)
+    if all(map(is_archive, config.sources)):
+        return unpack_archives(config.sources, folder)
     read = [(source, _of_splits(source, config.split)) for source in config.sources]
     check_names(read)
     return build_bank([utterance for _, utterances in read for utterance in utterances], folder, sample_rate_hz)

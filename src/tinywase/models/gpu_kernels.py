@@ -1,0 +1,273 @@
+"""What lies between the products of a convolution block, forward and backward, in Triton: see gpu_block.py.
+
+One program works on one row, the frames of one channel of one segment. PReLU, norm and depthwise convolution stay
+inside it; what a norm or a gradient sums over a segment is summed row by row first. Everything is computed in float32,
+whatever it is stored in. Letters: H hidden channels (HPAD the power of two that holds them), C
+channels, F frames, d dilation.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _moments(sums, row, H, HPAD: tl.constexpr, frames, eps):
+    """Mean and inverse deviation of a row's segment, from the sums and squares of all its rows."""
+    c = tl.arange(0, HPAD)
+    first = (row // H) * H
+    total = tl.sum(tl.load(sums + 2 * (first + c), mask=c < H, other=0.0), 0)
+    squares = tl.sum(tl.load(sums + 2 * (first + c) + 1, mask=c < H, other=0.0), 0)
+    count = H * frames * 1.0
+    mean = total / count
+    variance = tl.maximum(squares / count - mean * mean, 0.0)
+    return mean, 1.0 / tl.sqrt(variance + eps)
+
+
+@triton.jit
+def _means(sums, gains, row, H, HPAD: tl.constexpr, frames):
+    """Means over a row's segment of the normalized values' gradient, and of it times the values."""
+    c = tl.arange(0, HPAD)
+    first = (row // H) * H
+    gain = tl.load(gains + c, mask=c < H, other=0.0)
+    one = tl.sum(gain * tl.load(sums + 2 * (first + c), mask=c < H, other=0.0), 0)
+    two = tl.sum(gain * tl.load(sums + 2 * (first + c) + 1, mask=c < H, other=0.0), 0)
+    count = H * frames * 1.0
+    return one / count, two / count
+
+
+@triton.jit
+def _prelu(x, slope):
+    return tl.where(x > 0, x, slope * x)
+
+
+@triton.jit
+def sum_rows(x_ptr, bias_ptr, slope_ptr, sums, H, F, BLOCK: tl.constexpr):
+    """Sum and sum of squares of prelu(x + bias), row by row."""
+    row = tl.program_id(0).to(tl.int64)
+    bias, slope = tl.load(bias_ptr + row % H), tl.load(slope_ptr)
+    total = tl.zeros([BLOCK], tl.float32)
+    squares = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        x = tl.load(x_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        t = tl.where(inside, _prelu(x + bias, slope), 0.0)
+        total += t
+        squares += t * t
+    tl.store(sums + 2 * row, tl.sum(total, 0))
+    tl.store(sums + 2 * row + 1, tl.sum(squares, 0))
+
+
+@triton.jit
+def _normed(u_ptr, row, f, F, bias, slope, mean, scale, shift):
+    """Frames of the first norm's output; beyond the segment they are zero. scale: gain over deviation."""
+    inside = (f >= 0) & (f < F)
+    u = tl.load(u_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+    return tl.where(inside, (_prelu(u + bias, slope) - mean) * scale + shift, 0.0)
+
+
+@triton.jit(do_not_specialize=["d"])
+def convolve(
+    u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, sums, weight_ptr, late_bias_ptr, late_slope_ptr,
+    v_ptr, late_sums, H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """u -> prelu, norm, depthwise convolution v, and the sums of prelu(v)."""
+    row = tl.program_id(0).to(tl.int64)
+    c = row % H
+    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    bias, slope, shift = tl.load(bias_ptr + c), tl.load(slope_ptr), tl.load(shift_ptr + c)
+    scale = tl.load(gain_ptr + c) * deviation
+    w0, w1, w2 = tl.load(weight_ptr + 3 * c), tl.load(weight_ptr + 3 * c + 1), tl.load(weight_ptr + 3 * c + 2)
+    late_bias, late_slope = tl.load(late_bias_ptr + c), tl.load(late_slope_ptr)
+    total = tl.zeros([BLOCK], tl.float32)
+    squares = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        v = late_bias + w0 * _normed(u_ptr, row, f - d, F, bias, slope, mean, scale, shift)
+        v += w1 * _normed(u_ptr, row, f, F, bias, slope, mean, scale, shift)
+        v += w2 * _normed(u_ptr, row, f + d, F, bias, slope, mean, scale, shift)
+        rounded = v.to(v_ptr.dtype.element_ty)
+        tl.store(v_ptr + row * F + f, rounded, mask=inside)
+        t = tl.where(inside, _prelu(rounded.to(tl.float32), late_slope), 0.0)
+        total += t
+        squares += t * t
+    tl.store(late_sums + 2 * row, tl.sum(total, 0))
+    tl.store(late_sums + 2 * row + 1, tl.sum(squares, 0))
+
+
+@triton.jit
+def normalize(v_ptr, slope_ptr, gain_ptr, shift_ptr, sums, h_ptr, H, F, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr):
+    """v -> prelu, norm."""
+    row = tl.program_id(0).to(tl.int64)
+    c = row % H
+    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    slope, scale, shift = tl.load(slope_ptr), tl.load(gain_ptr + c) * deviation, tl.load(shift_ptr + c)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        v = tl.load(v_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        h = (_prelu(v, slope) - mean) * scale + shift
+        tl.store(h_ptr + row * F + f, h.to(h_ptr.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def late_sums(g_ptr, v_ptr, slope_ptr, sums, out, H, F, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr):
+    """Row sums of the second norm's output gradient g, and of g times the normalized values."""
+    row = tl.program_id(0).to(tl.int64)
+    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    slope = tl.load(slope_ptr)
+    one = tl.zeros([BLOCK], tl.float32)
+    two = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        g = tl.load(g_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        v = tl.load(v_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        one += g
+        two += g * (_prelu(v, slope) - mean) * deviation
+    tl.store(out + 2 * row, tl.sum(one, 0))
+    tl.store(out + 2 * row + 1, tl.sum(two, 0))
+
+
+@triton.jit(do_not_specialize=["d"])
+def to_convolution(
+    g_ptr, v_ptr, late_slope_ptr, late_gain_ptr, late_sums, g_sums,
+    u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, sums,
+    dv_ptr, out, H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """g -> gradient dv of the convolution's output; row sums: of the slope, dv, and dv with each tap's input."""
+    row = tl.program_id(0).to(tl.int64)
+    c = row % H
+    mean, deviation = _moments(late_sums, row, H, HPAD, F, eps)
+    one, two = _means(g_sums, late_gain_ptr, row, H, HPAD, F)
+    late_slope, late_gain = tl.load(late_slope_ptr), tl.load(late_gain_ptr + c)
+    early_mean, early_deviation = _moments(sums, row, H, HPAD, F, eps)
+    bias, slope, shift = tl.load(bias_ptr + c), tl.load(slope_ptr), tl.load(shift_ptr + c)
+    scale = tl.load(gain_ptr + c) * early_deviation
+    to_slope = tl.zeros([BLOCK], tl.float32)
+    to_bias = tl.zeros([BLOCK], tl.float32)
+    to_w0 = tl.zeros([BLOCK], tl.float32)
+    to_w1 = tl.zeros([BLOCK], tl.float32)
+    to_w2 = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        g = tl.load(g_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        v = tl.load(v_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        value = (_prelu(v, late_slope) - mean) * deviation
+        dt = tl.where(inside, deviation * (g * late_gain - one - value * two), 0.0)
+        to_slope += dt * tl.minimum(v, 0.0)
+        dv = tl.where(v > 0, dt, late_slope * dt)
+        rounded = dv.to(dv_ptr.dtype.element_ty)
+        tl.store(dv_ptr + row * F + f, rounded, mask=inside)
+        dv = rounded.to(tl.float32)
+        to_bias += dv
+        to_w0 += dv * _normed(u_ptr, row, f - d, F, bias, slope, early_mean, scale, shift)
+        to_w1 += dv * _normed(u_ptr, row, f, F, bias, slope, early_mean, scale, shift)
+        to_w2 += dv * _normed(u_ptr, row, f + d, F, bias, slope, early_mean, scale, shift)
+    tl.store(out + 5 * row, tl.sum(to_slope, 0))
+    tl.store(out + 5 * row + 1, tl.sum(to_bias, 0))
+    tl.store(out + 5 * row + 2, tl.sum(to_w0, 0))
+    tl.store(out + 5 * row + 3, tl.sum(to_w1, 0))
+    tl.store(out + 5 * row + 4, tl.sum(to_w2, 0))
+
+
+@triton.jit
+def _unconvolved(dv_ptr, row, f, F, d, w0, w1, w2):
+    """Gradient of the convolution's input."""
+    dh = w1 * tl.load(dv_ptr + row * F + f, mask=f < F, other=0.0).to(tl.float32)
+    dh += w0 * tl.load(dv_ptr + row * F + f + d, mask=f + d < F, other=0.0).to(tl.float32)
+    return dh + w2 * tl.load(dv_ptr + row * F + f - d, mask=(f >= d) & (f - d < F), other=0.0).to(tl.float32)
+
+
+@triton.jit(do_not_specialize=["d"])
+def early_sums(
+    dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, sums, out, H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Row sums of the first norm's output gradient, and of it times the normalized values."""
+    row = tl.program_id(0).to(tl.int64)
+    c = row % H
+    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    bias, slope = tl.load(bias_ptr + c), tl.load(slope_ptr)
+    w0, w1, w2 = tl.load(weight_ptr + 3 * c), tl.load(weight_ptr + 3 * c + 1), tl.load(weight_ptr + 3 * c + 2)
+    one = tl.zeros([BLOCK], tl.float32)
+    two = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        dh = tl.where(inside, _unconvolved(dv_ptr, row, f, F, d, w0, w1, w2), 0.0)
+        u = tl.load(u_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        one += dh
+        two += dh * (_prelu(u + bias, slope) - mean) * deviation
+    tl.store(out + 2 * row, tl.sum(one, 0))
+    tl.store(out + 2 * row + 1, tl.sum(two, 0))
+
+
+@triton.jit(do_not_specialize=["d"])
+def to_expansion(
+    dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, gain_ptr, sums, g_sums, du_ptr, out,
+    H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """dv -> gradient du of the first product; row sums: of the slope, and du."""
+    row = tl.program_id(0).to(tl.int64)
+    c = row % H
+    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    one, two = _means(g_sums, gain_ptr, row, H, HPAD, F)
+    bias, slope, gain = tl.load(bias_ptr + c), tl.load(slope_ptr), tl.load(gain_ptr + c)
+    w0, w1, w2 = tl.load(weight_ptr + 3 * c), tl.load(weight_ptr + 3 * c + 1), tl.load(weight_ptr + 3 * c + 2)
+    to_slope = tl.zeros([BLOCK], tl.float32)
+    to_bias = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        dh = _unconvolved(dv_ptr, row, f, F, d, w0, w1, w2)
+        x = tl.load(u_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32) + bias
+        value = (_prelu(x, slope) - mean) * deviation
+        dt = tl.where(inside, deviation * (dh * gain - one - value * two), 0.0)
+        to_slope += dt * tl.minimum(x, 0.0)
+        du = tl.where(x > 0, dt, slope * dt)
+        tl.store(du_ptr + row * F + f, du.to(du_ptr.dtype.element_ty), mask=inside)
+        to_bias += du
+    tl.store(out + 2 * row, tl.sum(to_slope, 0))
+    tl.store(out + 2 * row + 1, tl.sum(to_bias, 0))
+
+
+@triton.jit
+def add_outputs(x_ptr, skip_ptr, y_ptr, bias_ptr, x_out, skip_out, low_out, C, F, BLOCK: tl.constexpr):
+    """x + the first half of y, skips + the second; x once more rounded. One program: a row of x and of the skips."""
+    row = tl.program_id(0).to(tl.int64)
+    b, c = row // C, row % C
+    residual, skip = (2 * b * C + c) * F, (2 * b * C + C + c) * F
+    bias, skip_bias = tl.load(bias_ptr + c), tl.load(bias_ptr + C + c)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        x = tl.load(x_ptr + row * F + f, mask=inside) + tl.load(y_ptr + residual + f, mask=inside).to(tl.float32) + bias
+        s = tl.load(skip_ptr + row * F + f, mask=inside) + tl.load(y_ptr + skip + f, mask=inside).to(tl.float32)
+        tl.store(x_out + row * F + f, x, mask=inside)
+        tl.store(low_out + row * F + f, x.to(low_out.dtype.element_ty), mask=inside)
+        tl.store(skip_out + row * F + f, s + skip_bias, mask=inside)
+
+
+@triton.jit
+def join_gradients(gx_ptr, gs_ptr, y_ptr, sums, C, F, BLOCK: tl.constexpr):
+    """Gradients of both outputs, rounded, one after the other; and their row sums."""
+    row = tl.program_id(0).to(tl.int64)
+    b, c = row // C, row % C
+    residual, skip = 2 * b * C + c, 2 * b * C + C + c
+    one = tl.zeros([BLOCK], tl.float32)
+    two = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, F, BLOCK):
+        f = first + tl.arange(0, BLOCK)
+        inside = f < F
+        gx = tl.load(gx_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        gs = tl.load(gs_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        tl.store(y_ptr + residual * F + f, gx.to(y_ptr.dtype.element_ty), mask=inside)
+        tl.store(y_ptr + skip * F + f, gs.to(y_ptr.dtype.element_ty), mask=inside)
+        one += gx
+        two += gs
+    tl.store(sums + residual, tl.sum(one, 0))
+    tl.store(sums + skip, tl.sum(two, 0))
