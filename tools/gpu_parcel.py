@@ -1,60 +1,97 @@
-"""Pack what a training needs on a machine without a network into one small folder; tools/gpu_train.sh trains from it.
+"""Pack what a training needs on a machine without a network into small folders; tools/gpu_train.sh trains from them.
 
-    python tools/gpu_parcel.py runs/parcel --bank runs/bank --list ../shared/speech/lists/dev.csv ...
+    python tools/gpu_parcel.py runs/parcel --bank runs/bank --parts 4 --noise runs/noise-bank \
+      --list ../shared/speech/lists/dev.csv --packages soundfile soxr cffi
 
-The folder gets `speech.zip` (the bank, Opus), for every list its first trials as `<list>.csv` with their dry recordings
-in `<list>/` (Opus at twice the bit rate, so scores there differ a little from those of the true recordings), and
-`wheels/` with the Python packages that machine lacks. What is there already is not made again. A bank of 9 hours takes
-53 MB and 12 minutes of a core.
+`runs/parcel-0`, `-1`, ... each get `speech-<part>.zip` (every so many utterances of the bank, Opus), small enough to be
+carried one after another; the first one also what there is of
+  <list>.csv, <list>/   the first trials of every list and their dry recordings, Opus at twice the bit rate: scores
+                        there differ a little from those of the true recordings
+  noise.zip             the first seconds of every recording of noise
+  wheels/               Python packages that the machine lacks
+What is there already is not made again. An hour takes 5.9 MB and half a minute of a core.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from tinywase.audio import open_audio
 from tinywase.blocks import mono_at
 from tinywase.data.archive import opus_level, write_archive
+from tinywase.data.bank import SpeechBank, write_bank
 from tinywase.data.convert import to_csv
 from tinywase.data.lists import Trial, read_trials
 from tinywase.files import write_whole
 
 DEV_KBIT_PER_S = 26.0
+NOISE_S = 25.0  # of every recording
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 def main() -> None:
     options = arguments()
-    options.parcel.mkdir(parents=True, exist_ok=True)
-    if not (options.parcel / "speech.zip").exists():
-        write_archive(options.bank, options.parcel / "speech.zip", kbit_per_s=options.kbit)
+    first = part_of(options.parcel, 0)
+    for part in range(options.parts):
+        target = part_of(options.parcel, part) / f"speech-{part}.zip"
+        if not target.exists():
+            pack_part(SpeechBank.load(options.bank), slice(part, None, options.parts), target, options.kbit)
+    if options.noise and not (first / "noise.zip").exists():
+        pack_part(SpeechBank.load(options.noise), slice(None), first / "noise.zip", options.kbit, NOISE_S)
     for path in options.list:
-        if not (options.parcel / path.name).exists():
-            pack_list(path, options.parcel, options.trials, options.rate)
-    if options.packages and not (options.parcel / "wheels").exists():
-        download(options.packages, options.parcel / "wheels", options.python)
-    total = sum(file.stat().st_size for file in options.parcel.rglob("*") if file.is_file())
-    print(f"{options.parcel}: {total / 1e6:.1f} MB.")
+        if not (first / path.name).exists():
+            pack_list(path, first, options.trials, options.rate)
+    if options.packages and not (first / "wheels").exists():
+        download(options.packages, first / "wheels", options.python)
+    for part in range(options.parts):
+        folder = part_of(options.parcel, part)
+        total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        print(f"{folder}: {total / 1e6:.1f} MB.")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parcel", type=Path)
     parser.add_argument("--bank", type=Path, default=Path("runs/bank"), help="what `tinywase data pack` made")
+    parser.add_argument("--parts", type=int, default=1)
     parser.add_argument("--kbit", type=float, default=13.0, help="bit rate of the bank")
+    parser.add_argument("--noise", type=Path, help="a bank of noise")
     parser.add_argument("--list", type=Path, action="append", default=[], help="development list; may be repeated")
     parser.add_argument("--trials", type=int, default=40, help="of each list")
     parser.add_argument("--rate", type=int, default=8000, help="sample rate of the lists' recordings, the model's")
     parser.add_argument("--packages", nargs="*", default=[], help="to bring along, each with all that it needs itself")
     parser.add_argument("--python", default="3.12", help="the other machine's version")
     return parser.parse_args()
+
+
+def part_of(parcel: Path, part: int) -> Path:
+    """A parcel's folder, which is there from now on."""
+    folder = parcel.with_name(f"{parcel.name}-{part}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def pack_part(bank: SpeechBank, part: slice, target: Path, kbit: float, longest_s: float = math.inf) -> None:
+    """Some of a bank's utterances as an archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows, sounds, start = [], [], 0
+        for utterance in bank.utterances[part]:
+            length = int(min(utterance.length, longest_s * bank.sample_rate_hz))
+            rows.append(dataclasses.replace(utterance, start=start, length=length))
+            sounds.append(bank.samples[utterance.start : utterance.start + length])
+            start += length
+        write_bank(Path(folder), np.concatenate(sounds), rows, bank.sample_rate_hz)
+        write_archive(folder, target, kbit_per_s=kbit)
 
 
 def pack_list(path: Path, parcel: Path, count: int, sample_rate_hz: int) -> None:

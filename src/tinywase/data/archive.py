@@ -23,12 +23,11 @@ import soundfile
 
 from ..errors import DataError
 from ..files import make_folder, whole_file, write_whole, writing
-from .bank import NO_TEXT, PCM, SOURCES, SpeechBank
+from .bank import NO_TEXT, PCM, SOURCES, TABLE, SpeechBank
 
 PIECE_S = 300
 RATES_HZ = (8000, 12_000, 16_000, 24_000, 48_000)  # Opus knows no others
 LEAST_KBIT_PER_S, MOST_KBIT_PER_S = 6, 256  # libsndfile's compression levels 1 and 0
-TABLE = "utterances.csv"
 
 
 def is_archive(path: Path | str) -> bool:

@@ -23,7 +23,7 @@ from ..files import make_folder, whole_file, write_whole, writing
 from .utterances import Utterance
 
 PCM = 32767.0
-SOURCES = "sources.json"
+SOURCES, TABLE = "sources.json", "utterances.csv"
 SILENT_RMS = 1e-4
 NO_TEXT = "surrogateescape"  # speakers are named by folders, whose names may be any bytes
 
@@ -59,7 +59,7 @@ class SpeechBank:
         folder = Path(folder)
         try:
             samples = np.load(folder / "samples.npy", mmap_mode="r")
-            with (folder / "utterances.csv").open(newline="", encoding="utf-8", errors=NO_TEXT) as rows:
+            with (folder / TABLE).open(newline="", encoding="utf-8", errors=NO_TEXT) as rows:
                 table = list(csv.DictReader(rows))
             utterances = tuple(
                 BankUtterance(r["speaker"], r["source"], r["target"] == "1", int(r["start"]), int(r["length"]))
@@ -108,8 +108,8 @@ def build_bank(
     """
     folder = Path(folder)
     make_folder(folder)
-    rows: list[tuple[str, str, int, int, int, int]] = []
-    samples, table, text = folder / "samples.npy", folder / "utterances.csv", io.StringIO()
+    rows: list[BankUtterance] = []
+    samples = folder / "samples.npy"
     # whoever maps the old samples keeps them, because the new ones are another file
     with writing(samples), whole_file(samples, force=True) as part, part.open("wb") as out:
         start = 0
@@ -118,19 +118,30 @@ def build_bank(
             audio = _decoded(utterance.path, sample_rate_hz)
             if len(audio) and float(np.sqrt(np.mean(audio**2))) >= SILENT_RMS:
                 out.write(np.clip(np.rint(audio * PCM), -PCM - 1, PCM).astype("<i2").tobytes())
-                row = utterance.speaker, utterance.source, int(utterance.target), start, len(audio), sample_rate_hz
-                rows.append(row)
+                rows.append(BankUtterance(utterance.speaker, utterance.source, utterance.target, start, len(audio)))
                 start += len(audio)
             progress(done)
         if not rows:
             raise DataError(f"{folder}: no usable recording among the sources. Check them with 'tinywase data check'.")
         out.seek(0)
         _write_header(out, start)
-        table.unlink(missing_ok=True)  # no table without its samples
+        (folder / TABLE).unlink(missing_ok=True)  # no table without its samples
         (folder / SOURCES).unlink(missing_ok=True)
-    csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])
-    write_whole(table, text.getvalue().encode(errors=NO_TEXT), force=True)
+    _write_table(folder, rows, sample_rate_hz)
     return SpeechBank.load(folder)
+
+
+def write_bank(folder: Path, samples: np.ndarray, utterances: Sequence[BankUtterance], sample_rate_hz: int) -> None:
+    """A new bank of samples that are at hand. Shape: int16 [total]."""
+    np.save(folder / "samples.npy", samples)
+    _write_table(folder, utterances, sample_rate_hz)
+
+
+def _write_table(folder: Path, utterances: Sequence[BankUtterance], sample_rate_hz: int) -> None:
+    text = io.StringIO()
+    rows = [(u.speaker, u.source, int(u.target), u.start, u.length, sample_rate_hz) for u in utterances]
+    csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])
+    write_whole(folder / TABLE, text.getvalue().encode(errors=NO_TEXT), force=True)
 
 
 def _decoded(path: Path, rate_hz: int) -> np.ndarray:
