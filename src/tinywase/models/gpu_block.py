@@ -54,25 +54,26 @@ class Block(Function):
         dilation: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
         (batch, channels, frames), hidden = x.shape, len(expand)
-        rows, pad = (batch * hidden,), triton.next_power_of_2(hidden)
+        rows, options = (batch * hidden,), {"BLOCK": BLOCK, "num_warps": WARPS}
         u = _product(expand, low)
-        sums, late_sums = (x.new_empty(batch, hidden, 2, dtype=torch.float32) for _ in range(2))
-        gpu_kernels.sum_rows[rows](u, bias, slope, sums, hidden, frames, BLOCK=BLOCK, num_warps=WARPS)
+        sums, late_sums = (x.new_empty(batch, hidden, 2) for _ in range(2))
+        gpu_kernels.sum_rows[rows](u, bias, slope, sums, hidden, frames, **options)
+        moments = _moments(sums, frames)
+        early = bias, slope, gain, shift, moments
         v = torch.empty_like(u)
-        early = bias, slope, gain, shift, sums
-        late = late_slope, late_gain, late_shift, late_sums
-        sizes = hidden, frames, dilation, EPSILON
         gpu_kernels.convolve[rows](
-            u, *early, depthwise, late_bias, late_slope, v, late_sums, *sizes, HPAD=pad, BLOCK=BLOCK, num_warps=WARPS
+            u, *early, depthwise, late_bias, late_slope, v, late_sums, hidden, frames, dilation, **options
         )
+        late_moments = _moments(late_sums, frames)
         h = torch.empty_like(u)
-        gpu_kernels.normalize[rows](v, *late, h, hidden, frames, EPSILON, HPAD=pad, BLOCK=BLOCK, num_warps=WARPS)
+        gpu_kernels.normalize[rows](v, late_slope, late_gain, late_shift, late_moments, h, hidden, frames, **options)
         y = _product(outputs, h)
         x_out, skips_out, low_out = torch.empty_like(x), torch.empty_like(skips), torch.empty_like(low)
         gpu_kernels.add_outputs[(batch * channels,)](
-            x, skips, y, output_bias, x_out, skips_out, low_out, channels, frames, BLOCK=BLOCK, num_warps=WARPS
+            x, skips, y, output_bias, x_out, skips_out, low_out, channels, frames, **options
         )
-        ctx.save_for_backward(low, u, v, h, expand, depthwise, outputs, *early, late_bias, *late)
+        late = late_slope, late_gain, late_moments
+        ctx.save_for_backward(low, u, v, h, expand, depthwise, outputs, *early, *late)
         ctx.dilation = dilation
         ctx.mark_non_differentiable(low_out)  # x_out's gradient is everything
         return x_out, low_out, skips_out
@@ -81,45 +82,61 @@ class Block(Function):
     @once_differentiable
     def backward(ctx: Any, gx: Tensor, _: Tensor, gs: Tensor) -> tuple[Tensor | None, ...]:
         low, u, v, h, expand, depthwise, outputs, *others = ctx.saved_tensors
-        bias, slope, gain, shift, sums, _late_bias, late_slope, late_gain, _late_shift, late_sums = others
-        early = bias, slope, gain, shift, sums
+        bias, slope, gain, shift, moments, late_slope, late_gain, late_moments = others
         (batch, channels, frames), hidden = low.shape, u.shape[1]
-        rows, pad, d = (batch * hidden,), triton.next_power_of_2(hidden), ctx.dilation
-        options: dict[str, Any] = {"BLOCK": BLOCK, "num_warps": WARPS}
+        rows, sizes = (batch * hidden,), (hidden, frames, ctx.dilation)
+        options = {"BLOCK": BLOCK, "num_warps": WARPS}
         gx, gs = gx.contiguous(), gs.contiguous()
 
         def row_sums(count: int) -> Tensor:
-            return sums.new_empty(batch, hidden, count)
+            return moments.new_empty(batch, hidden, count)
 
-        gy = u.new_empty(batch, 2 * channels, frames)
-        to_outputs = sums.new_empty(batch, 2 * channels)
+        gy, to_outputs = u.new_empty(batch, 2 * channels, frames), moments.new_empty(batch, 2 * channels)
         gpu_kernels.join_gradients[(batch * channels,)](gx, gs, gy, to_outputs, channels, frames, **options)
         g = _product(outputs.t(), gy)  # [B, H, F]
         outputs_gradient = torch.bmm(gy, h.transpose(1, 2)).sum(0, dtype=torch.float32)
         g_sums = row_sums(2)
-        gpu_kernels.late_sums[rows](g, v, late_slope, late_sums, g_sums, hidden, frames, EPSILON, HPAD=pad, **options)
-        dv, late_out = torch.empty_like(u), row_sums(5)
-        sizes = hidden, frames, d, EPSILON
+        gpu_kernels.late_sums[rows](g, v, late_slope, late_moments, g_sums, hidden, frames, **options)
+        dv, late_out, late_means = torch.empty_like(u), row_sums(5), _means(g_sums, late_gain, frames)
         gpu_kernels.to_convolution[rows](
-            g, v, late_slope, late_gain, late_sums, g_sums, u, *early, dv, late_out, *sizes, HPAD=pad, **options
+            *(g, v, late_slope, late_gain, late_moments, late_means),
+            *(u, bias, slope, gain, shift, moments, dv, late_out),
+            *sizes,
+            **options,
         )
         h_sums = row_sums(2)
-        gpu_kernels.early_sums[rows](dv, depthwise, u, bias, slope, sums, h_sums, *sizes, HPAD=pad, **options)
-        du, early_out = g, row_sums(2)  # g is used up: its memory is taken for du
+        gpu_kernels.early_sums[rows](dv, depthwise, u, bias, slope, moments, h_sums, *sizes, **options)
+        du, early_out, means = g, row_sums(2), _means(h_sums, gain, frames)  # g is used up: du takes its memory
         gpu_kernels.to_expansion[rows](
-            dv, depthwise, u, bias, slope, gain, sums, h_sums, du, early_out, *sizes, HPAD=pad, **options
+            dv, depthwise, u, bias, slope, gain, moments, means, du, early_out, *sizes, **options
         )
         x_gradient = gx + _product(expand.t(), du)
         expand_gradient = torch.bmm(du, low.transpose(1, 2)).sum(0, dtype=torch.float32)
-        late, early_sum = late_out.sum(0), early_out.sum(0)  # [H, 5], [H, 2]
+        late, early = late_out.sum(0), early_out.sum(0)  # [H, 5], [H, 2]
         g_sum, h_sum = g_sums.sum(0), h_sums.sum(0)  # [H, 2]
         return (
             *(x_gradient, None, gs),
             *(expand_gradient, late[:, 2:], outputs_gradient, to_outputs.sum(0)),
-            *(early_sum[:, 1], early_sum[:, 0].sum().view(1), h_sum[:, 1], h_sum[:, 0]),
+            *(early[:, 1], early[:, 0].sum().view(1), h_sum[:, 1], h_sum[:, 0]),
             *(late[:, 1], late[:, 0].sum().view(1), g_sum[:, 1], g_sum[:, 0]),
             None,
         )
+
+
+def _moments(sums: Tensor, frames: int) -> Tensor:
+    """Mean and inverse deviation of every segment. Shape: [B, H, 2] -> [B, 2]."""
+    (batch, hidden, _), found = sums.shape, sums.new_empty(len(sums), 2)
+    pad = triton.next_power_of_2(hidden)
+    gpu_kernels.find_moments[(batch,)](sums, found, hidden, pad, float(hidden * frames), EPSILON, num_warps=WARPS)
+    return found
+
+
+def _means(sums: Tensor, gains: Tensor, frames: int) -> Tensor:
+    """Means of every segment's gradient, and of it times the values. Shape: [B, H, 2], [H] -> [B, 2]."""
+    (batch, hidden, _), found = sums.shape, sums.new_empty(len(sums), 2)
+    pad = triton.next_power_of_2(hidden)
+    gpu_kernels.find_means[(batch,)](sums, gains, found, hidden, pad, float(hidden * frames), num_warps=WARPS)
+    return found
 
 
 def run_on_gpu(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,28 +13,35 @@ import triton.language as tl
 
 
 @triton.jit
-def _moments(sums, row, H, HPAD: tl.constexpr, frames, eps):
-    """Mean and inverse deviation of a row's segment, from the sums and squares of all its rows."""
+def find_moments(sums, out, H, HPAD: tl.constexpr, count, eps):
+    """Mean and inverse deviation of a segment, from the sums and the sums of squares of its rows."""
+    segment = tl.program_id(0).to(tl.int64)
     c = tl.arange(0, HPAD)
-    first = (row // H) * H
-    total = tl.sum(tl.load(sums + 2 * (first + c), mask=c < H, other=0.0), 0)
-    squares = tl.sum(tl.load(sums + 2 * (first + c) + 1, mask=c < H, other=0.0), 0)
-    count = H * frames * 1.0
+    total = tl.sum(tl.load(sums + 2 * (segment * H + c), mask=c < H, other=0.0), 0)
+    squares = tl.sum(tl.load(sums + 2 * (segment * H + c) + 1, mask=c < H, other=0.0), 0)
     mean = total / count
     variance = tl.maximum(squares / count - mean * mean, 0.0)
-    return mean, 1.0 / tl.sqrt(variance + eps)
+    tl.store(out + 2 * segment, mean)
+    tl.store(out + 2 * segment + 1, 1.0 / tl.sqrt(variance + eps))
 
 
 @triton.jit
-def _means(sums, gains, row, H, HPAD: tl.constexpr, frames):
-    """Means over a row's segment of the normalized values' gradient, and of it times the values."""
+def find_means(sums, gains, out, H, HPAD: tl.constexpr, count):
+    """Means over a segment of the normalized values' gradient, and of it times the values."""
+    segment = tl.program_id(0).to(tl.int64)
     c = tl.arange(0, HPAD)
-    first = (row // H) * H
     gain = tl.load(gains + c, mask=c < H, other=0.0)
-    one = tl.sum(gain * tl.load(sums + 2 * (first + c), mask=c < H, other=0.0), 0)
-    two = tl.sum(gain * tl.load(sums + 2 * (first + c) + 1, mask=c < H, other=0.0), 0)
-    count = H * frames * 1.0
-    return one / count, two / count
+    one = tl.sum(gain * tl.load(sums + 2 * (segment * H + c), mask=c < H, other=0.0), 0)
+    two = tl.sum(gain * tl.load(sums + 2 * (segment * H + c) + 1, mask=c < H, other=0.0), 0)
+    tl.store(out + 2 * segment, one / count)
+    tl.store(out + 2 * segment + 1, two / count)
+
+
+@triton.jit
+def _pair(pairs, row, H):
+    """Both numbers of a row's segment."""
+    segment = row // H
+    return tl.load(pairs + 2 * segment), tl.load(pairs + 2 * segment + 1)
 
 
 @triton.jit
@@ -70,13 +77,13 @@ def _normed(u_ptr, row, f, F, bias, slope, mean, scale, shift):
 
 @triton.jit(do_not_specialize=["d"])
 def convolve(
-    u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, sums, weight_ptr, late_bias_ptr, late_slope_ptr,
-    v_ptr, late_sums, H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+    u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, moments, weight_ptr, late_bias_ptr, late_slope_ptr,
+    v_ptr, late_sums, H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """u -> prelu, norm, depthwise convolution v, and the sums of prelu(v)."""
+    """u -> prelu, norm, depthwise convolution v, and the moments of prelu(v)."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
-    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    mean, deviation = _pair(moments, row, H)
     bias, slope, shift = tl.load(bias_ptr + c), tl.load(slope_ptr), tl.load(shift_ptr + c)
     scale = tl.load(gain_ptr + c) * deviation
     w0, w1, w2 = tl.load(weight_ptr + 3 * c), tl.load(weight_ptr + 3 * c + 1), tl.load(weight_ptr + 3 * c + 2)
@@ -99,11 +106,11 @@ def convolve(
 
 
 @triton.jit
-def normalize(v_ptr, slope_ptr, gain_ptr, shift_ptr, sums, h_ptr, H, F, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr):
+def normalize(v_ptr, slope_ptr, gain_ptr, shift_ptr, moments, h_ptr, H, F, BLOCK: tl.constexpr):
     """v -> prelu, norm."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
-    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    mean, deviation = _pair(moments, row, H)
     slope, scale, shift = tl.load(slope_ptr), tl.load(gain_ptr + c) * deviation, tl.load(shift_ptr + c)
     for first in range(0, F, BLOCK):
         f = first + tl.arange(0, BLOCK)
@@ -114,10 +121,10 @@ def normalize(v_ptr, slope_ptr, gain_ptr, shift_ptr, sums, h_ptr, H, F, eps, HPA
 
 
 @triton.jit
-def late_sums(g_ptr, v_ptr, slope_ptr, sums, out, H, F, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr):
-    """Row sums of the second norm's output gradient g, and of g times the normalized values."""
+def late_sums(g_ptr, v_ptr, slope_ptr, moments, out, H, F, BLOCK: tl.constexpr):
+    """Row moments of the second norm's output gradient g, and of g times the normalized values."""
     row = tl.program_id(0).to(tl.int64)
-    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    mean, deviation = _pair(moments, row, H)
     slope = tl.load(slope_ptr)
     one = tl.zeros([BLOCK], tl.float32)
     two = tl.zeros([BLOCK], tl.float32)
@@ -134,17 +141,17 @@ def late_sums(g_ptr, v_ptr, slope_ptr, sums, out, H, F, eps, HPAD: tl.constexpr,
 
 @triton.jit(do_not_specialize=["d"])
 def to_convolution(
-    g_ptr, v_ptr, late_slope_ptr, late_gain_ptr, late_sums, g_sums,
-    u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, sums,
-    dv_ptr, out, H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+    g_ptr, v_ptr, late_slope_ptr, late_gain_ptr, late_moments, means,
+    u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, moments,
+    dv_ptr, out, H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """g -> gradient dv of the convolution's output; row sums: of the slope, dv, and dv with each tap's input."""
+    """g -> gradient dv of the convolution's output; row moments: of the slope, dv, and dv with each tap's input."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
-    mean, deviation = _moments(late_sums, row, H, HPAD, F, eps)
-    one, two = _means(g_sums, late_gain_ptr, row, H, HPAD, F)
+    mean, deviation = _pair(late_moments, row, H)
+    one, two = _pair(means, row, H)
     late_slope, late_gain = tl.load(late_slope_ptr), tl.load(late_gain_ptr + c)
-    early_mean, early_deviation = _moments(sums, row, H, HPAD, F, eps)
+    early_mean, early_deviation = _pair(moments, row, H)
     bias, slope, shift = tl.load(bias_ptr + c), tl.load(slope_ptr), tl.load(shift_ptr + c)
     scale = tl.load(gain_ptr + c) * early_deviation
     to_slope = tl.zeros([BLOCK], tl.float32)
@@ -185,12 +192,12 @@ def _unconvolved(dv_ptr, row, f, F, d, w0, w1, w2):
 
 @triton.jit(do_not_specialize=["d"])
 def early_sums(
-    dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, sums, out, H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+    dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, moments, out, H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Row sums of the first norm's output gradient, and of it times the normalized values."""
+    """Row moments of the first norm's output gradient, and of it times the normalized values."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
-    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
+    mean, deviation = _pair(moments, row, H)
     bias, slope = tl.load(bias_ptr + c), tl.load(slope_ptr)
     w0, w1, w2 = tl.load(weight_ptr + 3 * c), tl.load(weight_ptr + 3 * c + 1), tl.load(weight_ptr + 3 * c + 2)
     one = tl.zeros([BLOCK], tl.float32)
@@ -208,14 +215,14 @@ def early_sums(
 
 @triton.jit(do_not_specialize=["d"])
 def to_expansion(
-    dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, gain_ptr, sums, g_sums, du_ptr, out,
-    H, F, d, eps, HPAD: tl.constexpr, BLOCK: tl.constexpr,
+    dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, gain_ptr, moments, means, du_ptr, out,
+    H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """dv -> gradient du of the first product; row sums: of the slope, and du."""
+    """dv -> gradient du of the first product; row moments: of the slope, and du."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
-    mean, deviation = _moments(sums, row, H, HPAD, F, eps)
-    one, two = _means(g_sums, gain_ptr, row, H, HPAD, F)
+    mean, deviation = _pair(moments, row, H)
+    one, two = _pair(means, row, H)
     bias, slope, gain = tl.load(bias_ptr + c), tl.load(slope_ptr), tl.load(gain_ptr + c)
     w0, w1, w2 = tl.load(weight_ptr + 3 * c), tl.load(weight_ptr + 3 * c + 1), tl.load(weight_ptr + 3 * c + 2)
     to_slope = tl.zeros([BLOCK], tl.float32)

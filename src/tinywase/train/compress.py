@@ -126,6 +126,7 @@ class Compressor(Trainer):
         calibrate(student, calibration_batches(self.objective, self.recipe))
         learned = set(self._trained())
         freeze(student)
+        self._averaging = None
         ranges = {name: positive(self.averaged.pop(name)) for name in learned - set(self._trained())}
         student.load_state_dict(ranges, strict=False)  # constants from now on, as they were on average
 

@@ -29,12 +29,12 @@ class GraphedUpdate:
         self.logs: Logs = {}
 
     def __call__(self, batch: Tensors) -> Logs:
-        """Update on a batch that is on the GPU; returns numbers of its own."""
+        """Update on a batch, wherever it is; returns numbers that stay as they are."""
         if self.ordinary < ORDINARY_STEPS:
             self.ordinary += 1
-            return self._aside(batch)
+            return self._aside({name: value.to("cuda", non_blocking=True) for name, value in batch.items()})
         if self.graph is None:
-            self.batch = {name: value.clone() for name, value in batch.items()}
+            self.batch = {name: value.to("cuda", copy=True) for name, value in batch.items()}
             torch.cuda.synchronize()
             self.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # the loader's thread pins memory

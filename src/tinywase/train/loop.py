@@ -52,6 +52,7 @@ class Trainer:
         self.system, self.objective = self._build(mixer)
         self.system.to(self.hardware.device)
         self.averaged = self._unaveraged()
+        self._averaging: tuple[list[Tensor], list[Tensor]] | None = None  # averages and what they are of
         self.optimizer = self._build_optimizer()
         self.progress = Progress()
         self.on_step = on_step
@@ -198,8 +199,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             rate = group["base_lr"] * factor
             group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
-        batch = {key: value.to(hardware.device, non_blocking=True) for key, value in batch.items()}
-        logs = self._replayed(wrapped, batch) if hardware.graphed else self._update(wrapped, batch)
+        if hardware.graphed:
+            logs = self._replayed(wrapped, batch)
+        else:
+            batch = {key: value.to(hardware.device, non_blocking=True) for key, value in batch.items()}
+            logs = self._update(wrapped, batch)
         self._average()
         progress.step += 1
         heard = batch["mixture"] if "mixture" in batch else batch["extra_enrollment"]
@@ -252,8 +256,10 @@ class Trainer:
     def _average(self) -> None:
         """Exponential average of the weights; young averages forget faster."""
         decay = min(self.recipe.optimizer.average, (1 + self.progress.step) / (10 + self.progress.step))
-        current = self._trained()
-        torch._foreach_lerp_(list(self.averaged.values()), [current[key] for key in self.averaged], 1 - decay)
+        if self._averaging is None:  # finding them among the modules takes longer than averaging
+            current = self._trained()
+            self._averaging = list(self.averaged.values()), [current[key] for key in self.averaged]
+        torch._foreach_lerp_(*self._averaging, 1 - decay)
 
     def averaged_model(self) -> Wase:
         """The network with the averaged weights."""
@@ -341,7 +347,7 @@ class Trainer:
                 f"{len(self.system.voices)}). Give this recipe another 'out', and init = [{str(path)!r}] to go on."
             )
         self.system.load_state_dict(state["system"])
-        self.averaged = self._unaveraged() | state["averaged"]  # older compressions did not average
+        self.averaged, self._averaging = self._unaveraged() | state["averaged"], None  # older ones did not average
         self.optimizer.load_state_dict(state["optimizer"])
         for group, base in zip(self.optimizer.param_groups, self._learning_rates(), strict=True):
             group |= {"base_lr": base, **self._rate_options(base)}  # recipe and machine may have changed since
