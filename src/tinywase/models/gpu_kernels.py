@@ -45,6 +45,12 @@ def _pair(pairs, row, H):
 
 
 @triton.jit
+def _row(x_ptr, row, f, F):
+    """Frames of a row as float32; beyond the segment they are zero."""
+    return tl.load(x_ptr + row * F + f, mask=(f >= 0) & (f < F), other=0.0).to(tl.float32)
+
+
+@triton.jit
 def _prelu(x, slope):
     return tl.where(x > 0, x, slope * x)
 
@@ -59,7 +65,7 @@ def sum_rows(x_ptr, bias_ptr, slope_ptr, sums, H, F, BLOCK: tl.constexpr):
     for first in range(0, F, BLOCK):
         f = first + tl.arange(0, BLOCK)
         inside = f < F
-        x = tl.load(x_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        x = _row(x_ptr, row, f, F)
         t = tl.where(inside, _prelu(x + bias, slope), 0.0)
         total += t
         squares += t * t
@@ -70,9 +76,8 @@ def sum_rows(x_ptr, bias_ptr, slope_ptr, sums, H, F, BLOCK: tl.constexpr):
 @triton.jit
 def _normed(u_ptr, row, f, F, bias, slope, mean, scale, shift):
     """Frames of the first norm's output; beyond the segment they are zero. scale: gain over deviation."""
-    inside = (f >= 0) & (f < F)
-    u = tl.load(u_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
-    return tl.where(inside, (_prelu(u + bias, slope) - mean) * scale + shift, 0.0)
+    h = (_prelu(_row(u_ptr, row, f, F) + bias, slope) - mean) * scale + shift
+    return tl.where((f >= 0) & (f < F), h, 0.0)
 
 
 @triton.jit(do_not_specialize=["d"])
@@ -115,14 +120,21 @@ def normalize(v_ptr, slope_ptr, gain_ptr, shift_ptr, moments, h_ptr, H, F, BLOCK
     for first in range(0, F, BLOCK):
         f = first + tl.arange(0, BLOCK)
         inside = f < F
-        v = tl.load(v_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        v = _row(v_ptr, row, f, F)
         h = (_prelu(v, slope) - mean) * scale + shift
         tl.store(h_ptr + row * F + f, h.to(h_ptr.dtype.element_ty), mask=inside)
 
 
 @triton.jit
+def _through_norm(g, x, slope, gain, mean, deviation, one, two):
+    """Gradient of prelu(x) from that of the norm's output, g; one, two: its means."""
+    value = (_prelu(x, slope) - mean) * deviation
+    return deviation * (g * gain - one - value * two)
+
+
+@triton.jit
 def late_sums(g_ptr, v_ptr, slope_ptr, moments, out, H, F, BLOCK: tl.constexpr):
-    """Row moments of the second norm's output gradient g, and of g times the normalized values."""
+    """Row sums of the second norm's output gradient g, and of g times the normalized values."""
     row = tl.program_id(0).to(tl.int64)
     mean, deviation = _pair(moments, row, H)
     slope = tl.load(slope_ptr)
@@ -130,11 +142,9 @@ def late_sums(g_ptr, v_ptr, slope_ptr, moments, out, H, F, BLOCK: tl.constexpr):
     two = tl.zeros([BLOCK], tl.float32)
     for first in range(0, F, BLOCK):
         f = first + tl.arange(0, BLOCK)
-        inside = f < F
-        g = tl.load(g_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
-        v = tl.load(v_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        g = _row(g_ptr, row, f, F)
         one += g
-        two += g * (_prelu(v, slope) - mean) * deviation
+        two += g * (_prelu(_row(v_ptr, row, f, F), slope) - mean) * deviation
     tl.store(out + 2 * row, tl.sum(one, 0))
     tl.store(out + 2 * row + 1, tl.sum(two, 0))
 
@@ -145,7 +155,7 @@ def to_convolution(
     u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, moments,
     dv_ptr, out, H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """g -> gradient dv of the convolution's output; row moments: of the slope, dv, and dv with each tap's input."""
+    """g -> gradient dv of the convolution's output; row sums: of the slope, dv, and dv with each tap's input."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
     mean, deviation = _pair(late_moments, row, H)
@@ -162,10 +172,9 @@ def to_convolution(
     for first in range(0, F, BLOCK):
         f = first + tl.arange(0, BLOCK)
         inside = f < F
-        g = tl.load(g_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
-        v = tl.load(v_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
-        value = (_prelu(v, late_slope) - mean) * deviation
-        dt = tl.where(inside, deviation * (g * late_gain - one - value * two), 0.0)
+        g = _row(g_ptr, row, f, F)
+        v = _row(v_ptr, row, f, F)
+        dt = tl.where(inside, _through_norm(g, v, late_slope, late_gain, mean, deviation, one, two), 0.0)
         to_slope += dt * tl.minimum(v, 0.0)
         dv = tl.where(v > 0, dt, late_slope * dt)
         rounded = dv.to(dv_ptr.dtype.element_ty)
@@ -185,16 +194,14 @@ def to_convolution(
 @triton.jit
 def _unconvolved(dv_ptr, row, f, F, d, w0, w1, w2):
     """Gradient of the convolution's input."""
-    dh = w1 * tl.load(dv_ptr + row * F + f, mask=f < F, other=0.0).to(tl.float32)
-    dh += w0 * tl.load(dv_ptr + row * F + f + d, mask=f + d < F, other=0.0).to(tl.float32)
-    return dh + w2 * tl.load(dv_ptr + row * F + f - d, mask=(f >= d) & (f - d < F), other=0.0).to(tl.float32)
+    return w0 * _row(dv_ptr, row, f + d, F) + w1 * _row(dv_ptr, row, f, F) + w2 * _row(dv_ptr, row, f - d, F)
 
 
 @triton.jit(do_not_specialize=["d"])
 def early_sums(
     dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, moments, out, H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Row moments of the first norm's output gradient, and of it times the normalized values."""
+    """Row sums of the first norm's output gradient, and of it times the normalized values."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
     mean, deviation = _pair(moments, row, H)
@@ -206,7 +213,7 @@ def early_sums(
         f = first + tl.arange(0, BLOCK)
         inside = f < F
         dh = tl.where(inside, _unconvolved(dv_ptr, row, f, F, d, w0, w1, w2), 0.0)
-        u = tl.load(u_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        u = _row(u_ptr, row, f, F)
         one += dh
         two += dh * (_prelu(u + bias, slope) - mean) * deviation
     tl.store(out + 2 * row, tl.sum(one, 0))
@@ -218,7 +225,7 @@ def to_expansion(
     dv_ptr, weight_ptr, u_ptr, bias_ptr, slope_ptr, gain_ptr, moments, means, du_ptr, out,
     H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """dv -> gradient du of the first product; row moments: of the slope, and du."""
+    """dv -> gradient du of the first product; row sums: of the slope, and du."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
     mean, deviation = _pair(moments, row, H)
@@ -231,9 +238,8 @@ def to_expansion(
         f = first + tl.arange(0, BLOCK)
         inside = f < F
         dh = _unconvolved(dv_ptr, row, f, F, d, w0, w1, w2)
-        x = tl.load(u_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32) + bias
-        value = (_prelu(x, slope) - mean) * deviation
-        dt = tl.where(inside, deviation * (dh * gain - one - value * two), 0.0)
+        x = _row(u_ptr, row, f, F) + bias
+        dt = tl.where(inside, _through_norm(dh, x, slope, gain, mean, deviation, one, two), 0.0)
         to_slope += dt * tl.minimum(x, 0.0)
         du = tl.where(x > 0, dt, slope * dt)
         tl.store(du_ptr + row * F + f, du.to(du_ptr.dtype.element_ty), mask=inside)
@@ -270,8 +276,8 @@ def join_gradients(gx_ptr, gs_ptr, y_ptr, sums, C, F, BLOCK: tl.constexpr):
     for first in range(0, F, BLOCK):
         f = first + tl.arange(0, BLOCK)
         inside = f < F
-        gx = tl.load(gx_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
-        gs = tl.load(gs_ptr + row * F + f, mask=inside, other=0.0).to(tl.float32)
+        gx = _row(gx_ptr, row, f, F)
+        gs = _row(gs_ptr, row, f, F)
         tl.store(y_ptr + residual * F + f, gx.to(y_ptr.dtype.element_ty), mask=inside)
         tl.store(y_ptr + skip * F + f, gs.to(y_ptr.dtype.element_ty), mask=inside)
         one += gx
