@@ -41,11 +41,11 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x8
 
 def main() -> None:
     options = arguments()
-    first = part_of(options.parcel, 0)
+    first, bank = part_of(options.parcel, 0), SpeechBank.load(options.bank)
     for part in range(options.parts):
         target = part_of(options.parcel, part) / f"speech-{part}.zip"
         if not target.exists():
-            pack_part(SpeechBank.load(options.bank), slice(part, None, options.parts), target, options.kbit)
+            pack_part(bank, slice(part, None, options.parts), target, options.kbit)
     if options.noise and not (first / "noise.zip").exists():
         pack_part(SpeechBank.load(options.noise), slice(None), first / "noise.zip", options.kbit, NOISE_S)
     for path in options.list:

@@ -9,8 +9,7 @@ import argparse
 from pathlib import Path
 
 from tinywase.models import Wase
-from tinywase.quant.attach import float_state
-from tinywase.train.checkpoint import load_checkpoint, save_weights
+from tinywase.train.checkpoint import float_weights, save_weights
 
 
 def main() -> None:
@@ -18,9 +17,9 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="model file or checkpoint")
     parser.add_argument("weights", type=Path, help="to write")
     options = parser.parse_args()
-    known = load_checkpoint(options.model)
-    plain = Wase(known.config)
-    plain.load_state_dict(float_state(known))
+    config, tensors = float_weights(options.model)
+    plain = Wase(config)
+    plain.load_state_dict(tensors)
     save_weights(plain, options.weights, {}, only="voiceprint_encoder.")
 
 

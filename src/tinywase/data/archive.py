@@ -15,15 +15,15 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
 from ..errors import DataError
-from ..files import make_folder, whole_file, write_whole, writing
-from .bank import NO_TEXT, PCM, SOURCES, TABLE, SpeechBank
+from ..files import make_folder, whole_file, writing
+from .bank import NO_TEXT, PCM, SOURCES, TABLE, BankUtterance, SpeechBank, read_table, write_table
 
 PIECE_S = 300
 RATES_HZ = (8000, 12_000, 16_000, 24_000, 48_000)  # Opus knows no others
@@ -89,7 +89,7 @@ def unpack_archives(
             _decode_all(parts, target, progress)
             (folder / TABLE).unlink(missing_ok=True)  # no table without its samples
             (folder / SOURCES).unlink(missing_ok=True)
-    write_whole(folder / TABLE, _joined_table(parts).encode(errors=NO_TEXT), force=True)
+    write_table(folder, _joined(parts), rates[0])
     return SpeechBank.load(folder)
 
 
@@ -99,23 +99,23 @@ class _Part:
 
     path: Path
     archive: zipfile.ZipFile
-    rows: list[dict[str, str]]
-    length: int  # samples
+    utterances: tuple[BankUtterance, ...]
+    rate_hz: int
 
     @classmethod
     def open(cls, path: Path | str, opened: contextlib.ExitStack) -> _Part:
         path = Path(path)
         with _explained(path):
             archive = opened.enter_context(zipfile.ZipFile(path))
-            rows = list(csv.DictReader(io.StringIO(archive.read(TABLE).decode(errors=NO_TEXT))))
-            if not rows:
-                raise ValueError(f"{TABLE} is empty")
-            return cls(path, archive, rows, max(int(row["start"]) + int(row["length"]) for row in rows))
+            utterances, rates = read_table(io.StringIO(archive.read(TABLE).decode(errors=NO_TEXT)))
+            if len(rates) != 1:
+                raise ValueError(f"{TABLE} is empty, or of several sampling rates")
+            return cls(path, archive, utterances, rates.pop())
 
     @property
-    def rate_hz(self) -> int:
-        with _explained(self.path):
-            return int(self.rows[0]["rate_hz"])
+    def length(self) -> int:
+        """Samples of everything."""
+        return max(utterance.start + utterance.length for utterance in self.utterances)
 
 
 @contextlib.contextmanager
@@ -127,20 +127,19 @@ def _explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, soundfile.SoundFileError) as error:
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, csv.Error, soundfile.SoundFileError) as error:
         message = f"{path}: not a whole speech archive ({error}). Make it again with 'tinywase data archive'."
         raise DataError(message) from error
 
 
-def _joined_table(parts: Sequence[_Part]) -> str:
-    """The banks' tables, one after another."""
-    text, before = io.StringIO(), 0
-    table = csv.DictWriter(text, list(parts[0].rows[0]))
-    table.writeheader()
+def _joined(parts: Sequence[_Part]) -> list[BankUtterance]:
+    """The utterances of all, where they are once the samples stand one after another."""
+    found: list[BankUtterance] = []
+    before = 0
     for part in parts:
-        table.writerows({**row, "start": str(int(row["start"]) + before)} for row in part.rows)
+        found += [replace(utterance, start=utterance.start + before) for utterance in part.utterances]
         before += part.length
-    return text.getvalue()
+    return found
 
 
 def _decode_all(parts: Sequence[_Part], target: Path, progress: Callable[[float], None]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -60,12 +60,7 @@ class SpeechBank:
         try:
             samples = np.load(folder / "samples.npy", mmap_mode="r")
             with (folder / TABLE).open(newline="", encoding="utf-8", errors=NO_TEXT) as rows:
-                table = list(csv.DictReader(rows))
-            utterances = tuple(
-                BankUtterance(r["speaker"], r["source"], r["target"] == "1", int(r["start"]), int(r["length"]))
-                for r in table
-            )
-            rates = {int(row["rate_hz"]) for row in table}
+                utterances, rates = read_table(rows)
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise DataError(f"{folder}: not a speech bank ({error}). Make one with 'tinywase data pack'.") from error
         whole = all(u.start >= 0 and u.length > 0 and u.start + u.length <= len(samples) for u in utterances)
@@ -127,17 +122,31 @@ def build_bank(
         _write_header(out, start)
         (folder / TABLE).unlink(missing_ok=True)  # no table without its samples
         (folder / SOURCES).unlink(missing_ok=True)
-    _write_table(folder, rows, sample_rate_hz)
+    write_table(folder, rows, sample_rate_hz)
     return SpeechBank.load(folder)
 
 
 def write_bank(folder: Path, samples: np.ndarray, utterances: Sequence[BankUtterance], sample_rate_hz: int) -> None:
     """A new bank of samples that are at hand. Shape: int16 [total]."""
     np.save(folder / "samples.npy", samples)
-    _write_table(folder, utterances, sample_rate_hz)
+    write_table(folder, utterances, sample_rate_hz)
 
 
-def _write_table(folder: Path, utterances: Sequence[BankUtterance], sample_rate_hz: int) -> None:
+def read_table(lines: Iterable[str]) -> tuple[tuple[BankUtterance, ...], set[int]]:
+    """The utterances of a bank's table, and their sampling rates, which should be one.
+
+    Raises:
+        ValueError, KeyError, TypeError, csv.Error: it is damaged.
+    """
+    table = list(csv.DictReader(lines))
+    utterances = tuple(
+        BankUtterance(r["speaker"], r["source"], r["target"] == "1", int(r["start"]), int(r["length"])) for r in table
+    )
+    return utterances, {int(row["rate_hz"]) for row in table}
+
+
+def write_table(folder: Path, utterances: Sequence[BankUtterance], sample_rate_hz: int) -> None:
+    """What `read_table` reads, whole or not at all."""
     text = io.StringIO()
     rows = [(u.speaker, u.source, int(u.target), u.start, u.length, sample_rate_hz) for u in utterances]
     csv.writer(text).writerows([("speaker", "source", "target", "start", "length", "rate_hz"), *rows])

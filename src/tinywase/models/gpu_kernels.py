@@ -85,7 +85,7 @@ def convolve(
     u_ptr, bias_ptr, slope_ptr, gain_ptr, shift_ptr, moments, weight_ptr, late_bias_ptr, late_slope_ptr,
     v_ptr, late_sums, H, F, d, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """u -> prelu, norm, depthwise convolution v, and the moments of prelu(v)."""
+    """u -> prelu, norm, depthwise convolution v, and the sums of prelu(v) and of its squares."""
     row = tl.program_id(0).to(tl.int64)
     c = row % H
     mean, deviation = _pair(moments, row, H)

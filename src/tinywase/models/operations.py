@@ -66,6 +66,11 @@ def synthesize(latent: Tensor, weight: Tensor, hop: int) -> Tensor:
         windows = torch.matmul(weight[:, 0].t(), latent).transpose(1, 2)  # [B, F, L]
     else:
         windows = functional.linear(latent.transpose(1, 2), weight[:, 0].t())
+    return overlap_add(windows, hop)
+
+
+def overlap_add(windows: Tensor, hop: int) -> Tensor:
+    """Windows of whole hops, one hop after another. Shape: [B, F, L] -> [B, (F - 1) hop + L]."""
     parts = [part.flatten(1) for part in windows.split(hop, -1)]  # each [B, F hop]
     late = len(parts) - 1
     return cast(Tensor, sum(functional.pad(part, (i * hop, (late - i) * hop)) for i, part in enumerate(parts)))

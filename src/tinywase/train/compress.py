@@ -33,7 +33,7 @@ from .beginning import is_state, know_voices, read_state
 from .checkpoint import save_weights
 from .compress_recipe import CompressRecipe
 from .distill import DistillConfig, DistilledExtraction, Student
-from .loop import CHECK_STEPS, Progress, Trainer
+from .loop import Progress, Trainer
 from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
 from .recipe import LossConfig
 from .student import calibrate, calibration_batches, quantized_student
@@ -106,27 +106,23 @@ class Compressor(Trainer):
         if step >= recipe.freeze_from * steps:
             self._freeze()
         logs = super()._step(wrapped, batch)
-        if not self.hardware.cuda or self.progress.step % CHECK_STEPS == 0:
+        if self._looks:
             self.guard.see(float(logs["signal"]), self.progress.step, str(recipe.folder))
         return logs
 
-    def _form(self) -> tuple[Any, ...]:
+    def _form(self) -> bool:
         assert isinstance(self.objective, DistilledExtraction)
-        return self._frozen(), self.objective.speaks(self.progress.position)
-
-    def _frozen(self) -> bool:
-        """Whether every range is a constant."""
-        return all(isinstance(point, FrozenRange) for point in activation_quantizers(self.system.model).values())
+        return self.objective.speaks(self.progress.position)
 
     def _freeze(self) -> None:
         """Calibrate and freeze whatever is not frozen yet."""
         student = self.system.model
-        if self._frozen():
+        if all(isinstance(point, FrozenRange) for point in activation_quantizers(student).values()):
             return
         calibrate(student, calibration_batches(self.objective, self.recipe))
         learned = set(self._trained())
         freeze(student)
-        self._averaging = None
+        self._averaging = self._graphed = None  # they know the points that were there
         ranges = {name: positive(self.averaged.pop(name)) for name in learned - set(self._trained())}
         student.load_state_dict(ranges, strict=False)  # constants from now on, as they were on average
 

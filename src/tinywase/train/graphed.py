@@ -20,7 +20,7 @@ class GraphedUpdate:
     """`update(batch)`, recorded; every batch must have the shapes of the first, and what changes from step to step must
     be in tensors that stay where they are."""
 
-    def __init__(self, update: Callable[[Tensors], Logs], form: object = None) -> None:
+    def __init__(self, update: Callable[[Tensors], Logs], form: bool) -> None:
         self.update = update
         self.form = form  # what the recording holds for
         self.ordinary = 0

@@ -156,6 +156,11 @@ class Trainer:
         return wrapped
 
     @property
+    def _looks(self) -> bool:
+        """Whether the numbers of the latest step are looked at."""
+        return not self.hardware.cuda or self.progress.step % CHECK_STEPS == 0
+
+    @property
     def _done(self) -> bool:
         return self.progress.position >= self.recipe.optimizer.steps
 
@@ -168,7 +173,7 @@ class Trainer:
         while not self._over():
             begun = time.monotonic()
             self.logs = self._step(wrapped, next(data))
-            if not self.hardware.cuda or progress.step % CHECK_STEPS == 0:
+            if self._looks:
                 self._check_finite()
             if progress.step > first_step + 1:
                 progress.train_s += time.monotonic() - begun
@@ -217,9 +222,9 @@ class Trainer:
             self._graphed = GraphedUpdate(lambda static: self._update(wrapped, static), form)
         return self._graphed(batch)
 
-    def _form(self) -> tuple[Any, ...]:
-        """What decides, beside the batch's shapes, which operations an update is made of."""
-        return ()
+    def _form(self) -> bool:
+        """What decides, where the network stays as it is, which operations an update is made of."""
+        return True
 
     def _update(self, wrapped: Any, batch: dict[str, Tensor]) -> Logs:
         """Loss, gradients, and a step of the optimizer."""

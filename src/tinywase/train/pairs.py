@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from ..models.operations import overlap_add
 from ..runtime.sharpening import SILENCE, WEIGHT, WINDOW_S
 from ..stft import HOPS_PER_WINDOW, window_samples
 
@@ -51,14 +51,6 @@ def waveform(spectrum: Tensor, window: Tensor, hop: int, count: int) -> Tensor:
     """
     length = len(window)
     frames = torch.fft.irfft(spectrum.transpose(1, 2), n=length) * window  # [S, F, L]
-    wave, envelope = (_added_up(rows, hop) for rows in (frames, window.square().expand(1, frames.shape[1], -1)))
+    wave, envelope = (overlap_add(rows, hop) for rows in (frames, window.square().expand(1, frames.shape[1], -1)))
     place = slice(length // 2, length // 2 + count)
     return wave[:, place] / envelope[:, place]
-
-
-def _added_up(frames: Tensor, hop: int) -> Tensor:
-    """Frames one hop after another; a window is a whole number of hops. Shape: [S, F, L] -> [S, (F - 1) hop + L]."""
-    parts = [part.flatten(1) for part in frames.split(hop, -1)]
-    late = len(parts) - 1
-    total: Tensor = sum(functional.pad(part, (i * hop, (late - i) * hop)) for i, part in enumerate(parts))  # type: ignore[assignment]
-    return total
