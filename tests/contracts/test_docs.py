@@ -48,8 +48,8 @@ def flat(config: ModelConfig) -> dict[str, Any]:
 
 
 def test_model_page_shows_every_configuration_as_it_is() -> None:
-    rows = {cells[0].strip("`"): cells[1:4] for cells in table(DOCS / "model.md", "Configurations")}
-    for column, name in enumerate(("paper", "small", "tiny")):
+    rows = {cells[0].strip("`"): cells[1:5] for cells in table(DOCS / "model.md", "Configurations")}
+    for column, name in enumerate(("paper", "medium", "small", "tiny")):
         shown = {field: plain(cells[column]) for field, cells in rows.items()}
         assert shown == {key: value for key, value in flat(CONFIGS[name]).items() if key != "name"}, name
 
