@@ -17,6 +17,7 @@ from native_models import CAUSAL, CONFIGS, float_model, integer_model, noise
 from tinywase.config import ModelConfig, named_config
 from tinywase.errors import AudioError, ConfigError, FormatError, StreamError
 from tinywase.format import ModelFile, write_model
+from tinywase.runtime.model import open_model
 from tinywase.runtime.native import NativeModel
 from tinywase.runtime.reference import ReferenceModel
 
@@ -230,6 +231,9 @@ def test_the_number_of_threads_is_checked(tiny_model_path: Path, monkeypatch: py
     for impossible in (0, -1, 65, 1.5):
         with pytest.raises(ConfigError, match=f"threads = {impossible}: expected 1 to 64"):
             NativeModel(tiny_model_path, threads=impossible)  # type: ignore[arg-type]
+        for runtime in ("native", "reference"):
+            with pytest.raises(ConfigError, match=f"threads = {impossible}"):
+                open_model(tiny_model_path, runtime, threads=impossible)  # type: ignore[arg-type]
     for processors, chosen in ((1, 1), (2, 2), (8, 2)):
         monkeypatch.setattr("tinywase.runtime.threads.allowed_processors", lambda count=processors: list(range(count)))
         assert NativeModel(tiny_model_path, threads=None).threads == chosen

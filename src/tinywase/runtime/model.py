@@ -30,6 +30,7 @@ from ..layout import VOICEPRINT
 from .native import NativeModel
 from .reference import ReferenceModel
 from .registry import find_model
+from .threads import chosen_threads
 from .views import Views, check_views
 
 Array = NDArray[np.float32]
@@ -114,7 +115,7 @@ class PackedModel:
                 impossible number of threads.
         """
         path = Path(path)
-        chosen = choose_runtime(runtime)
+        chosen, threads = choose_runtime(runtime), chosen_threads(threads)
         data = read_bytes(path)  # once, for both readers
         if chosen == "native":  # which decodes the core itself
             model_file, native = parse_model(data, path, part=VOICEPRINT), NativeModel(path, data=data, threads=threads)
