@@ -56,7 +56,7 @@ class StandInModel:
 
 @dataclass
 class StandInStream:
-    """Gives everything back, `latency_samples` late."""
+    """Gives everything back, `latency_samples` late, of which a hop goes into gathering it."""
 
     model: StandInModel
     latency_samples: int = 32
@@ -67,7 +67,7 @@ class StandInStream:
 
     def feed(self, chunk: np.ndarray) -> np.ndarray:
         joined = np.concatenate([self._waiting, self.model.listen(chunk)])
-        ready = max(0, len(joined) - self.latency_samples)
+        ready = max(0, len(joined) - (self.latency_samples - self.model.config.hop))
         self._waiting = joined[ready:]
         self.activity = float(np.abs(chunk).max(initial=0.0) > 0.02)
         return joined[:ready]

@@ -77,6 +77,15 @@ def test_others_are_let_through_on_request() -> None:
     assert np.abs(np.frombuffer(done.stdout, "<i2").astype(int) - raw).max() <= 1
 
 
+def test_the_upper_band_may_be_left_empty() -> None:
+    mixture = recording("mixture.flac")
+    done = piped((mixture * 32768).astype("<i2").tobytes(), "--rate", str(RATE_HZ), "--no-highband")
+    assert done.returncode == 0, done.stderr
+    full, empty = np.abs(np.fft.rfft(streamed(mixture))), np.abs(np.fft.rfft(np.frombuffer(done.stdout, "<i2") / 32768))
+    above = len(mixture) * 4200 // RATE_HZ
+    assert np.sum(empty[above:] ** 2) < 0.02 * np.sum(full[above:] ** 2)
+
+
 def test_an_offline_model_in_a_pipe_may_be_told_of_the_others() -> None:
     mixture, target = recording("mixture.flac")[: 3 * RATE_HZ], recording("target.flac")[: 3 * RATE_HZ]
     with_other = [*("-m", "nano", "--delay", "0.6", "--views", "2"), "--other", str(DEMO / "mixture.flac")]

@@ -15,7 +15,7 @@ from stand_in import noise, tone
 
 import tinywase
 from tinywase.metrics import si_sdr
-from tinywase.runtime import highband
+from tinywase.runtime import highband, highband_file, highband_stream
 from tinywase.runtime.extractor import Extractor
 from tinywase.stft import analyze, synthesize
 
@@ -40,7 +40,7 @@ def whole(signals: np.ndarray, lower: np.ndarray, rate_hz: int, sizes: list[int]
         return padded[start + max(0, -start) : stop + max(0, -start)]
 
     pieces = cut(signals, sizes or [len(signals)])
-    found = highband.extended(pieces, read, sample_rate_hz=rate_hz, model_rate_hz=8000, rms=0.1)
+    found = highband_file.extended(pieces, read, sample_rate_hz=rate_hz, model_rate_hz=8000, rms=0.1)
     return np.concatenate(list(found))
 
 
@@ -94,16 +94,20 @@ def test_a_resampled_estimate_and_its_upper_band_make_the_whole() -> None:
     sound = noise(32000)
     low = soxr.resample(soxr.resample(sound, 16000, 8000), 8000, 16000)
     window = highband.window_at(16000)
-    spectra = analyze(sound, window) * highband.rise_of_bins(window, 16000, 8000)
+    spectra = analyze(sound, window) * highband_file.rise_of_bins(window, 16000, 8000)
     again = low + synthesize(spectra, window, len(sound))
     assert 10 * np.log10(np.sum(sound**2) / np.sum((again - sound) ** 2)) > 25
 
 
 def test_gains_are_gains_and_the_file_is_small() -> None:
-    gains = highband.network(np.float32(3) * noise(200, highband.LEVELS), highband.weights())
-    assert gains.shape == (200 - 2 * highband.CONTEXT, len(highband.HIGH_HZ) - 1)
-    assert ((gains >= 0) & (gains <= 1)).all()
-    assert highband.WEIGHTS.stat().st_size < LARGEST_FILE
+    levels = np.float32(3) * noise(200, highband.LEVELS)
+    gains = highband.network(levels, highband.weights(highband_file.WEIGHTS))
+    causal = highband.CausalNetwork(highband.weights(highband_stream.WEIGHTS))
+    assert gains.shape == (200 - highband.REACH, highband.BANDS)
+    for found in (gains, np.stack([causal.step(frame) for frame in levels])):
+        assert ((found >= 0) & (found <= 1)).all() and found.std() > 0
+    for name in (highband_file.WEIGHTS, highband_stream.WEIGHTS):
+        assert (highband.ASSETS / f"{name}.npz").stat().st_size < LARGEST_FILE
 
 
 @pytest.fixture(scope="module")
@@ -138,18 +142,26 @@ def test_a_lone_voice_keeps_its_upper_band(demo: dict[str, np.ndarray]) -> None:
     assert upper_db(demo["target"], found) > 8
 
 
-def test_what_ships_is_computed_as_it_was_trained() -> None:
+@pytest.mark.parametrize("causal", [False, True])
+def test_what_ships_is_computed_as_it_was_trained(causal: bool) -> None:
     import torch
 
     tool = script("tools/train_highband.py")
     rng = np.random.default_rng(0)
     examples = [
-        (rng.normal(size=(400 + 2 * highband.CONTEXT, highband.LEVELS)).astype(np.float32),
-         np.abs(rng.normal(size=(400, tool.BANDS, 3))).astype(np.float32))
+        (rng.normal(size=(400 + highband.REACH, highband.LEVELS)).astype(np.float32),
+         np.abs(rng.normal(size=(400, highband.BANDS, 3))).astype(np.float32))
         for _ in range(3)
     ]  # fmt: skip
-    net = tool.trained(examples, {"some": examples}, hidden=8, steps=3, seed=0)
+    net = tool.trained(examples, {"some": examples}, causal=causal, hidden=8, steps=3, seed=0)
     arrays = {name: value.astype(np.float32) for name, value in net.arrays().items()}
+    levels = examples[0][0]
     with torch.no_grad():
-        expected = net(torch.from_numpy(examples[0][0].T.copy())[None])[0].T.numpy()
-    np.testing.assert_allclose(highband.network(examples[0][0], arrays), expected, atol=2e-2)  # float16
+        expected = net(torch.from_numpy(levels.T.copy())[None])[0].T.numpy()
+    steps = highband.CausalNetwork(arrays)
+    found = (
+        np.stack([steps.step(frame) for frame in levels])[highband.REACH :]
+        if causal
+        else highband.network(levels, arrays)
+    )
+    np.testing.assert_allclose(found, expected, atol=2e-2)  # float16

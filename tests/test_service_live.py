@@ -77,7 +77,7 @@ def test_a_conversation_gives_the_voice_sample_for_sample(
 @pytest.mark.parametrize("informed", [False, True], ids=["alone", "views, and somebody else"])
 def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: TestClient, informed: bool) -> None:
     other = Extractor.from_pretrained("nano").enroll(MIXTURE)
-    asked = {"views": 3, "other": json.loads(other.to_bytes())} if informed else {}
+    asked = {"views": 3, "other": json.loads(other.to_bytes()), "highband": False} if informed else {}
     raw = soundfile.read(MIXTURE, dtype="float32")[0][: 3 * RATE_HZ]
     with client.websocket_connect("/api/live") as socket:
         socket.send_json(hello(by="nano", delay_s=0.6, **asked))
@@ -88,7 +88,9 @@ def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: Te
     if informed:
         extractor = extractor.with_others(other)
     views = 3 if informed else None
-    stream = extractor.stream(extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6, views=views)
+    stream = extractor.stream(
+        extractor.enroll(ENROLLMENT), sample_rate_hz=RATE_HZ, delay_s=0.6, views=views, highband=not informed
+    )
     expected = np.concatenate([stream.feed(raw), stream.flush()])
     assert np.array_equal(np.frombuffer(sound, "<f4"), expected)
 
@@ -106,6 +108,7 @@ def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: Te
         ({"format": "mp3"}, "a conversation begins with"),
         ({"format": []}, "a conversation begins with"),
         ({"keep_others_db": "some"}, "a conversation begins with"),
+        ({"highband": 1}, "a conversation begins with"),
         ({"delay_s": "long"}, "a conversation begins with"),
         ({"delay_s": 9}, "a delay of 9 s: expected 0.1 to 5"),
         ({"model": "live", "delay_s": 0.5}, "the model 'live' is causal"),

@@ -18,7 +18,7 @@ from ..errors import OutputError, TinyWaseError
 from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
-from .voice_options import Enroll, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -91,10 +91,7 @@ def extract(
         Absent,
         typer.Option(help="Voice not found: pass writes the estimate as it is, mute silence, fail nothing."),
     ] = Absent.PASS,
-    highband: Annotated[
-        bool,
-        typer.Option("--highband/--no-highband", help="Above the model's band too, by what was found below."),
-    ] = True,
+    highband: Highband = True,
     keep_others_db: KeepOthers = None,
     spatial: Annotated[
         bool,

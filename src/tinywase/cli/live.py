@@ -17,7 +17,7 @@ import typer
 from ..errors import AudioError, FormatError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +78,7 @@ def live(
     chunk_ms: Annotated[float, typer.Option(metavar="MS", min=1, max=1000, help="Sound taken at once.")] = 16.0,
     seconds: Annotated[float | None, typer.Option(metavar="S", help="Stop after this long.")] = None,
     keep_others_db: KeepOthers = None,
+    highband: Highband = True,
     devices: Annotated[bool, typer.Option("--devices", help="List microphones and headphones, and stop.")] = False,
     runtime: Computed = Runtime.AUTO,
     quiet: Quiet = False,
@@ -130,7 +131,9 @@ def live(
     if not quiet:
         for text in alike_notes(voiceprint, extractor.model.others):
             note(f"enrollment: {text}")
-    begin = partial(extractor.stream, voiceprint, delay_s=delay, views=views, keep_others_db=keep_others_db)
+    begin = partial(
+        extractor.stream, voiceprint, delay_s=delay, views=views, keep_others_db=keep_others_db, highband=highband
+    )
     limit_s = float("inf") if seconds is None else seconds
     remedy = "give a longer --chunk-ms" if delay is None else "give a longer --delay, --views 1 or -m nano"
     if source == PIPE:

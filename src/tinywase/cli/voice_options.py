@@ -39,6 +39,10 @@ KeepOthers = Annotated[
     ),
 ]
 
+Highband = Annotated[
+    bool, typer.Option("--highband/--no-highband", help="Above the model's band too, by what was found below.")
+]
+
 
 def check_one_voice(**options: object) -> None:
     """Refuse a command line that names no voice, or more than one; options by their names without dashes.

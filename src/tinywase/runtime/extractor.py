@@ -304,6 +304,7 @@ class Extractor:
         delay_s: float | None = None,
         views: int | None = None,
         keep_others_db: float | None = None,
+        highband: bool = True,
     ) -> VoiceStream:
         """The voice of `voiceprint` in a sound that is still going on, fed in chunks of any size.
 
@@ -312,6 +313,7 @@ class Extractor:
             delay_s: how long an offline model waits for what comes after, 0.1 to 5; None for a causal one.
             views: runs over what an offline model hears, averaged; None: two, if the model has as many.
             keep_others_db: let everybody else through, so much quieter than in the sound; None: not at all.
+            highband: also the band above the model's; without it that is empty.
 
         Raises:
             StreamError: an offline model without a delay, or a causal one with one.
@@ -322,7 +324,7 @@ class Extractor:
         model = self.model.with_views(min(MOST_VIEWS, self.model.views) if views is None else views)
         vector, gain = _vector_for(model, voiceprint), others_gain(keep_others_db)
         stream = model.stream(vector) if delay_s is None else BufferedStream(model, vector, delay_s)
-        return VoiceStream(stream, model.config, rate_hz, others_gain=gain)
+        return VoiceStream(stream, model.config, rate_hz, others_gain=gain, highband=highband)
 
     def _separate(
         self,

@@ -7,7 +7,7 @@
    level is known at its end: one projection of the estimate on the mixture over the whole recording and all channels,
    gain = <mixture, estimate> / <estimate, estimate>; never louder than the mixture.
 3. render: the recording is read again beside the estimate at the recording's own rate, sample for sample, and the
-   band above the model's is added to it (highband.py).
+   band above the model's is added to it (highband_file.py).
 
 Activity and powers are kept per cell of 10 ms. Letters: C channels; spools are float32 [frames, C].
 """
@@ -24,7 +24,7 @@ import numpy as np
 from ..audio import BLOCK_FRAMES, AudioReader
 from ..blocks import BlockQueue, resample_blocks
 from ..errors import TinyWaseError
-from .highband import extended
+from .highband_file import extended
 from .model import RuntimeModel
 from .presence import activity_from_power, audible_activity
 from .spatial import MOST_CHANNELS, steered
@@ -160,7 +160,7 @@ def render(
 
     Args:
         rate_hz: the model's.
-        highband: with the band above the model's (highband.py).
+        highband: with the band above the model's (highband_file.py).
     """
     back = partial(resample_blocks, from_hz=rate_hz, to_hz=reader.sample_rate_hz, channels=reader.channels)
     estimate = BlockQueue(back(_blocks(separated.estimate)), reader.channels)

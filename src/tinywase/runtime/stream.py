@@ -1,6 +1,7 @@
 """A voice out of a sound that is still going on: chunks in, the voice out, a fixed time later.
 
-    chunk -> the model's rate (resampling.py) -> no offset (offset.py) -> model -> the caller's rate (-> others.py)
+    chunk -> the model's rate (resampling.py) -> no offset (offset.py) -> model -> the caller's rate
+          -> the band above the model's (highband_stream.py) (-> others.py)
 
 The model is a causal one, or an offline one that may wait (buffered.py).
 
@@ -21,6 +22,7 @@ from ..audio import whole_numbers
 from ..config import ModelConfig
 from ..errors import AudioError, StreamError
 from .buffered import check_delay
+from .highband_stream import HighbandStream
 from .model import PackedModel, RuntimeStream
 from .offset import RunningOffset
 from .others import let_through
@@ -58,7 +60,13 @@ class VoiceStream:
     """
 
     def __init__(
-        self, stream: RuntimeStream, config: ModelConfig, sample_rate_hz: int, *, others_gain: np.float32
+        self,
+        stream: RuntimeStream,
+        config: ModelConfig,
+        sample_rate_hz: int,
+        *,
+        others_gain: np.float32,
+        highband: bool,
     ) -> None:
         own_hz, latency = config.sample_rate_hz, stream.latency_samples
         self._stream = stream
@@ -68,8 +76,12 @@ class VoiceStream:
         self._hop = config.hop
         self._others_gain = others_gain
         self._offset = RunningOffset(self._hop / own_hz)
-        waits_s = self._inwards.delay_s + (latency + 1) / own_hz + self._outwards.delay_s
-        self.latency_samples = latency if sample_rate_hz == own_hz else math.ceil(waits_s * sample_rate_hz) + 1
+        self._above = HighbandStream(sample_rate_hz, own_hz) if highband and sample_rate_hz > own_hz else None
+        found_s = self._inwards.delay_s + (latency + 1) / own_hz
+        waits = (
+            latency if sample_rate_hz == own_hz else math.ceil((found_s + self._outwards.delay_s) * sample_rate_hz) + 1
+        )
+        self.latency_samples = waits if self._above is None else max(waits, self._above.waits(found_s))
         self.step_samples = math.ceil(stream.step_samples * sample_rate_hz / own_hz)  # it computes so much at once
         self._clear()
 
@@ -81,8 +93,9 @@ class VoiceStream:
 
     def reset(self) -> None:
         """Back to silence, with the same voice."""
-        for part in (self._stream, self._inwards, self._outwards, self._offset):
-            part.reset()
+        for part in (self._stream, self._inwards, self._outwards, self._offset, self._above):
+            if part is not None:
+                part.reset()
         self._clear()
 
     @property
@@ -110,7 +123,9 @@ class VoiceStream:
         self._fed += len(samples)
         if self._others_gain:
             self._heard = np.concatenate([self._heard, samples])
-        return self._counted(self._outwards.feed(self._advance(self._inwards.feed(samples))))
+        if self._above is not None:
+            self._above.hear(samples)
+        return self._counted(self._whole(self._outwards.feed(self._advance(self._inwards.feed(samples)))))
 
     def flush(self) -> np.ndarray:
         """The rest of the voice once the sound has ended: all output together is as long as all input. Shape: -> [any].
@@ -124,8 +139,11 @@ class VoiceStream:
         if len(self._waiting):  # no whole hop
             found.append(self._separated([self._offset.take_from(self._waiting)]))
         found.append(self._stream.flush() / GAIN)
+        if self._above is not None:
+            self._above.learn(found[-1][:0], found[-1])
+            self._above.end()
         parts = [self._outwards.feed(part) for part in found]
-        rest = np.concatenate([*parts, self._outwards.flush()])[: self._fed - self._given]
+        rest = self._whole(np.concatenate([*parts, self._outwards.flush()]))[: self._fed - self._given]
         self._ended = True
         return self._counted(np.pad(rest, (0, self._fed - self._given - len(rest))))
 
@@ -139,7 +157,17 @@ class VoiceStream:
 
     def _separated(self, hops: list[np.ndarray]) -> np.ndarray:
         """Without their offset. Shape: [any] each -> [any]."""
-        return self._stream.feed(np.concatenate(hops) * GAIN) / GAIN if hops else np.zeros(0, np.float32)
+        if not hops:
+            return np.zeros(0, np.float32)
+        mixture = np.concatenate(hops)
+        estimate = self._stream.feed(mixture * GAIN) / GAIN
+        if self._above is not None:
+            self._above.learn(mixture, estimate)
+        return estimate
+
+    def _whole(self, voice: np.ndarray) -> np.ndarray:
+        """As much of it as there is with the band above the model's. Shape: [any] -> [any]."""
+        return voice if self._above is None else self._above.added(voice)
 
     def _counted(self, voice: np.ndarray) -> np.ndarray:
         self._given += len(voice)

@@ -4,7 +4,7 @@
     {"sample_rate_hz": 48000, "voice": {...a .voice file},
      "model": "live", "format": "f32",
      "delay_s": null, "views": null, "other": null,
-     "keep_others_db": null}                             ->
+     "keep_others_db": null, "highband": true}           ->
                                                          <-  {"latency_s": 0.07, "step_s": 0.008, "model": "live"}
     samples, one channel, little-endian, f32 or s16      ->
                                                          <-  as many samples of that voice as are finished, for every
@@ -36,7 +36,7 @@ from .work import MOST_VIEWS
 TOLD_EVERY_S = 0.1
 WAITS_S = 60.0
 MOST_AT_ONCE_S = 2.0  # of sound: a thread at work cannot be interrupted
-KEYS = {"sample_rate_hz", "voice", "model", "format", "delay_s", "views", "other", "keep_others_db"}
+KEYS = {"sample_rate_hz", "voice", "model", "format", "delay_s", "views", "other", "keep_others_db", "highband"}
 WRONG, BUSY = 1008, 1013  # reasons to close, of RFC 6455 and its registry
 
 
@@ -96,25 +96,31 @@ def _begin(hello: dict[str, Any], catalogue: Catalogue) -> tuple[VoiceStream, st
     """The stream that was asked for, the kind of its samples, and its model's name."""
     rate_hz, voice, kind = hello.get("sample_rate_hz"), hello.get("voice"), str(hello.get("format", "f32"))
     delay_s, others_db = hello.get("delay_s"), hello.get("keep_others_db")
-    views, other = hello.get("views"), hello.get("other")
+    views, other, highband = hello.get("views"), hello.get("other"), hello.get("highband", True)
     unclear = (
         hello.keys() - KEYS
         or kind not in KINDS
         or any(value is not None and type(value) not in (int, float) for value in (delay_s, others_db))
         or (views is not None and (type(views) is not int or not 1 <= views <= MOST_VIEWS))
         or (other is not None and not isinstance(other, dict))
+        or not isinstance(highband, bool)
     )
     if unclear or type(rate_hz) is not int or not isinstance(voice, dict):
         raise LiveError(
             'a conversation begins with {"sample_rate_hz": 48000, "voice": {...}}, the latter the content of a .voice '
             f'file; "model", "format" ({" or ".join(KINDS)}), "delay_s", "views" (1 to {MOST_VIEWS}), "other" (a '
-            f'.voice file too) and "keep_others_db" may be there. Got {", ".join(sorted(hello)) or "{}"}.'
+            f'.voice file too), "keep_others_db" and "highband" may be there. Got {", ".join(sorted(hello)) or "{}"}.'
         )
     extractor = catalogue.find(str(hello.get("model", "")), causal=delay_s is None)
     if other is not None:
         extractor = extractor.with_others(_voiceprint(other, "other"))
     stream = extractor.stream(
-        _voiceprint(voice, "voice"), sample_rate_hz=rate_hz, delay_s=delay_s, views=views, keep_others_db=others_db
+        _voiceprint(voice, "voice"),
+        sample_rate_hz=rate_hz,
+        delay_s=delay_s,
+        views=views,
+        keep_others_db=others_db,
+        highband=highband,
     )
     return stream, kind, extractor.model.name
 
