@@ -140,16 +140,17 @@ def separate_channels(
         products += np.sum(original * found, dtype=np.float64), powers[1].sum(dtype=np.float64)
         cells.add(np.stack([both[:, 1].max(axis=1), *(power.mean(axis=1) for power in powers)], axis=1))
     gain = float(products[0] / products[1]) if products[1] > 0 else 0.0
-    activity, mixture_power, estimate_power = cells.means().T
+    activity, mixture_power, estimate_power = (column.copy() for column in cells.take().T)  # for hours, megabytes each
     by_level = model.config.cues == "voiceprint"
     activity = activity_from_power(estimate_power) if by_level else audible_activity(activity, estimate_power)
+    estimate_power *= np.float32(gain**2)
     return Separated(
         estimate,
         gain=gain,
-        activity=activity.astype(np.float32),
+        activity=activity.astype(np.float32, copy=False),
         activity_hop_s=cell_samples(rate_hz) / rate_hz,
         mixture_power=mixture_power,
-        estimate_power=estimate_power * gain**2,
+        estimate_power=estimate_power,
     )
 
 
@@ -232,7 +233,9 @@ class _Cells:
         self._means.append(means.astype(np.float32))  # hours of them are kept
         self._rest = rows[whole:]
 
-    def means(self) -> np.ndarray:
-        """The last cell may be short. Shape: [cells, columns]."""
-        last = [self._rest.mean(axis=0, keepdims=True)] if len(self._rest) else []
-        return np.concatenate([*self._means, *last])
+    def take(self) -> np.ndarray:
+        """The means, which are forgotten here; the last cell may be short. Shape: [cells, columns]."""
+        if len(self._rest):
+            self._means.append(self._rest.mean(axis=0, keepdims=True))
+        means, self._means = self._means, []
+        return np.concatenate(means)

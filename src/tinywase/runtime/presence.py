@@ -151,9 +151,10 @@ def audible_activity(activity: np.ndarray, power: np.ndarray, *, threshold: floa
     active = power[activity >= threshold]
     if not len(active):
         return activity
-    smooth = np.convolve(power, np.full(SMOOTHED_CELLS, 1 / SMOOTHED_CELLS))[SMOOTHED_CELLS // 2 :][: len(power)]
+    share = np.full(SMOOTHED_CELLS, 1 / SMOOTHED_CELLS, np.float32)
+    smooth = np.convolve(power, share)[SMOOTHED_CELLS // 2 :][: len(power)]
     audible = smooth >= np.quantile(active, LOUD_QUANTILE) * 10 ** (-INAUDIBLE_DB / 10)
-    near = np.convolve(audible, np.ones(2 * INAUDIBLE_CELLS + 1))[INAUDIBLE_CELLS:][: len(power)] > 0.5
+    near = np.convolve(audible, np.ones(2 * INAUDIBLE_CELLS + 1, np.float32))[INAUDIBLE_CELLS:][: len(power)] > 0.5
     return activity * near
 
 

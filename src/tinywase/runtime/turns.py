@@ -117,8 +117,9 @@ def _passed(separated: Separated, cells: int) -> np.ndarray:
 
 def _half_seconds(separated: Separated) -> np.ndarray:
     """In which half second the middle of every cell lies. Shape: -> int [F]."""
-    middles = (np.arange(len(separated.activity)) + 0.5) * separated.activity_hop_s
-    return (middles / CELL_S).astype(int)
+    middles = np.arange(0.5, len(separated.activity))
+    middles *= separated.activity_hop_s / CELL_S  # in place: of hours there are millions
+    return middles.astype(np.int32)
 
 
 def _judged(

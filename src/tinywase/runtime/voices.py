@@ -111,34 +111,43 @@ def _listened(model: PackedModel, heard: Heard, cell: int, progress: Progress) -
     """Windows in which somebody speaks, chunk by chunk."""
     rate_hz, length = model.config.sample_rate_hz, WINDOW_CELLS * cell
     total = -(-heard.mixture.frames // cell)
-    vectors: list[np.ndarray] = []
+    vectors = np.zeros((total, model.config.voiceprint.dimensions), np.float32)  # memory once they are written
     begins: list[int] = []
     cells = np.zeros(total + WINDOW_CELLS, bool)
     for first in range(0, total, CHUNK_CELLS):
         stop = min((first + CHUNK_CELLS + WINDOW_CELLS - 1) * cell, heard.mixture.frames)
-        spoken = _spoken(heard, first * cell, stop, rate_hz)
+        spoken = _Spoken(heard, first * cell, stop, rate_hz)
         for number in range(min(CHUNK_CELLS, total - first)):
             at = number * cell
-            cells[first + number] = spoken[at : at + cell].sum() >= SPOKEN_SHARE * cell
+            cells[first + number] = spoken.samples(at, at + cell) >= SPOKEN_SHARE * cell
             progress((first + number + 1) / total)
             begin = first * cell + at
-            if begin + length > stop or spoken[at : at + length].sum() < SPOKEN_S * rate_hz:
+            if begin + length > stop or spoken.samples(at, at + length) < SPOKEN_S * rate_hz:
                 continue
             if (vector := unit_voiceprint(model, _mono(heard, begin, begin + length))) is not None:
-                vectors.append(vector)
+                vectors[len(begins)] = vector
                 begins.append(first + number)
-    return Windows(np.array(vectors), np.array(begins), cells)
+    return Windows(vectors[: len(begins)], np.array(begins), cells)
 
 
-def _spoken(heard: Heard, start: int, stop: int, rate_hz: int) -> np.ndarray:
-    """Where somebody may be speaking, of minutes that are never in memory whole. Shape: -> bool [stop - start]."""
-    frame = round(FRAME_S * rate_hz)
-    at_once = FRAMES_AT_ONCE * frame
-    places = range(start, stop, at_once)
-    powers = [frame_levels(_mono(heard, at, min(at + at_once, stop)), frame) for at in places]
-    power = np.concatenate([np.zeros(0, np.float32), *powers])
-    loud = np.sort(power)[-min(len(power), round(LOUDEST_S / FRAME_S))] if len(power) else 0.0
-    return np.repeat((power > loud * 10 ** (-SPOKEN_DB / 10)) & (power > 0), frame)[: stop - start]
+class _Spoken:
+    """Where somebody may be speaking, of minutes that are never in memory whole."""
+
+    def __init__(self, heard: Heard, start: int, stop: int, rate_hz: int) -> None:
+        self._frame, self._length = round(FRAME_S * rate_hz), stop - start
+        at_once = FRAMES_AT_ONCE * self._frame
+        places = range(start, stop, at_once)
+        powers = [frame_levels(_mono(heard, at, min(at + at_once, stop)), self._frame) for at in places]
+        power = np.concatenate([np.zeros(0, np.float32), *powers])
+        loud = np.sort(power)[-min(len(power), round(LOUDEST_S / FRAME_S))] if len(power) else 0.0
+        self._frames = (power > loud * 10 ** (-SPOKEN_DB / 10)) & (power > 0)
+
+    def samples(self, start: int, stop: int) -> int:
+        """How many there are in a part of the minutes."""
+        first, last = start // self._frame, -(-stop // self._frame)
+        before = first * self._frame
+        samples = np.repeat(self._frames[first:last], self._frame)[: self._length - before]
+        return int(samples[start - before : stop - before].sum())
 
 
 def _mono(heard: Heard, start: int, stop: int) -> np.ndarray:
