@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import soundfile
 import soxr
+from demo import demo, upper_db
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import script
 from stand_in import noise, tone
 
-import tinywase
 from tinywase.metrics import si_sdr
 from tinywase.runtime import highband, highband_file, highband_stream
 from tinywase.runtime.extractor import Extractor
 from tinywase.stft import analyze, synthesize
 
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 LARGEST_FILE = 64_000
 
 
@@ -110,36 +106,24 @@ def test_gains_are_gains_and_the_file_is_small() -> None:
         assert (highband.ASSETS / f"{name}.npz").stat().st_size < LARGEST_FILE
 
 
-@pytest.fixture(scope="module")
-def demo() -> dict[str, np.ndarray]:
-    return {
-        name: soundfile.read(DEMO / f"{name}.flac", dtype="float32")[0] for name in ("mixture", "target", "enrollment")
-    }
-
-
-def upper_db(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Signal-to-noise ratio from 4 kHz on."""
-    voice, found = (np.fft.rfft(signal)[len(signal) // 4 :] for signal in (reference, estimate))
-    return float(10 * np.log10(np.sum(np.abs(voice) ** 2) / np.sum(np.abs(voice - found) ** 2)))
-
-
-def test_the_demos_voice_gets_its_upper_band_back(demo: dict[str, np.ndarray]) -> None:
+def test_the_demos_voice_gets_its_upper_band_back() -> None:
+    mixture, target, enrollment = demo("mixture", "target", "enrollment")
     extractor = Extractor.from_pretrained("nano")
-    voiceprint = extractor.enroll(demo["enrollment"], sample_rate_hz=16000)
+    voiceprint = extractor.enroll(enrollment, sample_rate_hz=16000)
     plain, full = (
-        extractor.extract(demo["mixture"], voiceprint, sample_rate_hz=16000, highband=on).estimate
-        for on in (False, True)
+        extractor.extract(mixture, voiceprint, sample_rate_hz=16000, highband=on).estimate for on in (False, True)
     )
-    assert upper_db(demo["target"], plain) == pytest.approx(0, abs=0.2)
-    assert upper_db(demo["target"], full) > 3
-    assert si_sdr(reference=demo["target"], estimate=full) > si_sdr(reference=demo["target"], estimate=plain)
+    assert upper_db(target, plain) == pytest.approx(0, abs=0.2)
+    assert upper_db(target, full) > 3
+    assert si_sdr(reference=target, estimate=full) > si_sdr(reference=target, estimate=plain)
 
 
-def test_a_lone_voice_keeps_its_upper_band(demo: dict[str, np.ndarray]) -> None:
+def test_a_lone_voice_keeps_its_upper_band() -> None:
+    target, enrollment = demo("target", "enrollment")
     extractor = Extractor.from_pretrained("small", views=1)
-    voiceprint = extractor.enroll(demo["enrollment"], sample_rate_hz=16000)
-    found = extractor.extract(demo["target"], voiceprint, sample_rate_hz=16000).estimate
-    assert upper_db(demo["target"], found) > 8
+    voiceprint = extractor.enroll(enrollment, sample_rate_hz=16000)
+    found = extractor.extract(target, voiceprint, sample_rate_hz=16000).estimate
+    assert upper_db(target, found) > 8
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import soundfile
+from demo import demo, upper_db
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_in import StandInModel, StandInStream, noise, tone
 
-import tinywase
 from tinywase.config import TINY
 from tinywase.metrics import si_sdr
 from tinywase.runtime import highband_stream
 from tinywase.runtime.extractor import Extractor
 from tinywase.runtime.stream import VoiceStream
 
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 RATES = [16000, 22050, 44100, 48000]
 
 
@@ -31,12 +27,6 @@ def stand_in_stream(rate_hz: int, *, highband: bool = True, latency: int = 32) -
 def through(stream: VoiceStream, sound: np.ndarray, chunk: int = 700) -> np.ndarray:
     parts = [stream.feed(sound[start : start + chunk]) for start in range(0, len(sound), chunk)]
     return np.concatenate([*parts, stream.flush()])
-
-
-def upper_db(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Signal-to-noise ratio from 4 kHz on, at 16 kHz."""
-    voice, found = (np.fft.rfft(signal)[len(signal) // 4 :] for signal in (reference, estimate))
-    return float(10 * np.log10(np.sum(np.abs(voice) ** 2) / np.sum(np.abs(voice - found) ** 2)))
 
 
 @pytest.fixture
@@ -94,9 +84,7 @@ def test_a_sound_without_an_upper_band_has_none() -> None:
 
 @pytest.mark.parametrize(("model", "delay_s", "least_db"), [("live", None, 2.0), ("nano", 0.5, 2.0)])
 def test_the_demos_voice_gets_its_upper_band_back(model: str, delay_s: float | None, least_db: float) -> None:
-    mixture, target, enrollment = (
-        soundfile.read(DEMO / f"{name}.flac", dtype="float32")[0] for name in ("mixture", "target", "enrollment")
-    )
+    mixture, target, enrollment = demo("mixture", "target", "enrollment")
     extractor = Extractor.from_pretrained(model)
     voice = extractor.enroll(enrollment, sample_rate_hz=16000)
     plain, full = (
