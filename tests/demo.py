@@ -10,7 +10,6 @@ import soundfile
 import tinywase
 
 DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
-RATE_HZ = 16000
 
 
 def demo(*names: str) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from tinywase.config import TINY
 from tinywase.metrics import si_sdr
 from tinywase.runtime import highband_stream
 from tinywase.runtime.extractor import Extractor
+from tinywase.runtime.highband import BANDS
 from tinywase.runtime.stream import VoiceStream
 
 RATES = [16000, 22050, 44100, 48000]
@@ -32,7 +33,7 @@ def through(stream: VoiceStream, sound: np.ndarray, chunk: int = 700) -> np.ndar
 @pytest.fixture
 def open_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that lets everything through."""
-    monkeypatch.setattr(highband_stream.CausalNetwork, "step", lambda self, levels: np.ones(6, np.float32))
+    monkeypatch.setattr(highband_stream.CausalNetwork, "step", lambda self, levels: np.ones(BANDS, np.float32))
 
 
 @pytest.mark.usefixtures("open_gains")

@@ -43,6 +43,7 @@ from tinywase.runtime.highband import (
 )
 from tinywase.runtime.highband_file import CONTEXT, rise_of_bins
 from tinywase.runtime.highband_stream import LevelStream, shapes_of_bands
+from tinywase.runtime.resampling import LowDelayResampler
 from tinywase.stft import HOPS_PER_WINDOW, analyze, synthesize
 
 RATE_HZ = 16_000
@@ -87,9 +88,9 @@ class Network(nn.Module):
         """Shape: [S, L, F + REACH] -> [S, B, F]."""
         hidden = torch.relu(self.inner((levels - self.mean) / self.deviation))
         for dilation, time, mix in zip(DILATIONS, self.time, self.mix, strict=True):
-            first, last = (TAPS - 1, TAPS) if self.causal else (TAPS // 2, TAPS // 2 + 1)
-            now = hidden[..., dilation * first : hidden.shape[-1] - dilation * (TAPS - last)]
-            hidden = now + torch.relu(mix(torch.relu(time(hidden))))
+            heard = torch.relu(mix(torch.relu(time(hidden))))
+            first = dilation * (TAPS - 1 if self.causal else TAPS // 2)
+            hidden = hidden.narrow(-1, first, heard.shape[-1]) + heard
         return torch.sigmoid(self.outer(hidden))
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -148,7 +149,7 @@ def stream_example(
     heard.end()
     hops = len(mixture) // heard.hop
     levels = np.stack([levels for levels, _ in iter(heard.next, None)])[: heard.early_hops + hops]
-    shapes = shapes_of_bands(heard.window, RATE_HZ, rate_hz)
+    shapes = shapes_of_bands(heard.window, LowDelayResampler(RATE_HZ, rate_hz))
     recording, truth = (in_bands(signal[: hops * heard.hop], shapes, heard.window) for signal in (mixture, target))
     sums = np.stack(
         [np.sum(a * b, axis=2).T for a, b in ((truth, recording), (recording, recording), (truth, truth))], 2

@@ -92,14 +92,16 @@ class CausalNetwork:
 
     def __init__(self, w: Weights) -> None:
         self._w = w
+        hidden = w["inner"].shape[1]
+        self._before = [np.zeros((dilation * (TAPS - 1) + 1, hidden), np.float32) for dilation in DILATIONS]
+        for _ in range(REACH):
+            self.step(SILENCE)
+        self._after_silence = self._before
         self.reset()
 
     def reset(self) -> None:
         """Nothing but silence has been heard."""
-        hidden = self._w["inner"].shape[1]
-        self._before = [np.zeros((dilation * (TAPS - 1) + 1, hidden), np.float32) for dilation in DILATIONS]
-        for _ in range(REACH):
-            self.step(SILENCE)
+        self._before = [before.copy() for before in self._after_silence]
 
     def step(self, levels: np.ndarray) -> np.ndarray:
         """The next frame. Shape: float32 [L] -> [B]."""

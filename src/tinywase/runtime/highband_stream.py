@@ -106,10 +106,11 @@ class LevelStream:
 class HighbandStream(LevelStream):
     """The band above the model's of the voice, hop by hop."""
 
-    def __init__(self, sample_rate_hz: int, model_rate_hz: int) -> None:
+    def __init__(self, inwards: LowDelayResampler) -> None:
+        """`inwards`: what takes the recording to the model's rate."""
         self._network = CausalNetwork(weights(WEIGHTS))
-        super().__init__(sample_rate_hz, model_rate_hz)
-        self._shapes = shapes_of_bands(self.window, sample_rate_hz, model_rate_hz)
+        super().__init__(inwards.from_hz, inwards.to_hz)
+        self._shapes = shapes_of_bands(self.window, inwards)
         self._rise = np.ones((1, self.hop), np.float32)  # from the gain before to the new one
         ramp = self.hop // RISE_SHARE
         self._rise[0, :ramp] = (np.arange(ramp) + 0.5) / ramp
@@ -147,14 +148,13 @@ class HighbandStream(LevelStream):
         return result
 
 
-def shapes_of_bands(window: int, sample_rate_hz: int, model_rate_hz: int) -> np.ndarray:
+def shapes_of_bands(window: int, inwards: LowDelayResampler) -> np.ndarray:
     """The upper bands, which together are what an estimate lacks that went to the model's rate and back.
     Shape: -> float32 [B, K]
     """
-    frequencies_hz = np.arange(window // 2 + 1) * sample_rate_hz / window
-    passed = LowDelayResampler(sample_rate_hz, model_rate_hz).response(frequencies_hz)
-    lacks = np.clip(1 - np.square(passed), 0, 1)
-    band = np.maximum(band_of_bins(window, sample_rate_hz), 0)  # the first one begins where the estimate falls
+    frequencies_hz = np.arange(window // 2 + 1) * inwards.from_hz / window
+    lacks = np.clip(1 - np.square(inwards.response(frequencies_hz)), 0, 1)
+    band = np.maximum(band_of_bins(window, inwards.from_hz), 0)  # the first one begins where the estimate falls
     return (lacks * (band == np.arange(BANDS)[:, None])).astype(np.float32)
 
 

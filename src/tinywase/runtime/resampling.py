@@ -31,7 +31,8 @@ class LowDelayResampler:
         for rate_hz in (from_hz, to_hz):
             if not LOWEST_HZ <= rate_hz <= HIGHEST_HZ:
                 raise ConfigError(f"sampling rate {rate_hz} Hz: expected {LOWEST_HZ} to {HIGHEST_HZ}.")
-        self._from_hz, divisor = from_hz, math.gcd(from_hz, to_hz)
+        self.from_hz, self.to_hz = from_hz, to_hz
+        divisor = math.gcd(from_hz, to_hz)
         self._up, self._down = to_hz // divisor, from_hz // divisor
         self._half = 0 if from_hz == to_hz else math.ceil(HALF_TAPS * from_hz / min(from_hz, to_hz))
         if self._up * 2 * self._half > LARGEST_TABLE:
@@ -65,7 +66,7 @@ class LowDelayResampler:
         """What is left of tones. Shape: [any] -> [any], 1 where nothing is taken away."""
         if not self._half:
             return np.ones(len(frequencies_hz))
-        at_s = (np.arange(2 * self._half) - (self._half - 1)) / self._from_hz
+        at_s = (np.arange(2 * self._half) - (self._half - 1)) / self.from_hz
         return np.asarray(np.cos(2 * np.pi * frequencies_hz[:, None] * at_s) @ self._kernel[0])
 
     def _outputs(self, until: int) -> np.ndarray:

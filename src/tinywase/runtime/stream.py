@@ -76,7 +76,7 @@ class VoiceStream:
         self._hop = config.hop
         self._others_gain = others_gain
         self._offset = RunningOffset(self._hop / own_hz)
-        self._above = HighbandStream(sample_rate_hz, own_hz) if highband and sample_rate_hz > own_hz else None
+        self._above = HighbandStream(self._inwards) if highband and sample_rate_hz > own_hz else None
         found_s = self._inwards.delay_s + (latency + 1) / own_hz
         waits = (
             latency if sample_rate_hz == own_hz else math.ceil((found_s + self._outwards.delay_s) * sample_rate_hz) + 1
