@@ -139,6 +139,43 @@ def test_quantized_voiceprint_encoder_learns_from_the_teachers_voiceprints(workp
     assert any(name.startswith("voiceprint_encoder.") for name in weight_quantizers(compressor.finished()))
 
 
+@pytest.mark.parametrize("speaker", [0.0, 0.5])
+def test_the_voiceprint_encoder_may_learn_alone_to_hear_through_rooms_and_noise(
+    workplace: Path, speaker: float
+) -> None:
+    options: dict[str, Any] = {
+        "objective": "voiceprint",
+        "ranges": "learned",
+        "quant": {"method": "lsq", "voiceprint_bits": 4},
+        "mix": {"enrollment_s": 0.8, "enrollment_room": 0.5, "enrollment_noise": 0.5},
+        "loss": {"speaker": speaker, "speaker_extra": 8},
+        "optimizer": {"steps": 40, "warmup": 1, "decay": 10, "voiceprint_learning_rate": 3e-3},
+    }
+    logs: list[Logs] = []
+    compressor = Compressor(
+        recipe(workplace, f"robust-{speaker}", **options), teacher(), on_step=lambda _, of: logs.append(of)
+    )
+    before = {name: value.clone() for name, value in compressor.system.model.named_parameters()}
+    compressor.run()
+    changed = {n for n, value in compressor.system.model.named_parameters() if not torch.equal(before[n], value)}
+    assert changed and all(name.startswith("voiceprint_encoder.") for name in changed)
+    assert ("speaker" in logs[0]) == bool(speaker)
+    if not speaker:  # a teacher that nobody trained tells no voices apart: what does is far from it
+        distance = [float(of["teacher_voiceprint"]) for of in logs]
+        assert np.mean(distance[-10:]) < 0.8 * np.mean(distance[:10])
+
+
+def test_the_teacher_is_enrolled_by_clean_recordings(workplace: Path) -> None:
+    mix = {"segment_s": 0.5, "enrollment_s": 0.8, "enrollment_room": 1.0}
+    compressor = Compressor(recipe(workplace, "clean", mix=mix, distill={"estimate": 0.5}), teacher())
+    batch = {k: torch.from_numpy(v) for k, v in compressor.objective.draw(np.random.default_rng(1)).items()}
+    heard: list[Any] = []
+    compressor.teacher.voiceprint_encoder.register_forward_pre_hook(lambda _, inputs: heard.extend(inputs))
+    compressor.objective.loss(compressor.system, batch, 0)
+    assert len(heard) == 1 and torch.equal(heard[0], batch["clean_enrollment"])
+    assert not torch.equal(batch["clean_enrollment"], batch["enrollment"])
+
+
 @pytest.mark.parametrize("ranges", ["dynamic", "learned"])
 @pytest.mark.parametrize("stop", [2, 4])  # before and after the ranges are frozen
 def test_a_stopped_compression_goes_on_as_if_nothing_was(workplace: Path, ranges: str, stop: int) -> None:
@@ -286,7 +323,7 @@ def test_features_of_other_frames_cannot_be_compared() -> None:
         ({"calibration_batches": 0}, "calibration_batches = 0"),
         ({"distill": {"begin": -1.0}}, "distill.begin = -1.0"),
         ({"distill": {"features": -1.0}}, "distill.features = -1.0"),
-        ({"objective": "voiceprint"}, "trains extraction only"),
+        ({"objective": "voiceprint"}, "Give quant.voiceprint_bits, or leave objective out"),
         ({"loss": {"speaker": 0.5}}, "loss.speaker at 0"),
         ({"max_size_bytes": 1, "max_drop_db": 1.0}, "a largest size or a largest drop"),
     ],

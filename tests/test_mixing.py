@@ -36,6 +36,7 @@ def mixer(**changes: object) -> Mixer:
 
 AUGMENTED = {"room": 0.5, "noise": 0.5, "band": 0.5, "equalizer": 0.5}
 EVERYTHING = AUGMENTED | {"third": 0.3, "single": 0.2, "absent": 0.2, "pause": 0.5, "overheard": 0.5}
+EVERYTHING |= {"enrollment_room": 0.5, "enrollment_noise": 0.5}
 
 
 @pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["plain", "everything"])
@@ -43,7 +44,7 @@ def test_batches_are_reproducible_finite_and_add_up(changes: dict[str, object]) 
     first = mixer(**changes).batch(9, np.random.default_rng(7))
     again = mixer(**changes).batch(9, np.random.default_rng(7))
     assert first.mixture.shape == first.target.shape == (9, RATE_HZ) and first.enrollment.shape == (9, RATE_HZ)
-    for name in ("mixture", "target", "interference", "enrollment", "speaker"):
+    for name in ("mixture", "target", "interference", "enrollment", "clean_enrollment", "speaker"):
         assert np.array_equal(getattr(first, name), getattr(again, name)), name
         assert np.isfinite(getattr(first, name)).all(), name
     assert np.array_equal(first.target + first.interference, first.mixture) or np.allclose(
@@ -130,6 +131,31 @@ def test_an_enrollment_may_have_the_other_voice_in_it_quieter() -> None:
     assert -21 < level_db.min() < -15 and -10 < level_db.max() < -4
     lone = mixer(overheard=1.0, single=1.0).batch(4, np.random.default_rng(5))  # nobody else is there to be heard
     np.testing.assert_array_equal(lone.enrollment, mixer(single=1.0).batch(4, np.random.default_rng(5)).enrollment)
+
+
+def test_enrollments_are_clean_unless_a_chance_says_otherwise() -> None:
+    batch = mixer().batch(4, np.random.default_rng(5))
+    np.testing.assert_array_equal(batch.enrollment, batch.clean_enrollment)
+
+
+def test_an_enrollment_may_have_noise_in_it_as_loud_as_drawn() -> None:
+    batch = mixer(enrollment_noise=1.0, noise_snr_db=(10.0, 10.0)).batch(12, np.random.default_rng(5))
+    own = np.sum(batch.clean_enrollment * batch.enrollment, axis=1) / np.sum(batch.clean_enrollment**2, axis=1)
+    voice = own[:, None] * batch.clean_enrollment
+    noise = batch.enrollment - voice
+    snr_db = 10 * np.log10(np.sum(voice**2, axis=1) / np.sum(noise**2, axis=1))
+    np.testing.assert_allclose(snr_db, 10.0, atol=1.0)  # noise may resemble the voice by chance
+
+
+def test_an_enrollment_may_be_in_a_room_of_its_own() -> None:
+    dry, wet = (mixer(enrollment_room=chance).batch(8, np.random.default_rng(5)) for chance in (0.0, 1.0))
+    np.testing.assert_array_equal(dry.mixture, wet.mixture)  # which stays where it was
+    np.testing.assert_array_equal(dry.enrollment, wet.clean_enrollment)
+    level, wet_level = (np.sqrt(np.mean(audio**2, axis=1)) for audio in (dry.enrollment, wet.enrollment))
+    np.testing.assert_allclose(wet_level, level, rtol=1e-4)  # enrollments come at one level
+    assert not any(np.allclose(a, b, atol=1e-3) for a, b in zip(dry.enrollment, wet.enrollment, strict=True))
+    recorded, clean, _ = mixer(enrollment_room=1.0).enrollments(4, np.random.default_rng(5))
+    assert not np.allclose(recorded, clean, atol=1e-3)
 
 
 def test_one_speaker_is_refused() -> None:

@@ -103,7 +103,7 @@ def test_ranges_of_cues_move_with_them() -> None:
 def test_calibration_batches_are_the_same_at_every_call(workplace: Path) -> None:
     compressor = Compressor(recipe(workplace, "calibration"), teacher())
     first, second = (
-        [b["mixture"].numpy() for b in calibration_batches(compressor.objective, compressor.recipe)] for _ in range(2)
+        [b["mixture"].numpy() for b in calibration_batches(compressor.extraction, compressor.recipe)] for _ in range(2)
     )
     assert len(first) == 2
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
@@ -134,6 +134,19 @@ def test_a_student_goes_on_where_another_stopped(workplace: Path, suffix: str) -
         assert_same(second.system.model, first.finished())
     narrower = weight_quantizers(compressor("narrower", teacher(), path, bits=2).system.model)
     assert {q.bits for name, q in narrower.items() if name.startswith("separator.")} == {2}
+
+
+def test_steps_come_with_the_weights_that_they_were_learned_for(workplace: Path) -> None:
+    quant = {"method": "lsq", "levels": "even", "per_channel": True, "voiceprint_bits": 4}
+    options = {"strategy": "qat", "ranges": "learned", "quant": quant}
+    first = Compressor(recipe(workplace, "quantized", **options), teacher())
+    first.run()
+    torch.manual_seed(9)
+    path = workplace / "other.safetensors"
+    save_weights(Wase(TINY), path)
+    from_floats = Compressor(recipe(workplace, "floats", **options, init=[str(path)]), first.finished())
+    alone = Compressor(recipe(workplace, "alone", **options), load_checkpoint(path))
+    assert_same(from_floats.system.model, alone.system.model)  # not with the steps of its quantized teacher
 
 
 def test_a_float_training_begins_with_the_float_weights_of_a_student(

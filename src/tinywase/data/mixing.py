@@ -7,6 +7,7 @@ Letters: T samples of a segment, E samples of an enrollment, S segments of a bat
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -39,6 +40,8 @@ CHANCES = (
     "noise",
     "recorded",
     "overheard",
+    "enrollment_room",
+    "enrollment_noise",
 )
 
 
@@ -65,6 +68,8 @@ class MixConfig:
     recorded: float = 0.5  # chance that a noise is a recording, where there are any; else it is made
     shares: dict[str, float] = field(default_factory=dict)  # source -> share of the voices; the others share the rest
     overheard: float = 0.0  # chance that an enrollment has the mixture's other voice in it, quieter, with other words
+    enrollment_room: float = 0.0  # chance that an enrollment was recorded in a room of its own
+    enrollment_noise: float = 0.0  # chance that it has noise in it, by noise_snr_db
 
     def __post_init__(self) -> None:
         if self.segment_s < 0.1 or self.enrollment_s < 0.5:
@@ -114,7 +119,11 @@ class Batch:
     target: np.ndarray  # float32 [S, T], zeros where the target is absent
     interference: np.ndarray  # float32 [S, T], everything else
     enrollment: np.ndarray  # float32 [S, E]
+    clean_enrollment: np.ndarray  # float32 [S, E], the same words without room, noise and others
     speaker: np.ndarray  # int64 [S], class of the enrolled voice: a speaker at a speed
+
+
+Row = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]  # of a batch: all but the interference
 
 
 @dataclass
@@ -290,7 +299,7 @@ class Mixer:
         return audio
 
     def enrollment(self, voice: VoiceRecipe) -> np.ndarray:
-        """What a voice is enrolled with: another recording, prepared as in use, cut or repeated to E samples."""
+        """What a voice is enrolled with, clean: another recording, prepared as in use, cut or repeated to E samples."""
         assert voice.enrollment is not None
         config, rate_hz = self.config, self.bank.sample_rate_hz
         rng = np.random.default_rng((voice.seed, 1))
@@ -306,7 +315,7 @@ class Mixer:
 
     def batch(self, segments: int, rng: np.random.Generator) -> Batch:
         """S segments, in pairs that share a mixture where both its voices can be enrolled: each is the target once."""
-        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []  # mixture, target, enrollment, class
+        rows: list[Row] = []
         failures = 0
         while len(rows) < segments:
             recipe = self.draw(rng)
@@ -317,46 +326,62 @@ class Mixer:
                 if failures > TRIES * segments:
                     raise
         rows = rows[:segments]
-        mixture, target, enrollment = (np.stack([row[i] for row in rows]).astype(np.float32) for i in range(3))
-        return Batch(mixture, target, mixture - target, enrollment, np.array([row[3] for row in rows], np.int64))
+        mixture, target, enrollment, clean = (np.stack([row[i] for row in rows]).astype(np.float32) for i in range(4))
+        speaker = np.array([row[-1] for row in rows], np.int64)
+        return Batch(mixture, target, mixture - target, enrollment, clean, speaker)
 
-    def _segments(self, recipe: MixRecipe) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
+    def _segments(self, recipe: MixRecipe) -> list[Row]:
         voices, mixture = self.render(recipe)
         enrolled = {i: voice for i, voice in enumerate(recipe.voices) if voice.enrollment is not None}
+        clean = {i: self.enrollment(voice) for i, voice in enrolled.items()}
         return [
             (
                 mixture,
                 voices[i],
-                self._heard_with(voice, [v for j, v in enrolled.items() if j != i]),
+                self._recorded(voice, clean[i], [audio for j, audio in clean.items() if j != i]),
+                clean[i],
                 self.speaker_class(voice),
             )
             for i, voice in enrolled.items()
             if i == 0 or not recipe.absent
         ]
 
-    def _heard_with(self, voice: VoiceRecipe, others: list[VoiceRecipe]) -> np.ndarray:
-        """An enrollment, by its chance with one of the others in it. Shape: -> [E]."""
-        enrollment = self.enrollment(voice)
-        rng = np.random.default_rng((voice.seed, 2))
-        if not others or rng.random() >= self.config.overheard:
-            return enrollment
-        other = self.enrollment(others[rng.integers(len(others))])
-        gain = np.float32(10 ** (rng.uniform(*OVERHEARD_DB) / 20))
-        return scale_to_rms(enrollment + gain * other, ENROLLMENT_RMS)
+    def _recorded(self, voice: VoiceRecipe, clean: np.ndarray, others: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """A clean enrollment as somebody's microphone records it: another voice, a room, noise, each by its chance.
 
-    def enrollments(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Enrollments alone with their classes, for the speaker classifier. Shape: -> [count, E], int64 [count]."""
-        audio: list[np.ndarray] = []
+        Shape: [E], others [E] each -> [E].
+        """
+        config, rate_hz = self.config, self.bank.sample_rate_hz
+        rng = np.random.default_rng((voice.seed, 2))
+        audio = clean
+        if others and rng.random() < config.overheard:
+            gain = np.float32(10 ** (rng.uniform(*OVERHEARD_DB) / 20))
+            audio = audio + gain * others[int(rng.integers(len(others)))]
+        if rng.random() < config.enrollment_room:
+            audio = augment.reverberate(audio, augment.room_response(*augment.draw_room(rate_hz, rng), rate_hz, rng))
+        if rng.random() < config.enrollment_noise:
+            snr_db = rng.uniform(*config.noise_snr_db)
+            audio = scale_to_rms(audio, 1.0) + np.float32(10 ** (-snr_db / 20)) * self._noise(len(audio), rng)
+        return audio if audio is clean else scale_to_rms(audio, ENROLLMENT_RMS)
+
+    def enrollments(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Enrollments alone: as recorded, clean, and their classes for the speaker classifier.
+
+        Shape: -> [count, E], [count, E], int64 [count].
+        """
+        recorded: list[np.ndarray] = []
+        clean: list[np.ndarray] = []
         classes: list[int] = []
         for _ in range(TRIES * count):
             speaker = self._targets.draw(rng)
             voice = self._draw_voice(rng, speaker, self._draw_speed(rng), 0.0, enroll=True)
             try:
-                audio.append(self.enrollment(voice))
+                clean.append(self.enrollment(voice))
             except AudioError:
                 continue
+            recorded.append(self._recorded(voice, clean[-1]))
             classes.append(self.speaker_class(voice))
-            if len(audio) == count:
-                return np.stack(audio), np.array(classes, np.int64)
-        found = f"{len(audio)} of {count} found"
+            if len(clean) == count:
+                return np.stack(recorded), np.stack(clean), np.array(classes, np.int64)
+        found = f"{len(clean)} of {count} found"
         raise AudioError(f"the bank has too few enrollments with half a second of speech: {found}.")

@@ -1,4 +1,4 @@
-"""Harder versions of ordinary trials: more voices, noise, rooms, nobody there, short enrollments, long dialogues.
+"""Harder versions of ordinary trials: more voices, noise, rooms, nobody there, poor enrollments, long dialogues.
 
 Every condition takes a trial of a list and makes a `RenderedTrial` from it and from the list's other trials; nothing
 else is needed. What is drawn depends on the seed, the condition and the trial's position alone. Rendered levels:
@@ -121,6 +121,21 @@ def _room(scene: Scene) -> RenderedTrial:
     return dataclasses.replace(audio, mixture=voices[0] + voices[1], target=voices[0], interference=voices[1])
 
 
+def _enrolled_in_room(scene: Scene) -> RenderedTrial:
+    """The sample of the voice was recorded in a room, the mixture was not."""
+    rate_hz = scene.audio.sample_rate_hz
+    t60_s, _ = augment.draw_room(rate_hz, scene.rng)
+    response = augment.room_response(t60_s, scene.rng.uniform(*ROOM_DISTANCE_M), rate_hz, scene.rng)
+    return dataclasses.replace(scene.audio, enrollment=augment.reverberate(scene.audio.enrollment, response))
+
+
+def _enrolled_in_noise(scene: Scene, *, snr_db: float) -> RenderedTrial:
+    enrollment, rate_hz = scene.audio.enrollment, scene.audio.sample_rate_hz
+    noise = augment.coloured_noise(len(enrollment), rate_hz, scene.rng)
+    level = np.float32(rms(enrollment) * 10 ** (-snr_db / 20))
+    return dataclasses.replace(scene.audio, enrollment=enrollment + level * noise)
+
+
 def _louder_interference(scene: Scene, *, ratio_db: float) -> RenderedTrial:
     audio = scene.audio
     interference = scale_to_rms(scene.interference, rms(audio.target) * 10 ** (ratio_db / 20))
@@ -176,6 +191,8 @@ CONDITIONS = (
     *(Condition(f"noise_{snr}db", f"noise {snr} dB below the target", partial(_noise, snr_db=snr))
       for snr in (20, 10, 5, 0)),
     Condition("room", "a room, T60 0.1 to 0.5 s", _room),
+    Condition("enrolled_room", "enrolled in a room", _enrolled_in_room),
+    Condition("enrolled_noise", "enrolled in noise 10 dB below", partial(_enrolled_in_noise, snr_db=10.0)),
     Condition("interference_10db", "interference 10 dB louder", partial(_louder_interference, ratio_db=10.0)),
     Condition("enrollment_2s", "2 s of enrollment", partial(_enrollment, seconds=2.0)),
     Condition("enrollment_10s", "10 s of enrollment", partial(_enrollment, seconds=10.0)),

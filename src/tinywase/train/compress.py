@@ -32,9 +32,9 @@ from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
 from .beginning import is_state, know_voices, read_state
 from .checkpoint import save_weights
 from .compress_recipe import CompressRecipe
-from .distill import DistillConfig, DistilledExtraction, Student
+from .distill import DistillConfig, DistilledExtraction, DistilledVoiceprint, Student
 from .loop import Progress, Trainer
-from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem
+from .objectives import ExtractionObjective, Logs, Objective, TrainedSystem, VoiceprintObjective
 from .recipe import LossConfig
 from .student import calibrate, calibration_batches, quantized_student
 
@@ -64,8 +64,8 @@ class Compressor(Trainer):
 
     def _build(self, mixer: Mixer) -> tuple[TrainedSystem, Objective]:
         recipe = self.recipe
-        base = ExtractionObjective(mixer, recipe)
-        student = quantized_student(recipe, self.teacher, base)
+        self.extraction = ExtractionObjective(mixer, recipe)
+        student = quantized_student(recipe, self.teacher, self.extraction)
         self.teacher.to(self.hardware.device)
         system = Student(
             student,
@@ -76,7 +76,9 @@ class Compressor(Trainer):
         )
         for path in filter(is_state, recipe.init):
             know_voices(system, read_state(path))
-        return system, DistilledExtraction(base, self.teacher, recipe.distill)
+        if recipe.objective == "voiceprint":
+            return system, DistilledVoiceprint(VoiceprintObjective(mixer, recipe), self.teacher, recipe.distill)
+        return system, DistilledExtraction(self.extraction, self.teacher, recipe.distill)
 
     def run(self) -> Progress:
         """Train to the last step, or until interrupted; see `finished` for the student."""
@@ -106,12 +108,12 @@ class Compressor(Trainer):
         if step >= recipe.freeze_from * steps:
             self._freeze()
         logs = super()._step(wrapped, batch)
-        if self._looks:
+        if self._looks and "signal" in logs:
             self.guard.see(float(logs["signal"]), self.progress.step, str(recipe.folder))
         return logs
 
     def _form(self) -> bool:
-        assert isinstance(self.objective, DistilledExtraction)
+        assert isinstance(self.objective, DistilledExtraction | DistilledVoiceprint)
         return self.objective.speaks(self.progress.position)
 
     def _freeze(self) -> None:
@@ -119,7 +121,7 @@ class Compressor(Trainer):
         student = self.system.model
         if all(isinstance(point, FrozenRange) for point in activation_quantizers(student).values()):
             return
-        calibrate(student, calibration_batches(self.objective, self.recipe))
+        calibrate(student, calibration_batches(self.extraction, self.recipe))
         learned = set(self._trained())
         freeze(student)
         self._averaging = self._graphed = None  # they know the points that were there
@@ -139,6 +141,7 @@ class Compressor(Trainer):
         recipe, path = self.recipe, self.recipe.folder / SETTINGS
         data = to_dict(recipe.data)
         settings = {
+            "objective": recipe.objective,
             "strategy": recipe.strategy,
             "ranges": recipe.ranges,
             "budget": [recipe.max_size_bytes, recipe.max_drop_db],

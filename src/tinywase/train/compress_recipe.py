@@ -66,12 +66,12 @@ class CompressRecipe(Recipe):
             raise ConfigError(f"calibration_batches = {self.calibration_batches}: expected 1 or more.")
         if self.max_size_bytes < 0 or self.max_drop_db < 0 or (self.max_size_bytes and self.max_drop_db):
             raise ConfigError("a budget is a largest size or a largest drop of SI-SDR, above 0: give one of the two.")
-        if self.objective != "extraction":
-            raise ConfigError(f"objective = {self.objective!r}: a compression trains extraction only. Leave it out.")
-        if self.loss.speaker and self.quant.voiceprint_bits == FLOAT_BITS:
+        alone = self.objective == "voiceprint"
+        if (self.loss.speaker or alone) and self.quant.voiceprint_bits == FLOAT_BITS:
+            told = f"objective = {self.objective!r}" if alone else f"loss.speaker = {self.loss.speaker}"
             raise ConfigError(
-                f"loss.speaker = {self.loss.speaker}: the voiceprint encoder does not learn unless it is quantized. "
-                "Leave loss.speaker at 0, or give quant.voiceprint_bits."
+                f"{told}: the voiceprint encoder does not learn unless it is quantized. Give quant.voiceprint_bits, or "
+                f"leave {'objective out' if alone else 'loss.speaker at 0'}."
             )
 
     def resolved(self) -> CompressRecipe:

@@ -2,6 +2,7 @@
 
     loss = the teacher's own training loss + estimate * (-SI-SNR between the estimates of teacher and student)
          + features * (distance of the features at the end of each stack)
+         + voiceprint * (1 - cosine of the voiceprints)
 
 The teacher may be another network, so long as both work at one rate and on one voiceprint encoder: estimates are
 compared sample by sample. Features need the same frames, and are compared per channel where the widths agree, else by
@@ -25,7 +26,7 @@ from ..errors import ConfigError
 from ..models import Wase
 from ..quant.attach import match_ranges
 from .losses import si_snr
-from .objectives import Arrays, ExtractionObjective, Logs, Tensors, TrainedSystem
+from .objectives import Arrays, ExtractionObjective, Logs, Tensors, TrainedSystem, VoiceprintObjective
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,40 @@ class Student(TrainedSystem):
             return super().forward(batch)
 
 
+class DistilledVoiceprint:
+    """The voiceprint encoder alone: of enrollments as recorded it says what the teacher says of them clean, so that a
+    separator that reads the teacher's voiceprints reads these. `loss.speaker` has it tell voices apart as well.
+    """
+
+    def __init__(self, base: VoiceprintObjective, teacher: Wase, config: DistillConfig) -> None:
+        config.check_pair(teacher.config, base.recipe.model)
+        self.base, self.config = base, config
+        self.teacher = teacher.eval().requires_grad_(False)
+
+    def draw(self, rng: np.random.Generator) -> Arrays:
+        """Arrays for a step."""
+        arrays = self.base.draw(rng)
+        return arrays if self.base.recipe.loss.speaker else {k: v for k, v in arrays.items() if k != "speaker"}
+
+    def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
+        """Total and parts of the loss of a step."""
+        result = system(batch)
+        with torch.no_grad():
+            theirs = self.teacher.enroll(batch["clean_enrollment"])
+        distance = voiceprint_distance(result["voiceprints"], theirs)
+        total, logs = self.config.voiceprint * distance, {"teacher_voiceprint": distance.detach()}
+        if "speaker_loss" in result:
+            total = total + self.base.recipe.loss.speaker * result["speaker_loss"]
+            logs["speaker"] = result["speaker_loss"].detach()
+        return total, logs
+
+    def speaks(self, step: float) -> bool:
+        """Whether the teacher is heard at a step."""
+        return True
+
+
 class DistilledExtraction:
-    """The extraction objective with a teacher beside the truth."""
+    """The extraction objective with a teacher beside the truth. The teacher is enrolled by clean recordings."""
 
     def __init__(self, base: ExtractionObjective, teacher: Wase, config: DistillConfig) -> None:
         config.check_pair(teacher.config, base.recipe.model)
@@ -118,16 +151,23 @@ class DistilledExtraction:
         """Name, weight and value of each distance from the teacher."""
         config, ours = self.config, result["extraction"]
         with torch.no_grad():
-            voiceprint = self.teacher.enroll(batch["enrollment"])
-            theirs = self.teacher(batch["mixture"], voiceprint)
-        if config.estimate:
-            yield "estimate", config.estimate, -si_snr(ours.estimate.float(), theirs.estimate.float()).mean()
-        if config.features:
-            pairs = list(zip(reversed(ours.features), reversed(theirs.features), strict=False))
-            yield "features", config.features, torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
+            voiceprint = self.teacher.enroll(batch["clean_enrollment"])
+        if config.estimate or config.features:
+            with torch.no_grad():
+                theirs = self.teacher(batch["mixture"], voiceprint)
+            if config.estimate:
+                yield "estimate", config.estimate, -si_snr(ours.estimate.float(), theirs.estimate.float()).mean()
+            if config.features:
+                pairs = list(zip(reversed(ours.features), reversed(theirs.features), strict=False))
+                yield "features", config.features, torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
         if config.voiceprint and result["voiceprints"].requires_grad:
-            ours_v = result["voiceprints"][: len(voiceprint)].float()
-            yield "voiceprint", config.voiceprint, (1 - functional.cosine_similarity(ours_v, voiceprint.float())).mean()
+            ours_v = result["voiceprints"][: len(voiceprint)]
+            yield "voiceprint", config.voiceprint, voiceprint_distance(ours_v, voiceprint)
+
+
+def voiceprint_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """One minus their cosine, on average. Shape: [S, D], [S, D] -> scalar."""
+    return (1 - functional.cosine_similarity(student.float(), teacher.float())).mean()
 
 
 def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:

@@ -70,8 +70,8 @@ class VoiceprintObjective:
     recipe: Recipe
 
     def draw(self, rng: np.random.Generator) -> Arrays:
-        audio, speaker = self.mixer.enrollments(self.recipe.loss.speaker_extra, rng)
-        return {"extra_enrollment": audio, "speaker": speaker}
+        recorded, clean, speaker = self.mixer.enrollments(self.recipe.loss.speaker_extra, rng)
+        return {"extra_enrollment": recorded, "clean_enrollment": clean, "speaker": speaker}
 
     def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:
         loss = system(batch)["speaker_loss"]
@@ -95,15 +95,16 @@ class ExtractionObjective:
             "target": batch.target,
             "interference": batch.interference,
             "enrollment": batch.enrollment,
+            "clean_enrollment": batch.clean_enrollment,
             "activity": np.stack(label),
         }
         if loss.views:
             arrays["partner"] = partners(batch.mixture)
         if loss.speaker:
-            extra, speakers = self.mixer.enrollments(loss.speaker_extra, rng) if loss.speaker_extra else (None, None)
-            if extra is not None:
-                arrays["extra_enrollment"] = extra
-            arrays["speaker"] = batch.speaker if speakers is None else np.concatenate([batch.speaker, speakers])
+            arrays["speaker"] = batch.speaker
+            if loss.speaker_extra:
+                arrays["extra_enrollment"], _, speaker = self.mixer.enrollments(loss.speaker_extra, rng)
+                arrays["speaker"] = np.concatenate([batch.speaker, speaker])
         return arrays
 
     def loss(self, system: TrainedSystem, batch: Tensors, step: float) -> tuple[Tensor, Logs]:

@@ -31,7 +31,8 @@ CALIBRATION_SEED = 0xCA11B
 def quantized_student(recipe: CompressRecipe, teacher: Wase, objective: Objective) -> Wase:
     """The student of a recipe before its first step: weights of the teacher, over them those of `init`, quantizers.
 
-    Quantizers that the teacher or `init` has too, as a student and a model file do, come with what they have learned.
+    Quantizers that the last of `init` (without one, the teacher) has too, as a student and a model file do, come with
+    what they have learned for its weights.
 
     Raises:
         FormatError: an `init` that is no checkpoint, or has tensors of other shapes.
@@ -39,17 +40,16 @@ def quantized_student(recipe: CompressRecipe, teacher: Wase, objective: Objectiv
     student, fresh = begin_student(recipe.model, teacher)
     if fresh:
         log.info("%d tensors of the student begin at random, such as %s", len(fresh), fresh[0])
-    others = [teacher]
+    other = teacher
     for path in recipe.init:
         if not is_state(path):
-            others.append(load_checkpoint(path))
-            go_on_from(student, others[-1], path)
+            other = load_checkpoint(path)
+            go_on_from(student, other, path)
     attach(student, recipe.quant)
     stacks = recipe.model.stacks
-    for other in others:
-        adopt_steps(student, with_cues_moved(weight_quantizers(other), other.config.stacks, stacks))
-        if recipe.ranges == "learned":
-            adopt_ranges(student, with_cues_moved(activation_quantizers(other), other.config.stacks, stacks))
+    adopt_steps(student, with_cues_moved(weight_quantizers(other), other.config.stacks, stacks))
+    if recipe.ranges == "learned":
+        adopt_ranges(student, with_cues_moved(activation_quantizers(other), other.config.stacks, stacks))
     if recipe.ranges == "learned":
         calibrate(student, calibration_batches(objective, recipe))
         learn_ranges(student)

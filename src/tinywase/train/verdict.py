@@ -20,7 +20,6 @@ from ..models import Wase
 from ..runtime.model import PackedModel
 from .compress import Compressor
 from .dev import improvement_db
-from .distill import DistilledExtraction
 
 DRAWN_TRIALS, DRAWN_SEED = 24, 0xE7A1
 
@@ -65,9 +64,8 @@ def _trials(compressor: Compressor) -> tuple[Sequence[RenderedTrial], str]:
     if compressor.dev:
         trials = [one.audio for trials in compressor.dev.values() for one in trials]
         return trials, f"trials of {', '.join(compressor.dev)}"
-    assert isinstance(compressor.objective, DistilledExtraction)
     rate_hz = compressor.recipe.model.sample_rate_hz
-    batch = compressor.objective.base.mixer.batch(DRAWN_TRIALS, np.random.default_rng(DRAWN_SEED))
+    batch = compressor.extraction.mixer.batch(DRAWN_TRIALS, np.random.default_rng(DRAWN_SEED))
     parts = zip(batch.mixture, batch.target, batch.interference, batch.enrollment, strict=True)
     drawn = [RenderedTrial(*sounds, rate_hz) for sounds in parts]
     return drawn, "mixtures of the training voices (no dev lists given)"
