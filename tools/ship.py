@@ -43,7 +43,7 @@ BEHAVIOUR = "behaviour-"
 CONDITION_NAMES = (*(condition.name for condition in CONDITIONS), behaviour.DIALOGUE)
 SPEED = ("rtf", "runtime")  # measured on every list, told once
 NOISE = "noise:"  # how the names of corpora begin that are no speech
-COMPRESSION = ("compression", "steps", "audio_h")
+COMPRESSION = ("compression", "objective", "steps", "audio_h")
 PARTS = ("presence", *DEV_LISTS, *TEST_METRICS, *(f"{BEHAVIOUR}{name}" for name in CONDITION_NAMES))
 
 

@@ -151,6 +151,7 @@ def _pack(compressor: Compressor, output: Path, *, float_kind: str, compact: boo
     recipe = compressor.recipe
     card = {
         "compression": recipe.strategy,
+        **({} if recipe.objective == "extraction" else {"objective": recipe.objective}),
         "steps": compressor.progress.step,
         "audio_h": round(compressor.progress.audio_s / 3600, 3),
         "data": list(sources_of(recipe.data)),
