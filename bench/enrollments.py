@@ -22,16 +22,14 @@ from tinywase.data import augment
 from tinywase.data.activity import scale_to_rms
 from tinywase.data.lists import read_trials
 from tinywase.data.rendering import RenderedTrial, render_trial
-from tinywase.evaluate.conditions import rms
+from tinywase.evaluate.conditions import in_noise, rms
 from tinywase.metrics import si_sdr
 
 RATE_HZ = 8000
 NOISE_DB = 15.0
 MIXTURES = ("dry", "room")
 ENROLLMENTS = ("dry", "room", "noise", "room and noise")
-Response = Callable[
-    [float, float], np.ndarray
-]  # distances in m between which a talker stands -> what it does to a voice
+Response = Callable[[float, float], np.ndarray]  # nearest and farthest talker in m -> impulse response
 
 
 def drawn_room(rng: np.random.Generator) -> Response:
@@ -59,19 +57,14 @@ def in_room(voice: np.ndarray, response: np.ndarray) -> np.ndarray:
     return scale_to_rms(augment.reverberate(voice, response), rms(voice))
 
 
-def in_noise(voice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shape: [T] -> [T]."""
-    noise = augment.coloured_noise(len(voice), RATE_HZ, rng)
-    return voice + noise * np.float32(rms(voice) * 10 ** (-NOISE_DB / 20))
-
-
 def placed(audio: RenderedTrial, rng: np.random.Generator) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict]:
     """(mixture, target) by where they are; the enrollment by where it is."""
     here, there = drawn_room(rng), drawn_room(rng)
     target, other = (in_room(v, here(0.5, 2.0)) for v in (audio.target, audio.mixture - audio.target))
     mixtures = {"dry": (audio.mixture, audio.target), "room": (target + other, target)}
     wet = in_room(audio.enrollment, there(0.2, 1.5))
-    voices = (audio.enrollment, wet, in_noise(audio.enrollment, rng), in_noise(wet, rng))
+    noisy = [in_noise(voice, voice, snr_db=NOISE_DB, rate_hz=RATE_HZ, rng=rng) for voice in (audio.enrollment, wet)]
+    voices = (audio.enrollment, wet, *noisy)
     return mixtures, dict(zip(ENROLLMENTS, voices, strict=True))
 
 

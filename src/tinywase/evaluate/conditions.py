@@ -86,6 +86,14 @@ def rms(samples: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
+def in_noise(
+    samples: np.ndarray, voice: np.ndarray, *, snr_db: float, rate_hz: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The samples and steady noise of a random slope, so far below a voice in them. Shape: [T], [any] -> [T]."""
+    level = np.float32(rms(voice) * 10 ** (-snr_db / 20))
+    return samples + level * augment.coloured_noise(len(samples), rate_hz, rng)
+
+
 def fitted(samples: np.ndarray, length: int) -> np.ndarray:
     """Cut, or zeros after its end. Shape: [any] -> [length]."""
     return np.pad(samples[:length], (0, max(0, length - len(samples))))
@@ -105,9 +113,8 @@ def _three_speakers(scene: Scene) -> RenderedTrial:
 
 def _noise(scene: Scene, *, snr_db: float) -> RenderedTrial:
     audio = scene.audio
-    noise = augment.coloured_noise(len(audio.mixture), audio.sample_rate_hz, scene.rng)
-    level = np.float32(rms(audio.target) * 10 ** (-snr_db / 20))
-    return dataclasses.replace(audio, mixture=audio.mixture + level * noise, interference=scene.interference)
+    mixture = in_noise(audio.mixture, audio.target, snr_db=snr_db, rate_hz=audio.sample_rate_hz, rng=scene.rng)
+    return dataclasses.replace(audio, mixture=mixture, interference=scene.interference)
 
 
 def _room(scene: Scene) -> RenderedTrial:
@@ -130,10 +137,9 @@ def _enrolled_in_room(scene: Scene) -> RenderedTrial:
 
 
 def _enrolled_in_noise(scene: Scene, *, snr_db: float) -> RenderedTrial:
-    enrollment, rate_hz = scene.audio.enrollment, scene.audio.sample_rate_hz
-    noise = augment.coloured_noise(len(enrollment), rate_hz, scene.rng)
-    level = np.float32(rms(enrollment) * 10 ** (-snr_db / 20))
-    return dataclasses.replace(scene.audio, enrollment=enrollment + level * noise)
+    clean, rate_hz = scene.audio.enrollment, scene.audio.sample_rate_hz
+    enrollment = in_noise(clean, clean, snr_db=snr_db, rate_hz=rate_hz, rng=scene.rng)
+    return dataclasses.replace(scene.audio, enrollment=enrollment)
 
 
 def _louder_interference(scene: Scene, *, ratio_db: float) -> RenderedTrial:

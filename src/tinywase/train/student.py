@@ -50,7 +50,6 @@ def quantized_student(recipe: CompressRecipe, teacher: Wase, objective: Objectiv
     adopt_steps(student, with_cues_moved(weight_quantizers(other), other.config.stacks, stacks))
     if recipe.ranges == "learned":
         adopt_ranges(student, with_cues_moved(activation_quantizers(other), other.config.stacks, stacks))
-    if recipe.ranges == "learned":
         calibrate(student, calibration_batches(objective, recipe))
         learn_ranges(student)
     return student
