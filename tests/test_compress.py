@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ pytest.importorskip("tensorboard")
 
 from compressions import assert_same, recipe, speakers, teacher  # noqa: E402
 
-from tinywase.config import TINY, named_config  # noqa: E402
+from tinywase.config import TINY  # noqa: E402
 from tinywase.data.activity import LONGEST_PAUSE_S  # noqa: E402
 from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
 from tinywase.metrics import si_sdr  # noqa: E402
-from tinywase.models import Wase  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 from tinywase.quant.attach import activation_quantizers, float_state, weight_quantizers  # noqa: E402
 from tinywase.runtime.model import open_model  # noqa: E402
@@ -28,10 +26,8 @@ from tinywase.train.budget import meet_budget  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint  # noqa: E402
 from tinywase.train.compress import SETTINGS, Compressor, DivergenceGuard  # noqa: E402
 from tinywase.train.compress_recipe import STRATEGIES, compress_recipe  # noqa: E402
-from tinywase.train.distill import DistillConfig, feature_distance  # noqa: E402
 from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
-from tinywase.train.objectives import Logs  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
 from tinywase.train.restore import restored  # noqa: E402
 from tinywase.train.verdict import judge  # noqa: E402
@@ -109,13 +105,6 @@ def test_what_each_strategy_means() -> None:
     assert (steps["kd"].quant.bits, steps["daq"].quant.bits, steps["daq"].quant.activation_bits) == (32, 3, 8)
 
 
-def test_the_teacher_speaks_only_from_its_step_on(workplace: Path) -> None:
-    seen: list[bool] = []
-    settings = recipe(workplace, "handover", strategy="qat-then-kd")
-    Compressor(settings, teacher(), on_step=lambda progress, logs: seen.append("teacher_estimate" in logs)).run()
-    assert seen == [False, False, True, True]
-
-
 def test_frozen_voiceprint_encoder_does_not_change_and_everything_else_learns(workplace: Path) -> None:
     before = teacher().state_dict()
     compressor = Compressor(recipe(workplace, "frozen", quant={"bits": 3}), teacher())
@@ -127,53 +116,6 @@ def test_frozen_voiceprint_encoder_does_not_change_and_everything_else_learns(wo
             f"separator.blocks.{len(compressor.system.model.separator.blocks) - 1}.residual"
         )
         assert same == idle, name
-
-
-def test_quantized_voiceprint_encoder_learns_from_the_teachers_voiceprints(workplace: Path) -> None:
-    logged: list[Logs] = []
-    quant = {"bits": 3, "method": "lsq", "voiceprint_bits": 4}
-    settings = recipe(workplace, "voiceprint", quant=quant, distill={"features": 0.1})
-    compressor = Compressor(settings, teacher(), on_step=lambda progress, logs: logged.append(logs))
-    compressor.run()
-    assert {"teacher_estimate", "teacher_voiceprint", "teacher_features"} <= set(logged[-1])
-    assert any(name.startswith("voiceprint_encoder.") for name in weight_quantizers(compressor.finished()))
-
-
-@pytest.mark.parametrize("speaker", [0.0, 0.5])
-def test_the_voiceprint_encoder_may_learn_alone_to_hear_through_rooms_and_noise(
-    workplace: Path, speaker: float
-) -> None:
-    options: dict[str, Any] = {
-        "objective": "voiceprint",
-        "ranges": "learned",
-        "quant": {"method": "lsq", "voiceprint_bits": 4},
-        "mix": {"enrollment_s": 0.8, "enrollment_room": 0.5, "enrollment_noise": 0.5},
-        "loss": {"speaker": speaker, "speaker_extra": 8},
-        "optimizer": {"steps": 40, "warmup": 1, "decay": 10, "voiceprint_learning_rate": 3e-3},
-    }
-    logs: list[Logs] = []
-    compressor = Compressor(
-        recipe(workplace, f"robust-{speaker}", **options), teacher(), on_step=lambda _, of: logs.append(of)
-    )
-    before = {name: value.clone() for name, value in compressor.system.model.named_parameters()}
-    compressor.run()
-    changed = {n for n, value in compressor.system.model.named_parameters() if not torch.equal(before[n], value)}
-    assert changed and all(name.startswith("voiceprint_encoder.") for name in changed)
-    assert ("speaker" in logs[0]) == bool(speaker)
-    if not speaker:  # a teacher that nobody trained tells no voices apart: what does is far from it
-        distance = [float(of["teacher_voiceprint"]) for of in logs]
-        assert np.mean(distance[-10:]) < 0.8 * np.mean(distance[:10])
-
-
-def test_the_teacher_is_enrolled_by_clean_recordings(workplace: Path) -> None:
-    mix = {"segment_s": 0.5, "enrollment_s": 0.8, "enrollment_room": 1.0}
-    compressor = Compressor(recipe(workplace, "clean", mix=mix, distill={"estimate": 0.5}), teacher())
-    batch = {k: torch.from_numpy(v) for k, v in compressor.objective.draw(np.random.default_rng(1)).items()}
-    heard: list[Any] = []
-    compressor.teacher.voiceprint_encoder.register_forward_pre_hook(lambda _, inputs: heard.extend(inputs))
-    compressor.objective.loss(compressor.system, batch, 0)
-    assert len(heard) == 1 and torch.equal(heard[0], batch["clean_enrollment"])
-    assert not torch.equal(batch["clean_enrollment"], batch["enrollment"])
 
 
 @pytest.mark.parametrize("ranges", ["dynamic", "learned"])
@@ -293,25 +235,6 @@ def test_a_student_whose_loss_is_not_finite_is_stopped(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("student", "message"),
-    [
-        (dataclasses.replace(TINY, sample_rate_hz=16000), "sample_rate_hz = 8000, the student 16000"),
-        (named_config("small"), "has voiceprint = "),
-    ],
-)
-def test_a_teacher_of_another_kind_is_refused(student: Any, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        DistillConfig().check_pair(TINY, student)
-
-
-def test_features_of_other_frames_cannot_be_compared() -> None:
-    student = dataclasses.replace(TINY, window=2 * TINY.window)
-    DistillConfig().check_pair(TINY, student)
-    with pytest.raises(ConfigError, match=f"window = {TINY.window}, the student {2 * TINY.window}"):
-        DistillConfig(features=0.1).check_pair(TINY, student)
-
-
-@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"strategy": "magic"}, "strategy = 'magic': expected one of ptq, qat"),
@@ -331,22 +254,6 @@ def test_features_of_other_frames_cannot_be_compared() -> None:
 def test_impossible_recipes_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compress_recipe(TINY, **options)
-
-
-@pytest.mark.parametrize("share", [False, True])
-def test_features_are_the_ends_of_the_stacks(share: bool) -> None:
-    model = Wase(dataclasses.replace(TINY, share_stacks=share))
-    extraction = model(torch.randn(2, 800), torch.randn(2, TINY.voiceprint.dimensions))
-    assert len(extraction.features) == TINY.stacks
-    assert all(x.shape == (2, TINY.bottleneck, extraction.activity.shape[-1]) for x in extraction.features)
-
-
-def test_feature_distance_is_zero_for_equals_and_works_across_widths() -> None:
-    a = torch.randn(2, 6, 30)
-    assert float(feature_distance(a, a)) == 0.0
-    assert float(feature_distance(torch.zeros_like(a), a)) == pytest.approx(1.0)
-    assert float(feature_distance(torch.cat([a, a], 1), a)) == pytest.approx(0.0, abs=1e-6)
-    assert float(feature_distance(torch.randn(2, 4, 30), a)) > 0.01
 
 
 def test_every_shipped_compression_loads() -> None:
