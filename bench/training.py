@@ -75,7 +75,6 @@ class Step:
         self.batch: dict[str, Any] = {
             "mixture": target + interference,
             "target": target,
-            "interference": interference,
             "enrollment": noise(2 * config.sample_rate_hz),
             "activity": torch.ones(options.batch, frames),
         }

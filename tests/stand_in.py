@@ -38,6 +38,7 @@ class StandInModel:
     runtime_name: str = "stand-in"
     path: Path = Path("stand-in.twase")
     others: np.ndarray | None = None
+    common: np.ndarray = field(default_factory=lambda: np.zeros(BANDS, np.float32))
     heard: list[np.ndarray] = field(default_factory=list)  # every mixture it was given
 
     def enroll(self, enrollment: np.ndarray) -> np.ndarray:

@@ -230,6 +230,7 @@ class _Shares:
     """A model whose voiceprint is how much of a sound is positive, and how much negative: two voices."""
 
     config = TINY
+    common = np.zeros(2, np.float32)
 
     def enroll(self, prepared: np.ndarray) -> np.ndarray:
         return np.array([np.mean(prepared > 0), np.mean(prepared < 0)])

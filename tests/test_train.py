@@ -378,7 +378,7 @@ def test_the_signal_loss_is_of_the_target_and_of_everything_else_in_their_shares
     assert isinstance(objective, ExtractionObjective)
     target, interference = 0.1 * torch.randn(2, 2, 800)
     interference[1] = 0.0  # a lone target
-    batch = {"mixture": target + interference, "target": target, "interference": interference}
+    batch = {"mixture": target + interference, "target": target}
     estimate, residual = 0.9 * target, 0.8 * interference
     result = {"extraction": SimpleNamespace(estimate=estimate, residual=residual, activity=None)}
     loss, logs = objective.losses(result, batch)

@@ -111,10 +111,7 @@ def measured(part: str, model: Path, folder: Path, options: argparse.Namespace) 
     if part == "presence":
         extractor = Extractor.from_pretrained(model)
         development = [trial for name in DEV_LISTS for trial in trials(name)]
-        found = presence.gather_evidence(extractor, development)
-        alike = presence.gather_consistencies(extractor, development)
-        speakers = [trial.target_speaker for trial in development]
-        return presence.card_fields(presence.calibrate(found, alike, speakers=speakers))
+        return presence.calibrated_fields(extractor, development)
     if part.startswith(BEHAVIOUR):
         name = part.removeprefix(BEHAVIOUR)
         extractor = Extractor.from_pretrained(calibrated(model, folder))

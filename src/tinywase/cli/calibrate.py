@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,8 +37,7 @@ def calibrate(
     Example: tinywase calibrate small.twase --list dev.csv -o calibrated.twase
     """
     from ..data.lists import read_trials
-    from ..evaluate.presence import calibrate as find_rule
-    from ..evaluate.presence import card_fields, gather_consistencies, gather_evidence
+    from ..evaluate.presence import calibrated_fields
     from ..files import refuse_output
     from ..runtime.extractor import Extractor
 
@@ -48,21 +47,18 @@ def calibrate(
     rules = remap_rules(remap)
     trials = [trial for path in lists for trial in read_trials(path, root=root, remap=rules)]
     with progress_bar("who is there", quiet=as_json) as progress:
-        evidence = gather_evidence(extractor, trials, progress=progress)
-    with progress_bar("two at once", quiet=as_json) as progress:
-        alike = gather_consistencies(extractor, trials, progress=progress)
-    speakers = [trial.target_speaker for trial in trials]
-    presence = card_fields(find_rule(evidence, alike, speakers=speakers, false_alarm_rate=false_alarm_rate))
+        presence = calibrated_fields(extractor, trials, false_alarm_rate=false_alarm_rate, progress=progress)
     if output is not None:
         _write(extractor.model.path, output, presence, force=force)
         note(f"{output}: the model, with its rule.")
     if as_json:
         say_json(presence)
     else:
-        say("\n".join(f"{key:24}{value:>10}" for key, value in presence.items()))
+        numbers = {key: value for key, value in presence.items() if not isinstance(value, list)}
+        say("\n".join(f"{key:24}{value:>10}" for key, value in numbers.items()))
 
 
-def _write(model: Path, output: Path, presence: dict[str, float], *, force: bool) -> None:
+def _write(model: Path, output: Path, presence: dict[str, Any], *, force: bool) -> None:
     from ..evaluate.cards import with_card
     from ..format import read_model
 

@@ -129,7 +129,7 @@ def live(
             f"{error} Or let '{made_by}' wait for what comes after: --delay 0.5, and no --model."
         ) from None
     if not quiet:
-        for text in alike_notes(voiceprint, extractor.model.others):
+        for text in alike_notes(extractor.model, voiceprint):
             note(f"enrollment: {text}")
     begin = partial(
         extractor.stream, voiceprint, delay_s=delay, views=views, keep_others_db=keep_others_db, highband=highband

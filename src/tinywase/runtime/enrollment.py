@@ -13,8 +13,9 @@ from ..audio import AudioReader, Source, is_array, open_audio
 from ..blocks import mono_at, part_blocks
 from ..data.activity import prepare_enrollment, trim_to_active, without_mean
 from ..errors import AudioError
+from .likeness import cosine, direction
 from .model import PackedModel
-from .presence import PresenceRule, cosine
+from .presence import PresenceRule
 from .voiceprint import Voiceprint
 
 LISTENED_S = 600.0  # of one recording, so that memory stays bounded
@@ -93,10 +94,9 @@ def _consistency(model: PackedModel, speeches: Sequence[np.ndarray]) -> float:
         return steadiness(model, speeches[0])
     stretch = STRETCH_S * model.config.sample_rate_hz
     parts = [part for speech in speeches for part in np.array_split(speech, max(1, int(len(speech) / stretch)))]
-    vectors = [model.enroll(part) for part in parts]
-    directions = np.stack([vector / max(1e-9, float(np.linalg.norm(vector))) for vector in vectors])
-    before = np.cumsum(directions, 0)[:-1]
-    return min(cosine(*pair) for pair in zip(before, directions.sum(0) - before, strict=True))
+    directions = np.stack([direction(model.enroll(part), model.common) for part in parts])
+    before, nothing = np.cumsum(directions, 0)[:-1], np.zeros_like(model.common)
+    return min(cosine(a, b, nothing) for a, b in zip(before, directions.sum(0) - before, strict=True))
 
 
 def steadiness(model: PackedModel, prepared: np.ndarray) -> float:
@@ -114,7 +114,8 @@ def steadiness(model: PackedModel, prepared: np.ndarray) -> float:
     for before_s in np.linspace(least_s, length_s - least_s, count):
         sides = np.split(prepared, [round(before_s * model.config.sample_rate_hz)])
         doubt_s = sum(max(0.0, SURE_S - len(side) / model.config.sample_rate_hz) for side in sides)
-        alike.append(cosine(*(model.enroll(side) for side in sides)) + DOUBT_PER_S * doubt_s)
+        before, after = (model.enroll(side) for side in sides)
+        alike.append(cosine(before, after, model.common) + DOUBT_PER_S * doubt_s)
     return min(1.0, *alike)
 
 
@@ -139,9 +140,9 @@ def quality_notes(voiceprint: Voiceprint, rule: PresenceRule) -> list[str]:
     return notes
 
 
-def alike_notes(voiceprint: Voiceprint, other: np.ndarray | None) -> list[str]:
-    """Whether somebody else's voiceprint is rather the same voice's, in words; empty if not. Shape: other [D]."""
-    if other is None or (alike := cosine(voiceprint.vector, other)) < SAME_VOICE:
+def alike_notes(model: PackedModel, voiceprint: Voiceprint) -> list[str]:
+    """Whether the others that a model was told of have rather the same voice, in words; empty if not."""
+    if model.others is None or (alike := cosine(voiceprint.vector, model.others, model.common)) < SAME_VOICE:
         return []
     return [
         f"the wanted voice and the other one sound like one (cosine {alike:.2f}); enroll two people, or leave it out"

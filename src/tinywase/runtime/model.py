@@ -27,6 +27,7 @@ from ..config import ModelConfig
 from ..errors import ConfigError
 from ..format import ModelFile, PackedTensor, parse_model, read_bytes
 from ..layout import VOICEPRINT
+from .likeness import common_of
 from .native import NativeModel
 from .reference import ReferenceModel
 from .registry import find_model
@@ -95,6 +96,7 @@ class PackedModel:
         self.config: ModelConfig = model_file.config
         self.card: dict[str, Any] = model_file.card
         self.views = check_views(self.card.get("views", 1) if views is None else views, self.config)
+        self.common: Array = common_of(self.card, self.config.voiceprint.dimensions)  # of voiceprints (likeness.py)
         self.others: Array | None = None
         self.fingerprint = fingerprint(model_file.config, model_file.tensors)
         self._runtime = runtime

@@ -1,7 +1,7 @@
 """Is the target there at all? Three pieces of evidence, taken where the model hears the target speak, make one score.
 
-- confidence: cosine of the estimate's voiceprint with the enrolled one. It is what people are shown; but a network
-  pulls any voice towards the one it is asked for, so that strangers come out with much of it too;
+- confidence: cosine (likeness.py) of the estimate's voiceprint with the enrolled one. It is what people are shown; but
+  a network pulls any voice towards the one it is asked for, so that strangers come out with much of it too;
 - likeness: the same cosine for the mixture there, untouched by the network: low where many speak, but honest;
 - level_db: of the estimate against the mixture there: a network that has learned of absent targets falls silent.
 
@@ -23,7 +23,8 @@ import numpy as np
 
 from ..data.activity import prepare_enrollment
 from ..errors import AudioError, FormatError
-from .model import RuntimeModel
+from .likeness import cosine
+from .model import PackedModel, RuntimeModel
 from .spool import Spool
 
 JUDGED_S = 20.0  # this much active estimate is enough for a confidence
@@ -118,7 +119,7 @@ class PresenceRule:
 
 
 def gather(
-    model: RuntimeModel,
+    model: PackedModel,
     voiceprint: np.ndarray,
     *,
     mixture: Spool,
@@ -132,7 +133,7 @@ def gather(
     cosines = []
     for spool in (estimate, mixture):
         vector = _voiceprint_of(model, spool, ranges)
-        cosines.append(None if vector is None else cosine(vector, voiceprint))
+        cosines.append(None if vector is None else cosine(vector, voiceprint, model.common))
     cell_s = cell_samples / model.config.sample_rate_hz
     confidence, likeness = cosines
     return Evidence(float(active.sum()) * cell_s, level_db, confidence, likeness, recording_s=len(active) * cell_s)
@@ -166,12 +167,6 @@ def _voiceprint_of(model: RuntimeModel, spool: Spool, ranges: list[tuple[int, in
         return model.enroll(prepare_enrollment(heard, model.config.sample_rate_hz))
     except AudioError:
         return None
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of the angle between two voiceprints; 0 where one of them is zero."""
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(np.clip(np.dot(a, b) / norms, -1.0, 1.0)) if norms > 0 else 0.0
 
 
 def _judged_ranges(active: np.ndarray, cell_samples: int, rate_hz: int) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ def summary(extractor: Extractor, voiceprint: Voiceprint, report: ExtractionRepo
         "took_s": round(took_s, 3),
         "rtf": round(took_s / report.duration_s, 4),
         "enrollment_s": round(voiceprint.active_s, 2),
-        "enrollment_notes": quality_notes(voiceprint, extractor.rule) + alike_notes(voiceprint, extractor.model.others),
+        "enrollment_notes": quality_notes(voiceprint, extractor.rule) + alike_notes(extractor.model, voiceprint),
     }
 
 

@@ -22,9 +22,9 @@ import numpy as np
 
 from ..audio import BLOCK_FRAMES
 from .labels import THRESHOLD
+from .likeness import cosine
 from .model import PackedModel
 from .passes import Heard, Separated, cell_samples
-from .presence import cosine
 from .spool import Spool
 from .voices import ALIKE, CELL_S, WINDOW_CELLS, Gathered, gather_voices, unit_voiceprint
 
@@ -63,7 +63,7 @@ def without_others_turns(
     voices = gather_voices(model, heard, alike=ALIKE, progress=progress)
     if voices is None:
         return separated
-    whose = whose_voices(voices, voiceprint, separated)
+    whose = whose_voices(model, voices, voiceprint, separated)
     if not (whose == OTHERS).any():
         return separated
     theirs = _judged(model, voices, whose, separated, others_alone(voices, whose))
@@ -71,13 +71,13 @@ def without_others_turns(
     return _lowered(separated, theirs, cell, folder) if theirs.any() else separated
 
 
-def whose_voices(voices: Gathered, voiceprint: np.ndarray, separated: Separated) -> np.ndarray:
+def whose_voices(model: PackedModel, voices: Gathered, voiceprint: np.ndarray, separated: Separated) -> np.ndarray:
     """OTHERS, UNDECIDED or TARGET for every voice; all undecided where the target is not known.
 
     Shape: [D] -> int [V].
     """
     whose = np.full(len(voices.groups), UNDECIDED)
-    likeness = np.array([cosine(voiceprint, found.vector) for found in voices.voiceprints])
+    likeness = np.array([cosine(voiceprint, found.vector, model.common) for found in voices.voiceprints])
     target, owner = int(likeness.argmax()), voices.owners()
     passed, at = _passed(separated, len(owner)), [np.flatnonzero(owner == number) for number in range(len(whose))]
     shares = np.array([passed[cells].mean() if len(cells) else 1.0 for cells in at])

@@ -20,6 +20,7 @@ from ..errors import AudioError
 from .clustering import agglomerate
 from .enrollment import enroll_heard
 from .labels import Segment
+from .likeness import direction
 from .model import PackedModel
 from .passes import Heard
 from .voiceprint import Voiceprint
@@ -161,8 +162,8 @@ def unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | Non
         vector = model.enroll(prepare_enrollment(samples, model.config.sample_rate_hz))
     except AudioError:
         return None
-    length = float(np.linalg.norm(vector))
-    return vector / length if length > 0 else None
+    found = direction(vector, model.common)
+    return found if found.any() else None
 
 
 def _clusters(windows: Windows, alike: float) -> list[list[int]]:
@@ -201,7 +202,7 @@ def _joined(
     groups = [group for group, voiceprint in zip(groups, found, strict=True) if voiceprint is not None]
     voiceprints = [voiceprint for voiceprint in found if voiceprint is not None]
     while len(groups) > 1:
-        vectors = np.stack([voiceprint.vector / np.linalg.norm(voiceprint.vector) for voiceprint in voiceprints])
+        vectors = np.stack([direction(voiceprint.vector, model.common) for voiceprint in voiceprints])
         cosines = np.triu(vectors @ vectors.T, 1)
         into, gone = divmod(int(cosines.argmax()), len(groups))
         if cosines[into, gone] < alike:

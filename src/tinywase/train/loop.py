@@ -32,6 +32,7 @@ from .loader import batches
 from .objectives import Logs, Objective, TrainedSystem, build_objective, mean_logs
 from .progress import Every, Numbers, Progress, curve_writer
 from .recipe import Recipe
+from .remix import reused
 from .schedule import learning_rate_factor, schedule_position
 from .source import open_mixer
 
@@ -116,15 +117,17 @@ class Trainer:
         self._resume()
         recipe, hardware = self.recipe, self.hardware
         self.system.train()
-        data = batches(
+        first, times = self.progress.step, recipe.optimizer.reuse
+        drawn = batches(
             self.objective.draw,
             seed=recipe.seed,
             rank=hardware.rank,
-            first_step=self.progress.step,
+            first_step=first // times,
             processes=recipe.loader_processes,
             pinned=hardware.cuda,
         )
-        with self._stoppable(), contextlib.closing(data), self._curves() as curves:
+        data = reused(drawn, times, first_step=first, seed=recipe.seed, device=hardware.device) if times > 1 else drawn
+        with self._stoppable(), contextlib.closing(drawn), self._curves() as curves:
             self._loop(self._wrapped(), data, curves)
             if hardware.leads:
                 self._report(curves)

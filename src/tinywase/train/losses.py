@@ -71,5 +71,5 @@ class SpeakerClassifier(nn.Module):
         cosine = functional.linear(functional.normalize(voiceprint.float()), weight)  # [B, K]
         sine = (1 - cosine.square()).clamp_min(1e-6).sqrt()
         harder = cosine * math.cos(margin) - sine * math.sin(margin)  # cos(angle + margin)
-        own = functional.one_hot(speaker, cosine.shape[1]).bool()
+        own = torch.arange(cosine.shape[1], device=speaker.device) == speaker[:, None]
         return functional.cross_entropy(torch.where(own, harder, cosine) * self.scale, speaker)

@@ -93,7 +93,6 @@ class ExtractionObjective:
         arrays = {
             "mixture": batch.mixture,
             "target": batch.target,
-            "interference": batch.interference,
             "enrollment": batch.enrollment,
             "clean_enrollment": batch.clean_enrollment,
             "activity": np.stack(label),
@@ -114,7 +113,7 @@ class ExtractionObjective:
         """Total and parts of the loss of one pass."""
         config = self.recipe.loss
         extraction = result["extraction"]
-        lone = is_lone(batch["target"], batch["interference"])
+        lone = is_lone(batch["target"], batch["mixture"] - batch["target"])
         signal = (torch.where(lone, config.lone, 1.0) * self._signal_loss(extraction, batch)).mean()
         total = signal
         logs = {"signal": signal.detach()}
@@ -141,9 +140,10 @@ class ExtractionObjective:
     def _distance(self, estimate: Tensor, residual: Tensor, batch: Tensors) -> Tensor:
         """Of target and everything else from the truth. Shape: -> [S]."""
         config, mixture = self.recipe.loss, batch["mixture"]
+        truth = batch["target"], mixture - batch["target"]
         target, rest = (
-            signal_loss(config.signal, output, batch[name], mixture, ceiling_db=config.ceiling_db)
-            for output, name in ((estimate, "target"), (residual, "interference"))
+            signal_loss(config.signal, output, wanted, mixture, ceiling_db=config.ceiling_db)
+            for output, wanted in zip((estimate, residual), truth, strict=True)
         )
         return (1 - config.residual) * target + config.residual * rest
 

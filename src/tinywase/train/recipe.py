@@ -72,10 +72,17 @@ class OptimizerConfig:
     warmup: int = 500
     decay: int = 10_000  # last steps, linearly to zero
     average: float = 0.999  # of the weights
+    reuse: int = 1  # steps of a drawn batch, from the second on with its voices mixed anew (remix.py): for a GPU
 
     def __post_init__(self) -> None:
-        if self.batch < 1:
-            raise ConfigError(f"optimizer.batch = {self.batch}: expected 1 or more.")
+        for name in ("batch", "reuse"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"optimizer.{name} = {getattr(self, name)}: expected 1 or more.")
+        if self.reuse > 1 and (self.batch % 2 or self.batch < 4):
+            raise ConfigError(
+                f"optimizer.batch = {self.batch}: to use batches again, expected an even number from 4 on. "
+                "Set optimizer.reuse = 1, or another batch."
+            )
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.objective not in ("extraction", "voiceprint"):
             raise ConfigError(f"objective = {self.objective!r}: expected 'extraction' or 'voiceprint'.")
+        if self.objective == "voiceprint" and self.optimizer.reuse > 1:
+            raise ConfigError("optimizer.reuse: enrollments alone cannot be mixed anew. Leave it at 1.")
         one_of("device", self.device, DEVICES)
         one_of("precision", self.precision, PRECISIONS)
         for name in ("loader_processes", "minutes", "seed"):
