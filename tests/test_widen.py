@@ -14,12 +14,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
+from narrow import ENROLLMENT, MIXTURE, NARROW, network  # noqa: E402
 from scripts import script  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
-from voices import voice  # noqa: E402
 
-from tinywase.config import SMALL  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.models.layers import ConvBlock  # noqa: E402
 from tinywase.quant.adopt import configuration  # noqa: E402
@@ -27,26 +26,12 @@ from tinywase.quant.attach import attach, freeze, recording, weight_quantizers  
 from tinywase.quant.rules import QuantConfig  # noqa: E402
 from tinywase.train.checkpoint import load_checkpoint, save_weights  # noqa: E402
 
-NARROW = dataclasses.replace(SMALL, filters=64, window=64, overlap=2, bottleneck=16, hidden=24, blocks=2, stacks=2)
-MIXTURE, ENROLLMENT = (
-    torch.from_numpy(sound)[None] for sound in (voice(0, 0, 5.0) + voice(1, 1, 5.0), voice(2, 2, 5.0))
-)
 SEED = 3
 
 
 @pytest.fixture(scope="module")
 def widen() -> ModuleType:
     return script("tools/widen.py")
-
-
-def network(**changes: Any) -> Wase:
-    torch.manual_seed(1)
-    model = Wase(dataclasses.replace(NARROW, **changes)).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm." in name or "cue_projections" in name:
-                parameter.add_(0.3 * torch.randn_like(parameter))
-    return model
 
 
 def student(method: str, levels: str) -> Wase:
