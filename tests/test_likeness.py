@@ -46,6 +46,11 @@ def test_cosines_without_anything_in_common_are_plain_ones() -> None:
     assert cosine(a, NOTHING, NOTHING) == 0.0
 
 
+def test_nobodys_voiceprint_is_like_no_one_whatever_others_have_in_common() -> None:
+    a, common = np.array([1, 2, 0, 0], np.float32), np.array([0.5, 0, 0, 0], np.float32)
+    assert not direction(NOTHING, common).any() and cosine(a, NOTHING, common) == 0.0
+
+
 def test_what_all_voices_share_is_taken_off_until_strangers_are_as_alike_as_thresholds_expect() -> None:
     vectors, names = voices(12, 3, shared=2.0)
     common = np.array(common_part(vectors, names), np.float32)

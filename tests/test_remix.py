@@ -14,8 +14,9 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from tinywase.errors import ConfigError  # noqa: E402
+from tinywase.train.objectives import Tensors  # noqa: E402
 from tinywase.train.recipe import OptimizerConfig, Recipe  # noqa: E402
-from tinywase.train.remix import Tensors, remixed, reused  # noqa: E402
+from tinywase.train.remix import remixed, reused  # noqa: E402
 
 CPU = torch.device("cpu")
 

@@ -2,7 +2,7 @@
 
     card = {"name", "purpose", "licence", "sample_rate_hz",
             "data": [{"name", "speakers", "hours", "licence", "note"}, ...], "training": {...},
-            "presence": the rule (runtime/presence.py), its rates, what voiceprints have in common (runtime/likeness.py),
+            "presence": the rule (runtime/presence.py), its rates, what voiceprints have in common (likeness.py),
             "results": {list: {"trials", "si_sdr_improvement_db": [mean, low, high], ...}},
             "behaviour": {condition: {"title", "trials", ...}}, "speed": {"rtf", "cpu", "runtime"}, "limits": [...]}
 

@@ -2,7 +2,7 @@
 
 Thresholds on cosines, such as that from which on two stretches are one voice's, were chosen where strangers are 0.2
 alike on average; of what a model's voiceprints have in common, as much is taken off as it takes. Letters: N trials, D
-voiceprint dimensions, S speakers.
+voiceprint dimensions.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ then lie between 0.8 and 1. `tinywase calibrate` finds the rest, and the card br
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +20,8 @@ Array = NDArray[np.float32]
 
 def direction(vector: Array, common: Array) -> Array:
     """The part of a voiceprint that is its own, of length 1; zeros where there is none. Shape: [D], [D] -> [D]."""
-    own = _unit(_unit(vector) - common)
+    unit = _unit(vector)
+    own = _unit(unit - common) if unit.any() else unit
     return own.astype(np.float32, copy=False)
 
 
@@ -55,4 +55,5 @@ def _unit(vector: Array) -> Array:
 
 
 def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value) and abs(value) <= 1
+    """Of a part of a unit vector."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) <= 1

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
-Tensors = dict[str, Tensor]
+from .objectives import Tensors
 
 
 def reused(
