@@ -105,9 +105,16 @@ def test_what_each_strategy_means() -> None:
     assert (steps["kd"].quant.bits, steps["daq"].quant.bits, steps["daq"].quant.activation_bits) == (32, 3, 8)
 
 
-def test_frozen_voiceprint_encoder_does_not_change_and_everything_else_learns(workplace: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"quant": {"bits": 3, "method": "lsq", "voiceprint_bits": 4}, "ranges": "learned"}]
+)
+def test_voiceprint_encoder_at_rest_does_not_change_and_everything_else_learns(
+    workplace: Path, options: dict[str, Any]
+) -> None:
     before = teacher().state_dict()
-    compressor = Compressor(recipe(workplace, "frozen", quant={"bits": 3}), teacher())
+    optimizer = {"steps": 3, "batch": 2, "warmup": 1, "decay": 1, "voiceprint_learning_rate": 0.0}
+    settings = recipe(workplace, f"rests-{len(options)}", optimizer=optimizer, **({"quant": {"bits": 3}} | options))
+    compressor = Compressor(settings, teacher())
     compressor.run()
     after = float_state(compressor.finished())
     for name, value in after.items():
@@ -246,7 +253,7 @@ def test_a_student_whose_loss_is_not_finite_is_stopped(workplace: Path) -> None:
         ({"calibration_batches": 0}, "calibration_batches = 0"),
         ({"distill": {"begin": -1.0}}, "distill.begin = -1.0"),
         ({"distill": {"features": -1.0}}, "distill.features = -1.0"),
-        ({"objective": "voiceprint"}, "Give quant.voiceprint_bits, or leave objective out"),
+        ({"objective": "voiceprint"}, "voiceprint_learning_rate, or leave objective out"),
         ({"loss": {"speaker": 0.5}}, "loss.speaker at 0"),
         ({"max_size_bytes": 1, "max_drop_db": 1.0}, "a largest size or a largest drop"),
     ],

@@ -2,7 +2,6 @@
 
     python tools/grow.py weights/small.safetensors weights/grown.safetensors
     python tools/grow.py weights/grown.safetensors weights/cut.safetensors --stacks -1
-    python tools/grow.py live.twase runs/begin.safetensors --stacks 0 --voiceprint small.twase
 
 New stacks stand after the old ones and begin silent: their blocks' residual and skip convolutions are zero. The cue
 on the summed skips moves to its new place, and a new stack's own cue is that of the last old stack. With `--stacks -1`
@@ -50,15 +49,6 @@ def resized(model: Wase, stacks: int) -> Wase:
     return new.eval()
 
 
-def with_voiceprint(model: Wase, other: Wase) -> Wase:
-    """The network with the voiceprint encoder of another, in floats where only one of them has quantizers there."""
-    encoders = [network.voiceprint_encoder.state_dict() for network in (model, other)]
-    if encoders[0].keys() != encoders[1].keys():
-        model, other = plain(model), plain(other)
-    model.voiceprint_encoder.load_state_dict(other.voiceprint_encoder.state_dict())
-    return model
-
-
 @torch.no_grad()
 def stack_shares(model: Wase, mixture: Tensor, voiceprint: Tensor) -> list[float]:
     """Norm of every stack's skips over that of their sum. Shape: mixture [1, T], voiceprint [1, D] -> [R]."""
@@ -83,7 +73,6 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--stacks", type=int, default=1, help="more than before; below 0: fewer, the last are cut off")
-    parser.add_argument("--voiceprint", type=Path, help="weights whose voiceprint encoder takes the place of the own")
     options = parser.parse_args()
     model = load_checkpoint(options.weights)
     if options.stacks:
@@ -99,8 +88,6 @@ def main() -> None:
     first, second = (net(mixture, voiceprint).estimate for net in (model, other))
     if options.stacks > 0 and not torch.allclose(first, second, atol=1e-5):
         raise SystemExit("the grown network computes something else: shared stacks and mean skips cannot grow.")
-    if options.voiceprint:
-        other = with_voiceprint(other, load_checkpoint(options.voiceprint))
     save_weights(other, options.output, {})
     count = [sum(p.numel() for p in net.parameters()) for net in (model, other)]
     print(f"{options.output}: {count[0]:,} parameters have become {count[1]:,}.")

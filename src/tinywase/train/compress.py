@@ -27,7 +27,6 @@ from ..models import Wase
 from ..quant.activation import FrozenRange
 from ..quant.attach import activation_quantizers, float_state, freeze, set_temperature
 from ..quant.base import positive
-from ..quant.rules import FLOAT_BITS
 from ..quant.soft_sigmoid import TEMPERATURE_CAP, TEMPERATURE_STEP
 from .beginning import is_state, know_voices, read_state
 from .checkpoint import save_weights
@@ -71,7 +70,7 @@ class Compressor(Trainer):
             student,
             mixer.voices if recipe.loss.speaker else NOBODY,
             margin=recipe.loss.speaker_margin,
-            frozen_voiceprint=recipe.quant.voiceprint_bits == FLOAT_BITS,
+            frozen_voiceprint=recipe.voiceprint_rests,
             keep_features=recipe.distill.features > 0,
         )
         for path in filter(is_state, recipe.init):

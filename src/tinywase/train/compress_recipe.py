@@ -67,12 +67,18 @@ class CompressRecipe(Recipe):
         if self.max_size_bytes < 0 or self.max_drop_db < 0 or (self.max_size_bytes and self.max_drop_db):
             raise ConfigError("a budget is a largest size or a largest drop of SI-SDR, above 0: give one of the two.")
         alone = self.objective == "voiceprint"
-        if (self.loss.speaker or alone) and self.quant.voiceprint_bits == FLOAT_BITS:
+        if (self.loss.speaker or alone) and self.voiceprint_rests:
             told = f"objective = {self.objective!r}" if alone else f"loss.speaker = {self.loss.speaker}"
             raise ConfigError(
-                f"{told}: the voiceprint encoder does not learn unless it is quantized. Give quant.voiceprint_bits, or "
-                f"leave {'objective out' if alone else 'loss.speaker at 0'}."
+                f"{told}: the voiceprint encoder does not learn unless it is quantized and has a learning rate. Give "
+                "quant.voiceprint_bits and optimizer.voiceprint_learning_rate, or leave "
+                f"{'objective out' if alone else 'loss.speaker at 0'}."
             )
+
+    @property
+    def voiceprint_rests(self) -> bool:
+        """Whether the voiceprint encoder stays as it is."""
+        return self.quant.voiceprint_bits == FLOAT_BITS or self.optimizer.voiceprint_learning_rate == 0
 
     def resolved(self) -> CompressRecipe:
         """The recipe with what its strategy implies."""

@@ -62,7 +62,7 @@ class DistillConfig:
 
 
 class Student(TrainedSystem):
-    """A network in training whose weights may be quantized; its voiceprint encoder stays as it is unless quantized."""
+    """A network in training whose weights may be quantized, and whose voiceprint encoder may stay as it is."""
 
     def __init__(
         self, model: Wase, voices: Sequence[str], *, margin: float, frozen_voiceprint: bool, keep_features: bool
