@@ -105,9 +105,7 @@ def main() -> None:
     _, clean, _ = mixer.enrollments(options.count, np.random.default_rng(options.seed))
     relation, cosine = relate(lender, model, torch.from_numpy(clean))
     save_weights(sharing(model, lender, relation), options.output, {})
-    print(
-        f"{options.output}: reads {options.lender}'s voiceprints. Made of them, the old ones have a cosine of {cosine:.2f}."
-    )
+    print(f"{options.output}: old voiceprints, made of those of {options.lender}, have a cosine of {cosine:.2f}.")
 
 
 if __name__ == "__main__":
