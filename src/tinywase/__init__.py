@@ -24,15 +24,16 @@ if TYPE_CHECKING:
         StreamError,
         TinyWaseError,
     )
-    from .runtime.extractor import Extraction, ExtractionReport, Extractor
+    from .runtime.extractor import Extractor
     from .runtime.presence import Presence
+    from .runtime.results import Extraction, ExtractionReport
     from .runtime.voiceprint import Voiceprint
     from .runtime.voices import FoundVoice
 
 _HOMES = {
     "Extractor": "runtime.extractor",
-    "Extraction": "runtime.extractor",
-    "ExtractionReport": "runtime.extractor",
+    "Extraction": "runtime.results",
+    "ExtractionReport": "runtime.results",
     "Presence": "runtime.presence",
     "Voiceprint": "runtime.voiceprint",
     "FoundVoice": "runtime.voices",

@@ -16,7 +16,8 @@ from .extract_report import FOUND
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..runtime.extractor import ExtractionReport, Extractor
+    from ..runtime.extractor import Extractor
+    from ..runtime.results import ExtractionReport
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "demo"
 

@@ -8,7 +8,8 @@ from .console import say, say_json
 from .inputs import Job
 
 if TYPE_CHECKING:
-    from ..runtime.extractor import ExtractionReport, Extractor
+    from ..runtime.extractor import Extractor
+    from ..runtime.results import ExtractionReport
     from ..runtime.voiceprint import Voiceprint
 
 

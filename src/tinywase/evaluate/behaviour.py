@@ -20,8 +20,9 @@ import numpy as np
 from ..data.activity import FRAME_S, frame_levels
 from ..data.trials import RenderedTrial, Trial
 from ..metrics import LIMIT_DB, activity_f1, limited, si_sdr
-from ..runtime.extractor import Extraction, ExtractionReport, Extractor
+from ..runtime.extractor import Extractor
 from ..runtime.presence import Presence
+from ..runtime.results import Extraction, ExtractionReport
 from .conditions import CONDITIONS, Condition, render_condition, rms
 from .dialogue import render_dialogue
 from .score import Row, speaker_values

@@ -18,9 +18,8 @@ import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -33,8 +32,9 @@ from .enrollment import enroll
 from .model import PackedModel, open_model
 from .others import let_through, others_gain
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
-from .presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule, gather
+from .presence import LOWEST_LEVEL_DB, Evidence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
+from .results import Extraction, ExtractionReport, report_of
 from .stream import VoiceStream, check_streams
 from .turns import without_others_turns
 from .voiceprint import Voiceprint
@@ -42,41 +42,6 @@ from .voices import ALIKE, FoundVoice, find_voices
 
 ABSENT = ("pass", "mute", "fail")
 LISTENING_SHARE, SEPARATING_SHARE, TURNS_SHARE, WRITING_SHARE = 0.05, 0.75, 0.1, 0.1  # of the progress
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """One voice out of a recording."""
-
-    estimate: np.ndarray = field(repr=False)  # the target. float32 [T], or [T, C] like the mixture
-    residual: np.ndarray = field(repr=False)  # mixture - the target: everybody else
-    sample_rate_hz: int
-    activity: np.ndarray = field(repr=False)  # 0..1, is the target speaking. float32 [cells]
-    activity_hop_s: float
-    presence: Presence  # is the target there at all; true unless it is absent
-    confidence: float | None  # cosine of the estimate's voiceprint with the enrolled one; None: too little speech
-    evidence: Evidence  # what `presence` was judged by
-
-
-@dataclass(frozen=True)
-class ExtractionReport:
-    """What `extract_file` did."""
-
-    output: str
-    residual: str | None
-    duration_s: float
-    sample_rate_hz: int
-    channels: int
-    band_hz: float  # the estimate ends here
-    presence: Presence
-    confidence: float | None
-    active_s: float
-    silent: bool  # the recording is: nobody's voice is in it
-    muted: bool  # the target was absent and `absent` was "mute"
-    attenuation_db: float  # how much quieter than in the mixture, only to avoid clipping
-    residual_attenuation_db: float
-    activity: np.ndarray = field(repr=False)  # 0..1. float32 [cells]
-    activity_hop_s: float
 
 
 class Extractor:
@@ -282,7 +247,7 @@ class Extractor:
                     progress(1.0 - WRITING_SHARE * (1.0 - written / heard.frames))
 
             attenuations = [*write_outputs(rendered, outputs), 0.0]
-            return _report(
+            return report_of(
                 reader,
                 heard,
                 separated,
@@ -386,22 +351,6 @@ def _vector_for(model: PackedModel, voiceprint: Voiceprint) -> np.ndarray:
             "extractor.enroll(recording), or read one with Voiceprint.load(path)."
         )
     return voiceprint.vector_for(model)
-
-
-def _report(
-    reader: AudioReader, heard: Heard, separated: Separated, evidence: Evidence, **written: Any
-) -> ExtractionReport:
-    return ExtractionReport(
-        duration_s=heard.frames / reader.sample_rate_hz,
-        sample_rate_hz=reader.sample_rate_hz,
-        channels=reader.channels,
-        confidence=evidence.confidence,
-        active_s=evidence.active_s,
-        silent=heard.rms == 0,
-        activity=separated.activity,
-        activity_hop_s=separated.activity_hop_s,
-        **written,
-    )
 
 
 def _absent(name: str, evidence: Evidence, rule: PresenceRule) -> AudioError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .enrollment import alike_notes, quality_notes
-from .extractor import ExtractionReport, Extractor
+from .extractor import Extractor
 from .labels import Segment, segments
+from .results import ExtractionReport
 from .voiceprint import Voiceprint
 from .voices import FoundVoice
 
