@@ -4,7 +4,7 @@ which needs no GPU, and so only where Triton is installed (it comes with torch f
 from __future__ import annotations
 
 import os
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -23,10 +23,10 @@ FRAMES = 150
 class Stack(nn.Module):
     """Blocks of dilations 1, 2, 4 under the name that quantization rules know."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__()
         torch.manual_seed(1)
-        self.separator = nn.ModuleList(ConvBlock(8, 12, 3, dilation=2**i) for i in range(3))
+        self.separator = nn.ModuleList(ConvBlock(8, 12, 3, dilation=2**i, **options) for i in range(3))
         for parameter in self.parameters():
             parameter.data += 0.1 * torch.randn_like(parameter)
 
@@ -41,15 +41,17 @@ def judged(x: Tensor, skips: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("quantized", [False, True])
-def test_values_and_gradients_are_those_of_the_blocks(monkeypatch: pytest.MonkeyPatch, quantized: bool) -> None:
+@pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "norm_keeps": 0.97}])
+def test_values_and_gradients_are_those_of_the_blocks(
+    monkeypatch: pytest.MonkeyPatch, quantized: bool, options: dict[str, Any]
+) -> None:
     from tinywase.models import gpu_block
 
     monkeypatch.setattr(gpu_block, "BLOCK", 64)
     monkeypatch.setattr(gpu_block, "ROUNDED", torch.float32)
-    stack, x = Stack(), torch.randn(2, 8, FRAMES, requires_grad=True)
+    stack, x = Stack(**options), torch.randn(2, 8, FRAMES, requires_grad=True)
     if quantized:
-        options = QuantConfig(bits=3, method="lsq", levels="even", per_channel=True, activation_bits=32)
-        attach(stack, options)
+        attach(stack, QuantConfig(bits=3, method="lsq", levels="even", per_channel=True, activation_bits=32))
     stack.train()
     names, parameters = zip(*stack.named_parameters(), strict=True)
     try:

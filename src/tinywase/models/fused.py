@@ -91,13 +91,13 @@ def run_blocks(
 
 
 def _trains_on_gpu(blocks: Sequence[ConvBlock], x: Tensor) -> bool:
-    """Whether gpu_block.py does what the blocks would, up to bfloat16: offline, float activations, Triton there."""
+    """Whether gpu_block.py does what the blocks would, up to bfloat16: float activations, Triton there."""
     return (
         x.is_cuda
         and torch.is_grad_enabled()
         and torch.is_autocast_enabled("cuda")
         and not torch.compiler.is_compiling()
-        and not any(block.depthwise.causal or block._forward_hooks for block in blocks)
+        and not any(block._forward_hooks for block in blocks)
         and all(type(point) is nn.Identity for block in blocks for point in _points(block))
         and all(block.depthwise.kernel_size == (3,) for block in blocks)
         and find_spec("triton") is not None

@@ -2,11 +2,14 @@
 
 A GPU waits for memory, not for products. Between two products every activation is read and written as rarely as its
 norms allow, in bfloat16, and everything is computed in float32 (gpu_kernels.py). Weights may be on levels
-(quant/lsq.py); activations are float. Letters: B segments, C channels, H hidden channels, F frames, O output channels.
+(quant/lsq.py); activations are float. What a causal norm knows at a frame are sums over the frames before it, the later
+ones whole: a product with a triangular matrix, and in the backward pass with its transpose. Letters: B segments, C
+channels, H hidden channels, F frames, O output channels.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -52,28 +55,30 @@ class Block(Function):
         late_gain: Tensor,
         late_shift: Tensor,
         dilation: int,
+        memory: Tensor | None,  # [F, F]: of a causal block, how much of frame g its norms know at frame f
     ) -> tuple[Tensor, Tensor, Tensor]:
         (batch, channels, frames), hidden = x.shape, len(expand)
         rows, options = (batch * hidden,), {"BLOCK": BLOCK, "num_warps": WARPS}
+        causal = {"CAUSAL": memory is not None}
         u = _product(expand, low)
-        sums, late_sums = (x.new_empty(batch, hidden, 2) for _ in range(2))
-        gpu_kernels.sum_rows[rows](u, bias, slope, sums, hidden, frames, **options)
-        moments = _moments(sums, frames)
+        sums, late_sums = (_no_sums(x, hidden, frames, memory) for _ in range(2))
+        gpu_kernels.sum_values[rows](u, bias, slope, sums, hidden, frames, **causal, **options)
+        moments = _moments(sums, hidden, frames, memory)
         early = bias, slope, gain, shift, moments
         v = torch.empty_like(u)
         gpu_kernels.convolve[rows](
-            u, *early, depthwise, late_bias, late_slope, v, late_sums, hidden, frames, dilation, **options
+            u, *early, depthwise, late_bias, late_slope, v, late_sums, hidden, frames, dilation, **causal, **options
         )
-        late_moments = _moments(late_sums, frames)
+        late_moments = _moments(late_sums, hidden, frames, memory)
         h = torch.empty_like(u)
-        gpu_kernels.normalize[rows](v, late_slope, late_gain, late_shift, late_moments, h, hidden, frames, **options)
+        late = late_slope, late_gain
+        gpu_kernels.normalize[rows](v, *late, late_shift, late_moments, h, hidden, frames, **causal, **options)
         y = _product(outputs, h)
         x_out, skips_out, low_out = torch.empty_like(x), torch.empty_like(skips), torch.empty_like(low)
         gpu_kernels.add_outputs[(batch * channels,)](
             x, skips, y, output_bias, x_out, skips_out, low_out, channels, frames, **options
         )
-        late = late_slope, late_gain, late_moments
-        ctx.save_for_backward(low, u, v, h, expand, depthwise, outputs, *early, *late)
+        ctx.save_for_backward(low, u, v, h, expand, depthwise, outputs, *early, *late, late_moments, memory)
         ctx.dilation = dilation
         ctx.mark_non_differentiable(low_out)  # x_out's gradient is everything
         return x_out, low_out, skips_out
@@ -82,10 +87,11 @@ class Block(Function):
     @once_differentiable
     def backward(ctx: Any, gx: Tensor, _: Tensor, gs: Tensor) -> tuple[Tensor | None, ...]:
         low, u, v, h, expand, depthwise, outputs, *others = ctx.saved_tensors
-        bias, slope, gain, shift, moments, late_slope, late_gain, late_moments = others
+        bias, slope, gain, shift, moments, late_slope, late_gain, late_moments, memory = others
         (batch, channels, frames), hidden = low.shape, u.shape[1]
         rows, sizes = (batch * hidden,), (hidden, frames, ctx.dilation)
         options = {"BLOCK": BLOCK, "num_warps": WARPS}
+        causal = {"CAUSAL": memory is not None} | options
         gx, gs = gx.contiguous(), gs.contiguous()
 
         def row_sums(count: int) -> Tensor:
@@ -95,20 +101,26 @@ class Block(Function):
         gpu_kernels.join_gradients[(batch * channels,)](gx, gs, gy, to_outputs, channels, frames, **options)
         g = _product(outputs.t(), gy)  # [B, H, F]
         outputs_gradient = torch.bmm(gy, h.transpose(1, 2)).sum(0, dtype=torch.float32)
-        g_sums = row_sums(2)
-        gpu_kernels.late_sums[rows](g, v, late_slope, late_moments, g_sums, hidden, frames, **options)
-        dv, late_out, late_means = torch.empty_like(u), row_sums(5), _means(g_sums, late_gain, frames)
+        g_sums, g_frames = row_sums(2), _no_sums(moments, hidden, frames, memory)
+        gpu_kernels.late_sums[rows](
+            g, v, late_slope, late_gain, late_moments, g_sums, g_frames, hidden, frames, **causal
+        )
+        late_means = (
+            _means(g_sums, late_gain, frames) if memory is None else _back(g_frames, late_moments, hidden, memory)
+        )
+        dv, late_out = torch.empty_like(u), row_sums(5)
         gpu_kernels.to_convolution[rows](
             *(g, v, late_slope, late_gain, late_moments, late_means),
             *(u, bias, slope, gain, shift, moments, dv, late_out),
             *sizes,
-            **options,
+            **causal,
         )
-        h_sums = row_sums(2)
-        gpu_kernels.early_sums[rows](dv, depthwise, u, bias, slope, moments, h_sums, *sizes, **options)
-        du, early_out, means = g, row_sums(2), _means(h_sums, gain, frames)  # g is used up: du takes its memory
+        h_sums, h_frames = row_sums(2), _no_sums(moments, hidden, frames, memory)
+        gpu_kernels.early_sums[rows](dv, depthwise, u, bias, slope, gain, moments, h_sums, h_frames, *sizes, **causal)
+        means = _means(h_sums, gain, frames) if memory is None else _back(h_frames, moments, hidden, memory)
+        du, early_out = g, row_sums(2)  # g is used up: du takes its memory
         gpu_kernels.to_expansion[rows](
-            dv, depthwise, u, bias, slope, gain, moments, means, du, early_out, *sizes, **options
+            dv, depthwise, u, bias, slope, gain, moments, means, du, early_out, *sizes, **causal
         )
         x_gradient = gx + _product(expand.t(), du)
         expand_gradient = torch.bmm(du, low.transpose(1, 2)).sum(0, dtype=torch.float32)
@@ -119,16 +131,51 @@ class Block(Function):
             *(expand_gradient, late[:, 2:], outputs_gradient, to_outputs.sum(0)),
             *(early[:, 1], early[:, 0].sum().view(1), h_sum[:, 1], h_sum[:, 0]),
             *(late[:, 1], late[:, 0].sum().view(1), g_sum[:, 1], g_sum[:, 0]),
-            None,
+            *(None, None),
         )
 
 
-def _moments(sums: Tensor, frames: int) -> Tensor:
-    """Mean and inverse deviation of every segment. Shape: [B, H, 2] -> [B, 2]."""
-    (batch, hidden, _), found = sums.shape, sums.new_empty(len(sums), 2)
-    pad = triton.next_power_of_2(hidden)
-    gpu_kernels.find_moments[(batch,)](sums, found, hidden, pad, float(hidden * frames), EPSILON, num_warps=WARPS)
+def _no_sums(like: Tensor, hidden: int, frames: int, memory: Tensor | None) -> Tensor:
+    """Where two sums of every row go, or, where rows add to them, of every frame. Shape: -> [B, H, 2] or [B, 2, F]."""
+    batch = len(like)
+    return like.new_empty(batch, hidden, 2) if memory is None else like.new_zeros(batch, 2, frames)
+
+
+def _moments(sums: Tensor, hidden: int, frames: int, memory: Tensor | None) -> Tensor:
+    """Mean and inverse deviation of every segment, or at every frame. Shape: [B, H, 2] -> [B, 2]; [B, 2, F] -> the
+    same."""
+    if memory is not None:
+        mean, square = (sums @ (memory / _known(hidden, memory)[:, None]).t()).unbind(1)
+        return torch.stack([mean, torch.rsqrt((square - mean.square()).clamp_min(0) + EPSILON)], 1)
+    found, pad = sums.new_empty(len(sums), 2), triton.next_power_of_2(hidden)
+    gpu_kernels.find_moments[(len(sums),)](sums, found, hidden, pad, float(hidden * frames), EPSILON, num_warps=WARPS)
     return found
+
+
+def _back(sums: Tensor, moments: Tensor, hidden: int, memory: Tensor) -> Tensor:
+    """What comes back through the moments of every frame, in the form of `_means`; sums: over the channels, of the
+    gradient, gain in it, and of it times the values. Shape: [B, 2, F], [B, 2, F] -> [B, 2, F].
+
+    A frame's moments came of all frames before it. With m and r its mean and inverse deviation, a and b the sums, the
+    gradient of the sum that it knows is (m r b - a) r, of the squares' -b r r / 2, both over how many values it knows.
+    """
+    (a, b), (mean, r) = sums.unbind(1), moments.unbind(1)
+    to_sums = torch.stack([(mean * r * b - a) * r, -0.5 * b * r.square()], 1)
+    to_sum, to_squares = (to_sums / _known(hidden, memory) @ memory).unbind(1)
+    return torch.stack([-(to_sum + 2 * mean * to_squares) / r, -2 * to_squares / r.square()], 1)
+
+
+def _known(hidden: int, memory: Tensor) -> Tensor:
+    """How many values a norm knows at every frame. Shape: [F, F] -> [F]."""
+    return hidden * memory.sum(1)
+
+
+@functools.lru_cache(maxsize=4)
+def _memory(frames: int, keeps: float, device: torch.device) -> Tensor:
+    """How much of frame g is known at frame f, `keeps` of it less at every frame. Shape: -> [F, F]."""
+    place = torch.arange(frames, device=device, dtype=torch.float64)
+    ago = place[:, None] - place
+    return torch.where(ago >= 0, keeps ** ago.clamp_min(0), 0.0).float()
 
 
 def _means(sums: Tensor, gains: Tensor, frames: int) -> Tensor:
@@ -143,6 +190,8 @@ def run_on_gpu(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:
     """Blocks one after another. Shape: [B, C, F] -> x after them and the sum of their skips, float32 [B, C, F]."""
     x = x.float().contiguous()
     low, skips = x.detach().to(ROUNDED), torch.zeros_like(x)
+    first = blocks[0].expand_norm
+    memory = _memory(x.shape[-1], first.keeps, x.device) if first.causal else None
     with torch.autocast("cuda", enabled=False):  # the kernels say themselves what is rounded
         weights = [_weights([getattr(block, name) for block in blocks]) for name in CONVOLUTIONS]
         for block, expand, depthwise, residual, skip in zip(blocks, *weights, strict=True):
@@ -151,7 +200,7 @@ def run_on_gpu(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:
                 *(torch.cat([residual, skip])[..., 0], torch.cat([block.residual.bias, block.skip.bias])),
                 *(block.expand.bias, block.expand_slope.weight, block.expand_norm.weight, block.expand_norm.bias),
                 *(block.depthwise.bias, block.depthwise_slope.weight),
-                *(block.depthwise_norm.weight, block.depthwise_norm.bias, block.depthwise.dilation[0]),
+                *(block.depthwise_norm.weight, block.depthwise_norm.bias, block.depthwise.dilation[0], memory),
             )
     return x, skips
 
