@@ -102,12 +102,14 @@ def test_the_demo_does_without_matplotlib(
     assert not (tmp_path / "demo" / "picture.png").exists()
 
 
-def test_a_voice_says_whose_model_it_belongs_to(tmp_path: Path, tinywase: Command) -> None:
+def test_a_voice_says_which_models_it_is_for(tmp_path: Path, tiny_model_path: Path, tinywase: Command) -> None:
     from tinywase import Extractor
 
-    Extractor.from_pretrained("nano").enroll(
-        np.random.default_rng(0).standard_normal(16000) / 9, sample_rate_hz=8000
-    ).save(tmp_path / "me.voice")
-    result = tinywase("info", tmp_path / "me.voice")
-    assert result.code == 0 and "a voice for the nano model" in result.out and "from 2.0 s of speech" in result.out
-    assert json.loads(tinywase("info", tmp_path / "me.voice", "--json").out)["model"] == "nano"
+    noise = np.random.default_rng(0).standard_normal(16000) / 9
+    for model in ("nano", tiny_model_path):
+        Extractor.from_pretrained(model).enroll(noise, sample_rate_hz=8000).save(tmp_path / "me.voice", force=True)
+        result = tinywase("info", tmp_path / "me.voice")
+        told = json.loads(tinywase("info", tmp_path / "me.voice", "--json").out)
+        assert ("nano" in told["models"]) == (told["model"] == "nano") == bool(told["models"])
+        known = f"for {', '.join(told['models'])} (" if told["models"] else "for no model of this package ("
+        assert result.code == 0 and known in result.out and "from 2.0 s of speech" in result.out
