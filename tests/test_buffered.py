@@ -15,7 +15,7 @@ import tinywase
 from tinywase import Extractor
 from tinywase.errors import ConfigError, StreamError
 from tinywase.metrics import si_sdr
-from tinywase.runtime.buffered import LEFT_S, BufferedStream
+from tinywase.runtime.buffered import BufferedStream, left_context_s
 from tinywase.runtime.stream import check_streams
 from tinywase.runtime.windows import WORKING_RMS
 
@@ -50,7 +50,7 @@ def test_windows_are_the_left_context_a_step_and_the_right_context(model: StandI
     given_back(stream, sound)
     ends = [stream.latency_samples + k * stream.step_samples for k in range(len(model.heard) - 1)]
     for k, (heard, end) in enumerate(zip(model.heard, [*ends, len(sound)], strict=True)):
-        expected = sound[max(0, k * stream.step_samples - round(LEFT_S * RATE_HZ)) : end]
+        expected = sound[max(0, k * stream.step_samples - round(left_context_s(DELAY_S) * RATE_HZ)) : end]
         level = np.sqrt(np.mean(np.square(expected, dtype=np.float64)))
         assert np.allclose(heard, expected * WORKING_RMS / level, rtol=1e-5)
 
@@ -92,11 +92,12 @@ def test_a_sound_shorter_than_the_delay_is_heard_as_a_whole(nano: Extractor) -> 
 
 def test_what_was_heard_before_the_left_context_is_forgotten(nano: Extractor) -> None:
     voice, model = nano.enroll(noise(2.0, seed=4), sample_rate_hz=RATE_HZ).vector, nano.with_views(1).model
-    first, second = noise(6.5), noise(6.5)
+    first, second = noise(8.5), noise(8.5)
     first[: RATE_HZ // 2] = 3 * noise(0.5, seed=9)
     streams = [BufferedStream(model, voice, 2.0) for _ in range(2)]
     one, other = (given_back(stream, sound) for stream, sound in zip(streams, (first, second), strict=True))
-    same = round((0.5 + LEFT_S) * RATE_HZ) + 2 * streams[0].step_samples  # a step is faded from the one before it
+    forgotten_s = 0.5 + left_context_s(2.0)
+    same = round(forgotten_s * RATE_HZ) + 2 * streams[0].step_samples  # a step is faded from the one before it
     assert np.array_equal(one[same:], other[same:]) and not np.allclose(one[:same], other[:same])
 
 

@@ -30,14 +30,12 @@ from tinywase.evaluate.presence import (
 from tinywase.format import read_model, to_bytes
 from tinywase.runtime.presence import Evidence, Presence, PresenceRule
 
-SURE = Evidence(active_s=2.0, level_db=-3.0, confidence=0.9, likeness=0.8)
+SURE = Evidence(active_s=2.0, confidence=0.95, likeness=0.9)
 
 
 def drawn(rng: np.random.Generator, count: int, confidence: float, likeness: float) -> list[Evidence]:
     """Evidence scattered around two means."""
-    return [
-        Evidence(2.0, rng.normal(-3, 1), rng.normal(confidence, 0.15), rng.normal(likeness, 0.15)) for _ in range(count)
-    ]
+    return [Evidence(2.0, rng.normal(confidence, 0.15), rng.normal(likeness, 0.15)) for _ in range(count)]
 
 
 def scattered(seed: int = 0, count: int = 400) -> dict[str, list[Evidence]]:
@@ -56,30 +54,28 @@ def alike(count: int = 400) -> dict[str, list[float]]:
     "missing", [{"active_s": 0.1}, {"confidence": 0.0}, {"likeness": -0.2}], ids=["active", "confidence", "likeness"]
 )
 def test_every_piece_of_evidence_counts(missing: dict[str, float]) -> None:
-    rule = dataclasses.replace(PresenceRule(), bias=-4.5)
+    rule = PresenceRule()
     assert rule.verdict(SURE) is Presence.PRESENT
     assert rule.verdict(dataclasses.replace(SURE, **missing)) is Presence.ABSENT
 
 
 def test_between_present_and_absent_lies_doubt() -> None:
-    rule = dataclasses.replace(PresenceRule(), doubt=1.0)
-    at = [dataclasses.replace(SURE, confidence=confidence) for confidence in (0.9, 0.0, -0.2)]
+    rule = PresenceRule(confidence_weight=4.0, likeness_weight=2.0, bias=-6.0, doubt=2.0)
+    confidences = (0.95, 0.5, 0.0)
+    at = [dataclasses.replace(SURE, confidence=confidence) for confidence in confidences]
     scores = [rule.score(one) for one in at]
-    assert scores == pytest.approx([3.65, -0.4, -1.3])
+    assert scores == pytest.approx([4.0 * np.arctanh(cosine) + 2.0 * np.arctanh(0.9) - 6.0 for cosine in confidences])
     assert [rule.verdict(one) for one in at] == [Presence.PRESENT, Presence.UNCERTAIN, Presence.ABSENT]
     assert [bool(rule.verdict(one)) for one in at] == [True, True, False]
 
 
-def test_a_level_below_30_db_is_as_good_as_silence() -> None:
-    rule = dataclasses.replace(PresenceRule(), level_weight=0.1)
-    loud, quiet, silent = (rule.score(dataclasses.replace(SURE, level_db=level)) for level in (-3.0, -30.0, -60.0))
-    assert loud is not None and quiet is not None
-    assert quiet == silent
-    assert quiet < loud
+def test_the_same_voice_to_the_sample_has_a_score_too() -> None:
+    score = PresenceRule().score(Evidence(active_s=2.0, confidence=1.0, likeness=1.0))
+    assert score is not None and np.isfinite(score)
 
 
 def test_too_little_speech_for_a_score_leaves_the_activity() -> None:
-    short = Evidence(active_s=0.3, level_db=-3.0, confidence=None, likeness=None)
+    short = Evidence(active_s=0.3, confidence=None, likeness=None)
     assert PresenceRule().score(short) is None
     assert PresenceRule().verdict(short) is Presence.PRESENT
     assert PresenceRule(active_s=0.5).verdict(short) is Presence.ABSENT
@@ -90,6 +86,12 @@ def test_too_little_speech_for_a_score_leaves_the_activity() -> None:
 def test_a_card_fills_the_rule_and_may_tell_more() -> None:
     rule = PresenceRule.from_card({"presence": {"bias": -6, "trials": 240, "clean_heard_rate": 0.9}})
     assert rule == dataclasses.replace(PresenceRule(), bias=-6.0)
+
+
+def test_weights_of_plain_cosines_that_older_cards_have_are_not_taken_for_others() -> None:
+    older = {"confidence_weight": 16.4, "likeness_weight": 3.7, "level_weight": 0.0, "bias": -16.7, "doubt": 4.6}
+    rule = PresenceRule.from_card({"presence": {**older, "one_voice": 0.5, "activity": 0.4}})
+    assert rule == PresenceRule(one_voice=0.5, activity=0.4)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_a_speaker_on_both_sides_does_not_flatter_the_rates() -> None:
     speakers = [f"s{number}" for number in range(8)] * 20
 
     def evidence(shift: float) -> list[Evidence]:
-        return [Evidence(2.0, -3.0, 0.5, liking[speaker] + shift + rng.normal(0, 0.01)) for speaker in speakers]
+        return [Evidence(2.0, 0.5, liking[speaker] + shift + rng.normal(0, 0.01)) for speaker in speakers]
 
     found = {name: evidence(0.0) for name in ABSENT} | {name: evidence(0.1) for name in PRESENT}
     found["absent"] = [one for one in found["absent"] for _ in range(2)]  # two strangers each
@@ -158,7 +160,7 @@ def test_cosines_that_lie_close_together_are_told_apart_as_well() -> None:
 
 def test_clips_too_short_to_compare_decide_nothing() -> None:
     evidence = scattered()
-    short = Evidence(active_s=0.3, level_db=-3.0, confidence=0.9, likeness=None)
+    short = Evidence(active_s=0.3, confidence=0.9, likeness=None)
     with_short = {name: [*of, short] for name, of in evidence.items()}
     assert find_rule(with_short, false_alarm_rate=0.01) == find_rule(evidence, false_alarm_rate=0.01)
 

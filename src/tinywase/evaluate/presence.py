@@ -23,7 +23,8 @@ import numpy as np
 from ..data.trials import Trial
 from ..errors import DataError
 from ..runtime.extractor import Extractor
-from ..runtime.presence import LOWEST_LEVEL_DB, Evidence, Presence, PresenceRule
+from ..runtime.likeness import fisher_z
+from ..runtime.presence import Evidence, Presence, PresenceRule
 from .behaviour import SEED
 from .common import gather_common
 from .conditions import CONDITIONS, render_condition
@@ -149,12 +150,11 @@ def find_rule(evidence: Mapping[str, Sequence[Evidence]], *, false_alarm_rate: f
     limits = [_limit(rows[name] @ weights, false_alarm_rate) for name in ABSENT if len(rows[name])]
     bias = -max(limits, default=0.0)
     lowest = [np.quantile(rows[name] @ weights + bias, DENIED_RATE) for name in PRESENT if len(rows[name])]
-    confidence, likeness, level = (float(weight) for weight in weights)
+    confidence, likeness = (float(weight) for weight in weights)
     return dataclasses.replace(
         PresenceRule(),
         confidence_weight=confidence,
         likeness_weight=likeness,
-        level_weight=level,
         bias=bias,
         doubt=float(max(0.0, -min(lowest, default=0.0))),
     )
@@ -225,13 +225,13 @@ def _least_alike(of_one: Sequence[float], false_alarm_rate: float) -> float:
 
 
 def _features(evidence: Sequence[Evidence]) -> np.ndarray:
-    """Confidence, likeness and level of those that have them. Shape: -> [n, 3]."""
+    """What weighs for those that have it (`PresenceRule.score`). Shape: -> [n, 2]."""
     rows = [
-        (one.confidence, one.likeness, max(one.level_db, LOWEST_LEVEL_DB))
+        (fisher_z(one.confidence), fisher_z(one.likeness))
         for one in evidence
         if one.confidence is not None and one.likeness is not None
     ]
-    return np.array(rows, np.float64).reshape(-1, 3)
+    return np.array(rows, np.float64).reshape(-1, 2)
 
 
 def _limit(scores: np.ndarray, false_alarm_rate: float) -> float:

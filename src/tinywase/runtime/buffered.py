@@ -16,7 +16,8 @@ from ..errors import ConfigError
 from .model import RuntimeModel
 from .windows import WORKING_RMS, one_window
 
-LEFT_S = 3.0
+SHORTEST_LEFT_S, LONGEST_LEFT_S = 3.0, 5.0
+LEFT_PER_DELAY = 10.0  # the left context in delays, within these: longer steps leave more time
 STEP_SHARE = 1 / 3  # of the delay; the rest is right context
 MOST_VIEWS = 2  # where nobody says how many: more cost more than they add
 FADE_S = 0.01  # from one step's window to the next one's
@@ -37,6 +38,15 @@ def check_delay(delay_s: float) -> float:
     return float(delay_s)
 
 
+def left_context_s(delay_s: float) -> float:
+    """How much of what was is heard again at every step (docs/experiments.md 45).
+
+    >>> [left_context_s(delay_s) for delay_s in (0.1, 0.4, 2.0)]
+    [3.0, 4.0, 5.0]
+    """
+    return min(max(LEFT_PER_DELAY * delay_s, SHORTEST_LEFT_S), LONGEST_LEFT_S)
+
+
 class BufferedStream:
     """See `RuntimeStream`: sample n comes at most `latency_samples` after it, the time for computing aside."""
 
@@ -52,7 +62,7 @@ class BufferedStream:
         step = max(1, round(STEP_SHARE * delay))
         self.step_samples = hop * step
         self._right = hop * (delay - step)
-        self._left = round(LEFT_S * rate_hz)
+        self._left = round(left_context_s(delay_s) * rate_hz)
         self._fade = min(round(FADE_S * rate_hz), self._right)
         self._rise = (np.arange(self._fade, dtype=np.float32) + 0.5) / max(1, self._fade)
         self.reset()

@@ -32,7 +32,7 @@ from .enrollment import enroll
 from .model import PackedModel, open_model
 from .others import let_through, others_gain
 from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
-from .presence import LOWEST_LEVEL_DB, Evidence, PresenceRule, gather
+from .presence import Evidence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
 from .results import Extraction, ExtractionReport, report_of
 from .stream import VoiceStream, check_streams
@@ -332,7 +332,7 @@ class Extractor:
         active = separated.activity >= self.rule.activity
         powers = [power[active].sum() for power in (separated.estimate_power, separated.mixture_power)]
         if min(powers) <= 0:  # silence in or out: nobody
-            return Evidence(0.0, LOWEST_LEVEL_DB, None, None)
+            return Evidence(0.0, None, None)
         return gather(
             self.model,
             voiceprint.vector,
@@ -340,7 +340,6 @@ class Extractor:
             estimate=separated.estimate,
             active=active,
             cell_samples=cell_samples(self.sample_rate_hz),
-            level_db=float(10 * np.log10(powers[0] / powers[1])),
         )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import FormatError
 
 Array = NDArray[np.float32]
+LARGEST = 0.999  # cosine that is told from 1
 
 
 def direction(vector: Array, common: Array) -> Array:
@@ -28,6 +29,15 @@ def direction(vector: Array, common: Array) -> Array:
 def cosine(a: Array, b: Array, common: Array) -> float:
     """Of two voiceprints; 0 where one of them is nobody's. Shape: [D], [D], [D] -> scalar."""
     return float(np.clip(np.dot(direction(a, common), direction(b, common)), -1.0, 1.0))
+
+
+def fisher_z(cosine: float) -> float:
+    """Fisher's transform: on its scale, what cosines near 1 scatter by is no less than what others do.
+
+    >>> [round(fisher_z(cosine), 2) for cosine in (0.0, 0.5, 0.9, 1.0)]
+    [0.0, 0.55, 1.47, 3.8]
+    """
+    return float(np.arctanh(np.clip(cosine, -LARGEST, LARGEST)))
 
 
 def common_of(card: Mapping[str, Any], dimensions: int) -> Array:

@@ -1,12 +1,12 @@
-"""Is the target there at all? Three pieces of evidence, taken where the model hears the target speak, make one score.
+"""Is the target there at all? Two pieces of evidence, taken where the model hears the target speak, make one score.
 
 - confidence: cosine (likeness.py) of the estimate's voiceprint with the enrolled one. It is what people are shown; but
   a network pulls any voice towards the one it is asked for, so that strangers come out with much of it too;
-- likeness: the same cosine for the mixture there, untouched by the network: low where many speak, but honest;
-- level_db: of the estimate against the mixture there: a network that has learned of absent targets falls silent.
+- likeness: the same cosine for the mixture there, untouched by the network: low where many speak, but honest.
 
-    score = confidence weight * confidence + likeness weight * likeness + level weight * max(level_db, -30) + bias
+    score = confidence weight * z(confidence) + likeness weight * z(likeness) + bias
 
+z is Fisher's transform: between cosines of 0.8 and 0.95 lies more than between 0.1 and 0.25 (docs/experiments.md 45).
 The target is present if the score reaches 0 and its activity some seconds, absent if the score stays far below, and
 uncertain between. Weights, bias and the width of doubt belong to a model: its card carries what `tinywase calibrate`
 found on a development list (`card["presence"]`); those here are only a fallback.
@@ -23,7 +23,7 @@ import numpy as np
 
 from ..data.activity import prepare_enrollment
 from ..errors import AudioError, FormatError
-from .likeness import cosine
+from .likeness import cosine, fisher_z
 from .model import PackedModel, RuntimeModel
 from .spool import Spool
 
@@ -34,7 +34,8 @@ INAUDIBLE_DB = 20.0  # with one: what stays this far below the loud ones of the 
 LOUD_QUANTILE = 0.95  # a click is not what speech is measured by
 SMOOTHED_CELLS = 5
 INAUDIBLE_CELLS = 5  # on both sides: shorter pauses belong to the speech around them
-LOWEST_LEVEL_DB = -30.0  # lower is as good as silent
+SCORE = ("confidence_weight", "likeness_weight", "bias", "doubt")
+OLDER = "level_weight"  # in rules that weighed plain cosines: their score is another
 UNSCORED_SHARE = 0.5  # of a recording; half a second of a long one is rather a stranger's
 
 
@@ -54,7 +55,6 @@ class Evidence:
     """What speaks for and against the target's presence."""
 
     active_s: float  # seconds in which the model hears the target
-    level_db: float  # of the estimate against the mixture there
     confidence: float | None  # None: too little speech to tell
     likeness: float | None
     recording_s: float = 0.0  # all of it
@@ -66,10 +66,9 @@ class PresenceRule:
 
     activity: float = 0.5  # a cell is active from here on
     active_s: float = 0.2
-    confidence_weight: float = 4.5
-    likeness_weight: float = 4.5
-    level_weight: float = 0.0  # per dB
-    bias: float = -4.0
+    confidence_weight: float = 6.5
+    likeness_weight: float = 3.0
+    bias: float = -12.0
     doubt: float = 0.0  # a score down to this far below 0 is uncertain
     one_voice: float = -1.0  # an enrollment whose stretches are less alike sounds like more than one voice
 
@@ -85,7 +84,8 @@ class PresenceRule:
             raise FormatError(
                 f"the model card's presence rule is {rule!r}: expected a table. `tinywase calibrate` makes it."
             )
-        chosen = {field.name: rule[field.name] for field in fields(cls) if field.name in rule}
+        known = [field.name for field in fields(cls) if field.name not in (SCORE if OLDER in rule else ())]
+        chosen = {name: rule[name] for name in known if name in rule}
         for name, value in chosen.items():
             if isinstance(value, bool) or not isinstance(value, int | float):  # JSON of a card holds finite ones alone
                 raise FormatError(
@@ -99,9 +99,8 @@ class PresenceRule:
         if evidence.confidence is None or evidence.likeness is None:
             return None
         return (
-            self.confidence_weight * evidence.confidence
-            + self.likeness_weight * evidence.likeness
-            + self.level_weight * max(evidence.level_db, LOWEST_LEVEL_DB)
+            self.confidence_weight * fisher_z(evidence.confidence)
+            + self.likeness_weight * fisher_z(evidence.likeness)
             + self.bias
         )
 
@@ -126,7 +125,6 @@ def gather(
     estimate: Spool,
     active: np.ndarray,
     cell_samples: int,
-    level_db: float,
 ) -> Evidence:
     """The evidence in the cells of `cell_samples` that are `active`. Shape: voiceprint [D], active bool [cells]."""
     ranges = _judged_ranges(active, cell_samples, model.config.sample_rate_hz)
@@ -136,7 +134,7 @@ def gather(
         cosines.append(None if vector is None else cosine(vector, voiceprint, model.common))
     cell_s = cell_samples / model.config.sample_rate_hz
     confidence, likeness = cosines
-    return Evidence(float(active.sum()) * cell_s, level_db, confidence, likeness, recording_s=len(active) * cell_s)
+    return Evidence(float(active.sum()) * cell_s, confidence, likeness, recording_s=len(active) * cell_s)
 
 
 def activity_from_power(power: np.ndarray) -> np.ndarray:
