@@ -11,13 +11,12 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from demo import DEMO
 from fastapi.testclient import TestClient
 
-import tinywase
 from tinywase.server.app import build_app
 from tinywase.server.catalogue import Catalogue
 
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 MIXTURE, ENROLLMENT = DEMO / "mixture.flac", DEMO / "enrollment.flac"
 BOTH = {"Accept": "multipart/form-data"}
 RATE_HZ = 16_000

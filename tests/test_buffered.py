@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
+from demo import DEMO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_in import StandInModel, stand_in
 
-import tinywase
 from tinywase import Extractor
 from tinywase.errors import ConfigError, StreamError
 from tinywase.metrics import si_sdr
@@ -21,7 +19,6 @@ from tinywase.runtime.windows import WORKING_RMS
 
 RATE_HZ = 8_000
 DELAY_S = 0.4
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 ANYBODY = np.zeros(4, np.float32)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from demo import DEMO
 
-import tinywase
 from tinywase import Extractor
 from tinywase.audio import open_audio
 from tinywase.blocks import mono_at
@@ -21,7 +21,6 @@ from tinywase.cli.main import main
 from tinywase.metrics import si_sdr
 
 RATE_HZ = 16_000
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 ENROLLMENT = DEMO / "enrollment.flac"
 RAW = ["-e", str(ENROLLMENT), "-i", "-", "-o", "-", "--rate", "8000"]
 

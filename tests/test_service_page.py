@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 from browser import Page, browser, find_browser
+from demo import DEMO
 
 import tinywase
 
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 ELSEWHERE = "elsewhere.test"  # what another machine calls the service's
 pytestmark = [
     pytest.mark.slow,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from demo import DEMO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_in import Command, stand_in
@@ -23,7 +24,6 @@ from tinywase.runtime.spatial import distance, spatially_filtered, steered, wien
 
 RATE_HZ = 8000
 SECONDS = 4
-DEMO = Path(spatial.__file__).parents[1] / "assets" / "demo"
 
 
 def talker(seed: int, seconds: float = SECONDS) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from demo import DEMO
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -25,7 +26,6 @@ from tinywase.runtime.clustering import agglomerate
 from tinywase.runtime.voices import ALIKE
 
 RATE_HZ = 8000
-DEMO = Path(tinywase.__file__).parent / "assets" / "demo"
 
 
 # Clusters
