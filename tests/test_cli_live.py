@@ -18,7 +18,9 @@ from tinywase import Extractor
 from tinywase.audio import open_audio
 from tinywase.blocks import mono_at
 from tinywase.cli.main import main
+from tinywase.cli.voice_options import model_of
 from tinywase.metrics import si_sdr
+from tinywase.runtime.registry import ALIASES, DEFAULT, model_names
 
 RATE_HZ = 16_000
 ENROLLMENT = DEMO / "enrollment.flac"
@@ -175,11 +177,19 @@ def test_a_recording_with_a_header_is_no_raw_sound() -> None:
     assert b"expected raw samples: tinywase extract -m live takes files" in done.stderr
 
 
+def test_one_voice_is_for_all_bundled_models(tmp_path: Path) -> None:
+    extractors = [Extractor.from_pretrained(name) for name in model_names()]
+    voices = [extractor.enroll(ENROLLMENT) for extractor in extractors]
+    for voice in voices:
+        assert all(np.array_equal(voice.vector_for(extractor.model), voices[0].vector) for extractor in extractors)
+        voice.save(tmp_path / "me.voice", force=True)
+        assert model_of([], tmp_path / "me.voice") == ALIASES[DEFAULT]
+
+
 @pytest.mark.parametrize(
     ("model", "advice"),
     [
-        ("live", "Enroll again with 'live', or extract a recording with 'nano'. Or let 'nano' wait for what comes"),
-        ("live", "--delay 0.5, and no --model."),
+        ("live", "Enroll again with 'live', or extract a recording with 'tiny'."),
         (
             "small",
             "the model 'small' is offline: it has to wait for what comes after. Say how long (delay_s, or --delay 0.5)",
@@ -187,9 +197,9 @@ def test_a_recording_with_a_header_is_no_raw_sound() -> None:
     ],
 )
 def test_another_models_voice_is_refused_with_what_helps(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, advice: str
+    tmp_path: Path, tiny_model_path: Path, capsys: pytest.CaptureFixture[str], model: str, advice: str
 ) -> None:
-    Extractor.from_pretrained("nano").enroll(ENROLLMENT).save(tmp_path / "me.voice")
+    Extractor.from_pretrained(tiny_model_path).enroll(ENROLLMENT).save(tmp_path / "me.voice")
     with pytest.raises(SystemExit) as stopped:
         main(["live", "--voice", str(tmp_path / "me.voice"), "-m", model, "-i", "-", "-o", "-", "--rate", "16000"])
     assert stopped.value.code == 1 and advice in " ".join(capsys.readouterr().err.split())

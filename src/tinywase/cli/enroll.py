@@ -22,7 +22,7 @@ def enroll(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the voiceprint if it exists.")] = False,
     runtime: Computed = Runtime.AUTO,
 ) -> None:
-    """Make a voiceprint: a small file that stands for a voice, for the model that made it.
+    """Make a voiceprint: a small file that stands for a voice, for all models of the package.
 
     A few seconds of speech are enough; several recordings are averaged. Nothing leaves this computer.
 

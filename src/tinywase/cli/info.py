@@ -45,10 +45,11 @@ def info(
 
 
 def _of_voice(path: str, *, as_json: bool) -> None:
+    from ..runtime.model import models_for
     from ..runtime.voiceprint import Voiceprint
 
     voice = Voiceprint.load(path)
-    models = _bundled_that_understand(voice.fingerprint)
+    models = list(models_for(voice))
     if as_json:
         facts = {"model": voice.model, "fingerprint": voice.fingerprint, "models": models}
         say_json({**facts, **voice.notes(), "dimensions": len(voice.vector)})
@@ -58,16 +59,6 @@ def _of_voice(path: str, *, as_json: bool) -> None:
     say(
         f"  from {voice.active_s:.1f} s of speech at {voice.level_db:.0f} dB re full scale, {voice.clipped:.1%} clipped"
     )
-
-
-def _bundled_that_understand(wanted: str) -> list[str]:
-    """Bundled models whose voiceprint encoder has that fingerprint."""
-    from ..format import read_model
-    from ..runtime.model import fingerprint
-    from ..runtime.registry import find_model, model_names
-
-    files = {name: read_model(find_model(name)) for name in model_names()}
-    return [name for name, file in files.items() if fingerprint(file.config, file.tensors) == wanted]
 
 
 def _of_config(name: str, *, share: bool) -> dict[str, Any]:

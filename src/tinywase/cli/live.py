@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
 import typer
 
-from ..errors import AudioError, FormatError, TinyWaseError
+from ..errors import AudioError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
 from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
@@ -44,7 +44,7 @@ class Pcm(StrEnum):
 def live(
     enroll: Enroll = None,
     voice: Annotated[
-        Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll -m live` made.")
+        Path | None, typer.Option(metavar="ME.voice", help="A voiceprint that `tinywase enroll` made.")
     ] = None,
     source: Annotated[
         str, typer.Option("--input", "-i", metavar="DEVICE", help="Microphone by number or name, or - for raw samples.")
@@ -114,20 +114,12 @@ def live(
 
     recordings, others = expanded(enroll or []), expanded(other or [])
     refuse_same_recording(recordings, as_mixture=None, as_other=others)
-    made_by = model_of(recordings, voice)
-    model = model or ("live" if delay is None else made_by or "default")
+    model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     check_streams(extractor.model, delay)
     if others:
         extractor = extractor.with_others(voiceprint_from(extractor, others, None))
-    try:
-        voiceprint = voiceprint_from(extractor, recordings, voice)
-    except FormatError as error:
-        if delay is not None or made_by in (None, model):
-            raise
-        raise FormatError(
-            f"{error} Or let '{made_by}' wait for what comes after: --delay 0.5, and no --model."
-        ) from None
+    voiceprint = voiceprint_from(extractor, recordings, voice)
     if not quiet:
         for text in alike_notes(extractor.model, voiceprint):
             note(f"enrollment: {text}")

@@ -65,13 +65,13 @@ def kept_voice(enroll: list[Path], voice: Path | None) -> Path | None:
 
 
 def model_of(enroll: list[Path], voice: Path | None) -> str | None:
-    """The bundled model that made the voiceprint's file; None without one, or where another model made it."""
-    from ..runtime.registry import model_names
+    """The bundled model for a voiceprint's file, the default before others; None without one, or where none
+    understands it."""
+    from ..runtime.model import models_for
     from ..runtime.voiceprint import Voiceprint
 
     kept = kept_voice(enroll, voice)
-    made_by = None if kept is None else Voiceprint.load(kept).model
-    return made_by if made_by in model_names() else None
+    return None if kept is None else next(models_for(Voiceprint.load(kept)), None)
 
 
 def voiceprint_from(extractor: Extractor, enroll: list[Path], voice: Path | None) -> Voiceprint:

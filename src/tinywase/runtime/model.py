@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,14 +25,15 @@ except ImportError:
 from ..compiled import find_compiled
 from ..config import ModelConfig
 from ..errors import ConfigError
-from ..format import ModelFile, PackedTensor, parse_model, read_bytes
+from ..format import ModelFile, PackedTensor, parse_model, read_bytes, read_model
 from ..layout import VOICEPRINT
 from .likeness import common_of
 from .native import NativeModel
 from .reference import ReferenceModel
-from .registry import find_model
+from .registry import ALIASES, DEFAULT, find_model, model_names
 from .threads import chosen_threads
 from .views import Views, check_views
+from .voiceprint import Voiceprint
 
 Array = NDArray[np.float32]
 RUNTIMES = ("auto", "native", "reference")
@@ -213,6 +214,14 @@ def fingerprint(config: ModelConfig, tensors: Mapping[str, PackedTensor]) -> str
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def models_for(voice: Voiceprint) -> Iterator[str]:
+    """Names of the bundled models that understand a voiceprint, the default first."""
+    for name in sorted(model_names(), key=lambda name: (name != ALIASES[DEFAULT], name)):
+        file = read_model(find_model(name))
+        if fingerprint(file.config, file.tensors) == voice.fingerprint:
+            yield name
 
 
 @cache

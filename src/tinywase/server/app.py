@@ -108,7 +108,7 @@ def build_app(
         stop_s: StopS = None,
         model: Model = "",
     ) -> Response:
-        """A voiceprint: what `tinywase enroll` writes to a .voice file. It belongs to the model."""
+        """A voiceprint: what `tinywase enroll` writes to a .voice file. It is for all models of the package."""
         extractor = catalogue.find(model)
 
         def work(progress: Progress) -> Response:
