@@ -465,11 +465,11 @@ def test_what_is_said_of_an_enrollment_is_said_once_for_many(desk: Path, extract
     assert result.out.count("enrollment: only 0.9 s of speech") == 1
 
 
-def test_a_kept_voice_brings_its_model_whatever_it_is_called(desk: Path, tinywase: Command) -> None:
+def test_a_kept_voice_is_for_the_default_model_whatever_it_is_called(desk: Path, tinywase: Command) -> None:
     assert tinywase("enroll", desk / "me.wav", "-o", desk / "me", "-m", "nano").code == 0
     result = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me", "-o", desk / "out.wav", "--json")
     assert result.code == 0, result.err
-    assert json.loads(result.out)["model"] == "nano"
+    assert json.loads(result.out)["model"] == "small"
     told = tinywase("extract", desk / "meeting.wav", "--voice", desk / "me.wav", "-o", desk / "out.wav", "--force")
     assert told.code == 1 and f"'{desk / 'me.wav'}': this is a recording: give it as 'enroll'" in told.err
 

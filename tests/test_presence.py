@@ -54,7 +54,7 @@ def alike(count: int = 400) -> dict[str, list[float]]:
     "missing", [{"active_s": 0.1}, {"confidence": 0.0}, {"likeness": -0.2}], ids=["active", "confidence", "likeness"]
 )
 def test_every_piece_of_evidence_counts(missing: dict[str, float]) -> None:
-    rule = PresenceRule()
+    rule = dataclasses.replace(PresenceRule(), bias=-12.0)
     assert rule.verdict(SURE) is Presence.PRESENT
     assert rule.verdict(dataclasses.replace(SURE, **missing)) is Presence.ABSENT
 

@@ -136,11 +136,11 @@ def test_a_conversation_that_begins_wrongly_ends_with_an_explanation(
         assert socket.receive()["code"] == 1008
 
 
-def test_another_models_voice_is_refused(client: TestClient) -> None:
-    voice = json.loads(Extractor.from_pretrained("nano").enroll(ENROLLMENT).to_bytes())
+def test_another_models_voice_is_refused(client: TestClient, tiny_model_path: Path) -> None:
+    voice = json.loads(Extractor.from_pretrained(tiny_model_path).enroll(ENROLLMENT).to_bytes())
     with client.websocket_connect("/api/live") as socket:
         socket.send_json(hello(voice=voice))
-        assert "made by the model 'nano'" in socket.receive_json()["error"]
+        assert "made by the model 'tiny'" in socket.receive_json()["error"]
         assert socket.receive()["code"] == 1008
 
 

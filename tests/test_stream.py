@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from demo import demo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -149,29 +152,36 @@ def test_the_future_beyond_the_latency_changes_nothing(live: Extractor) -> None:
     assert not np.array_equal(first, second)
 
 
+def of_sample(live: Extractor) -> tuple[np.ndarray, Callable[[], VoiceStream]]:
+    """The package's sample at 16 kHz, and a stream of the voice in it."""
+    mixture, enrollment = demo("mixture", "enrollment")
+    voiceprint = live.enroll(enrollment, sample_rate_hz=16_000)
+    return mixture, lambda: live.stream(voiceprint, sample_rate_hz=16_000)
+
+
 @pytest.mark.parametrize(("gain", "most"), [(0.01, 0.15), (0.1, 0.05), (10.0, 0.05)])  # the floor of log power is near
 def test_the_level_changes_nothing(live: Extractor, gain: float, most: float) -> None:
-    usual, other = stream_of(live, 8_000), stream_of(live, 8_000)
-    expected, found = usual.feed(speech(8_000)), other.feed(np.float32(gain) * speech(8_000)) / np.float32(gain)
+    sound, begin = of_sample(live)
+    expected, found = begin().feed(sound), begin().feed(np.float32(gain) * sound) / np.float32(gain)
     assert np.sqrt(np.mean((found - expected) ** 2)) < most * np.sqrt(np.mean(expected**2))
 
 
 def test_what_was_heard_long_ago_is_forgotten(live: Extractor) -> None:
-    sound, quiet = speech(8_000, 10.0), 1e-5 * np.random.default_rng(5).standard_normal(80_000).astype(np.float32)
-    alone, later = stream_of(live, 8_000), stream_of(live, 8_000)
-    expected = alone.feed(sound)[-8_000:]
-    found = later.feed(np.concatenate([quiet, sound]))[-8_000:]
+    sound, begin = of_sample(live)
+    quiet = 1e-5 * np.random.default_rng(5).standard_normal(160_000).astype(np.float32)
+    expected = begin().feed(sound)[-16_000:]
+    found = begin().feed(np.concatenate([quiet, sound]))[-16_000:]
     assert live.model.config.norm_memory_frames
     assert np.sqrt(np.mean((found - expected) ** 2)) < 0.1 * np.sqrt(np.mean(expected**2))
 
 
 def test_channels_are_averaged_and_integers_are_full_scale(live: Extractor) -> None:
-    sound = speech(16_000)
-    expected = stream_of(live, 16_000).feed(sound)
+    sound, begin = of_sample(live)
+    expected = begin().feed(sound)
     stereo = np.stack([2 * sound, 0 * sound], axis=1)
-    assert np.allclose(stream_of(live, 16_000).feed(stereo), expected, atol=1e-6)
+    assert np.allclose(begin().feed(stereo), expected, atol=1e-6)
     pcm = np.rint(sound * 32_768).astype(np.int16)
-    difference = stream_of(live, 16_000).feed(pcm) - expected
+    difference = begin().feed(pcm) - expected
     assert np.sqrt(np.mean(difference**2)) < 0.02 * np.sqrt(np.mean(expected**2))
 
 

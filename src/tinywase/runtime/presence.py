@@ -68,7 +68,7 @@ class PresenceRule:
     active_s: float = 0.2
     confidence_weight: float = 6.5
     likeness_weight: float = 3.0
-    bias: float = -12.0
+    bias: float = -4.5  # lenient, where nothing was calibrated
     doubt: float = 0.0  # a score down to this far below 0 is uncertain
     one_voice: float = -1.0  # an enrollment whose stretches are less alike sounds like more than one voice
 
