@@ -59,7 +59,7 @@ def enroll(
         return
     say(
         f"{out}: {voiceprint.active_s:.1f} s of speech at {voiceprint.level_db:.0f} dB, {len(voiceprint.vector)} "
-        f"numbers for the {voiceprint.model} model, {out.stat().st_size} bytes"
+        f"numbers by the {voiceprint.model} model, {out.stat().st_size} bytes"
     )
     for text in notes:
         say(f"  note: {text}")
