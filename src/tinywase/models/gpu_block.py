@@ -55,30 +55,30 @@ class Block(Function):
         late_gain: Tensor,
         late_shift: Tensor,
         dilation: int,
-        memory: Tensor | None,  # [F, F]: of a causal block, how much of frame g its norms know at frame f
+        past: Tensor | None,  # [F, F]: of a causal block, the share of frame g in what its norms know at frame f
     ) -> tuple[Tensor, Tensor, Tensor]:
         (batch, channels, frames), hidden = x.shape, len(expand)
         rows, options = (batch * hidden,), {"BLOCK": BLOCK, "num_warps": WARPS}
-        causal = {"CAUSAL": memory is not None}
+        causal = {"CAUSAL": past is not None} | options
         u = _product(expand, low)
-        sums, late_sums = (_no_sums(x, hidden, frames, memory) for _ in range(2))
-        gpu_kernels.sum_values[rows](u, bias, slope, sums, hidden, frames, **causal, **options)
-        moments = _moments(sums, hidden, frames, memory)
+        sums, late_sums = (_no_sums(x, hidden, frames, past) for _ in range(2))
+        gpu_kernels.sum_values[rows](u, bias, slope, sums, hidden, frames, **causal)
+        moments = _moments(sums, frames, past)
         early = bias, slope, gain, shift, moments
         v = torch.empty_like(u)
         gpu_kernels.convolve[rows](
-            u, *early, depthwise, late_bias, late_slope, v, late_sums, hidden, frames, dilation, **causal, **options
+            u, *early, depthwise, late_bias, late_slope, v, late_sums, hidden, frames, dilation, **causal
         )
-        late_moments = _moments(late_sums, hidden, frames, memory)
+        late_moments = _moments(late_sums, frames, past)
         h = torch.empty_like(u)
         late = late_slope, late_gain
-        gpu_kernels.normalize[rows](v, *late, late_shift, late_moments, h, hidden, frames, **causal, **options)
+        gpu_kernels.normalize[rows](v, *late, late_shift, late_moments, h, hidden, frames, **causal)
         y = _product(outputs, h)
         x_out, skips_out, low_out = torch.empty_like(x), torch.empty_like(skips), torch.empty_like(low)
         gpu_kernels.add_outputs[(batch * channels,)](
             x, skips, y, output_bias, x_out, skips_out, low_out, channels, frames, **options
         )
-        ctx.save_for_backward(low, u, v, h, expand, depthwise, outputs, *early, *late, late_moments, memory)
+        ctx.save_for_backward(low, u, v, h, expand, depthwise, outputs, *early, *late, late_moments, past)
         ctx.dilation = dilation
         ctx.mark_non_differentiable(low_out)  # x_out's gradient is everything
         return x_out, low_out, skips_out
@@ -87,11 +87,11 @@ class Block(Function):
     @once_differentiable
     def backward(ctx: Any, gx: Tensor, _: Tensor, gs: Tensor) -> tuple[Tensor | None, ...]:
         low, u, v, h, expand, depthwise, outputs, *others = ctx.saved_tensors
-        bias, slope, gain, shift, moments, late_slope, late_gain, late_moments, memory = others
+        bias, slope, gain, shift, moments, late_slope, late_gain, late_moments, past = others
         (batch, channels, frames), hidden = low.shape, u.shape[1]
         rows, sizes = (batch * hidden,), (hidden, frames, ctx.dilation)
         options = {"BLOCK": BLOCK, "num_warps": WARPS}
-        causal = {"CAUSAL": memory is not None} | options
+        causal = {"CAUSAL": past is not None} | options
         gx, gs = gx.contiguous(), gs.contiguous()
 
         def row_sums(count: int) -> Tensor:
@@ -101,13 +101,11 @@ class Block(Function):
         gpu_kernels.join_gradients[(batch * channels,)](gx, gs, gy, to_outputs, channels, frames, **options)
         g = _product(outputs.t(), gy)  # [B, H, F]
         outputs_gradient = torch.bmm(gy, h.transpose(1, 2)).sum(0, dtype=torch.float32)
-        g_sums, g_frames = row_sums(2), _no_sums(moments, hidden, frames, memory)
+        g_sums, g_frames = row_sums(2), _no_sums(moments, hidden, frames, past)
         gpu_kernels.late_sums[rows](
             g, v, late_slope, late_gain, late_moments, g_sums, g_frames, hidden, frames, **causal
         )
-        late_means = (
-            _means(g_sums, late_gain, frames) if memory is None else _back(g_frames, late_moments, hidden, memory)
-        )
+        late_means = _means(g_sums, late_gain, frames) if past is None else _back(g_frames, late_moments, past)
         dv, late_out = torch.empty_like(u), row_sums(5)
         gpu_kernels.to_convolution[rows](
             *(g, v, late_slope, late_gain, late_moments, late_means),
@@ -115,9 +113,9 @@ class Block(Function):
             *sizes,
             **causal,
         )
-        h_sums, h_frames = row_sums(2), _no_sums(moments, hidden, frames, memory)
+        h_sums, h_frames = row_sums(2), _no_sums(moments, hidden, frames, past)
         gpu_kernels.early_sums[rows](dv, depthwise, u, bias, slope, gain, moments, h_sums, h_frames, *sizes, **causal)
-        means = _means(h_sums, gain, frames) if memory is None else _back(h_frames, moments, hidden, memory)
+        means = _means(h_sums, gain, frames) if past is None else _back(h_frames, moments, past)
         du, early_out = g, row_sums(2)  # g is used up: du takes its memory
         gpu_kernels.to_expansion[rows](
             dv, depthwise, u, bias, slope, gain, moments, means, du, early_out, *sizes, **causal
@@ -135,47 +133,45 @@ class Block(Function):
         )
 
 
-def _no_sums(like: Tensor, hidden: int, frames: int, memory: Tensor | None) -> Tensor:
+def _no_sums(like: Tensor, hidden: int, frames: int, past: Tensor | None) -> Tensor:
     """Where two sums of every row go, or, where rows add to them, of every frame. Shape: -> [B, H, 2] or [B, 2, F]."""
     batch = len(like)
-    return like.new_empty(batch, hidden, 2) if memory is None else like.new_zeros(batch, 2, frames)
+    return like.new_empty(batch, hidden, 2) if past is None else like.new_zeros(batch, 2, frames)
 
 
-def _moments(sums: Tensor, hidden: int, frames: int, memory: Tensor | None) -> Tensor:
+def _moments(sums: Tensor, frames: int, past: Tensor | None) -> Tensor:
     """Mean and inverse deviation of every segment, or at every frame. Shape: [B, H, 2] -> [B, 2]; [B, 2, F] -> the
     same."""
-    if memory is not None:
-        mean, square = (sums @ (memory / _known(hidden, memory)[:, None]).t()).unbind(1)
+    if past is not None:
+        mean, square = (sums @ past.t()).unbind(1)
         return torch.stack([mean, torch.rsqrt((square - mean.square()).clamp_min(0) + EPSILON)], 1)
-    found, pad = sums.new_empty(len(sums), 2), triton.next_power_of_2(hidden)
-    gpu_kernels.find_moments[(len(sums),)](sums, found, hidden, pad, float(hidden * frames), EPSILON, num_warps=WARPS)
+    (batch, hidden, _), found = sums.shape, sums.new_empty(len(sums), 2)
+    pad = triton.next_power_of_2(hidden)
+    gpu_kernels.find_moments[(batch,)](sums, found, hidden, pad, float(hidden * frames), EPSILON, num_warps=WARPS)
     return found
 
 
-def _back(sums: Tensor, moments: Tensor, hidden: int, memory: Tensor) -> Tensor:
+def _back(sums: Tensor, moments: Tensor, past: Tensor) -> Tensor:
     """What comes back through the moments of every frame, in the form of `_means`; sums: over the channels, of the
     gradient, gain in it, and of it times the values. Shape: [B, 2, F], [B, 2, F] -> [B, 2, F].
 
     A frame's moments came of all frames before it. With m and r its mean and inverse deviation, a and b the sums, the
-    gradient of the sum that it knows is (m r b - a) r, of the squares' -b r r / 2, both over how many values it knows.
+    gradient of the mean that it knows is (m r b - a) r, of the mean square -b r r / 2.
     """
     (a, b), (mean, r) = sums.unbind(1), moments.unbind(1)
-    to_sums = torch.stack([(mean * r * b - a) * r, -0.5 * b * r.square()], 1)
-    to_sum, to_squares = (to_sums / _known(hidden, memory) @ memory).unbind(1)
+    to_means = torch.stack([(mean * r * b - a) * r, -0.5 * b * r.square()], 1)
+    to_sum, to_squares = (to_means @ past).unbind(1)
     return torch.stack([-(to_sum + 2 * mean * to_squares) / r, -2 * to_squares / r.square()], 1)
 
 
-def _known(hidden: int, memory: Tensor) -> Tensor:
-    """How many values a norm knows at every frame. Shape: [F, F] -> [F]."""
-    return hidden * memory.sum(1)
-
-
 @functools.lru_cache(maxsize=4)
-def _memory(frames: int, keeps: float, device: torch.device) -> Tensor:
-    """How much of frame g is known at frame f, `keeps` of it less at every frame. Shape: -> [F, F]."""
+def _past(frames: int, hidden: int, keeps: float, device: torch.device) -> Tensor:
+    """The share of every value of frame g in the means of all that is known at frame f, where `keeps` is left of a
+    frame at the next one. Shape: -> [F, F]."""
     place = torch.arange(frames, device=device, dtype=torch.float64)
     ago = place[:, None] - place
-    return torch.where(ago >= 0, keeps ** ago.clamp_min(0), 0.0).float()
+    left = torch.where(ago >= 0, keeps ** ago.clamp_min(0), 0.0)
+    return (left / (hidden * left.sum(1, keepdim=True))).float()
 
 
 def _means(sums: Tensor, gains: Tensor, frames: int) -> Tensor:
@@ -191,7 +187,7 @@ def run_on_gpu(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:
     x = x.float().contiguous()
     low, skips = x.detach().to(ROUNDED), torch.zeros_like(x)
     first = blocks[0].expand_norm
-    memory = _memory(x.shape[-1], first.keeps, x.device) if first.causal else None
+    past = _past(x.shape[-1], len(first.weight), first.keeps, x.device) if first.causal else None
     with torch.autocast("cuda", enabled=False):  # the kernels say themselves what is rounded
         weights = [_weights([getattr(block, name) for block in blocks]) for name in CONVOLUTIONS]
         for block, expand, depthwise, residual, skip in zip(blocks, *weights, strict=True):
@@ -200,7 +196,7 @@ def run_on_gpu(blocks: Sequence[ConvBlock], x: Tensor) -> tuple[Tensor, Tensor]:
                 *(torch.cat([residual, skip])[..., 0], torch.cat([block.residual.bias, block.skip.bias])),
                 *(block.expand.bias, block.expand_slope.weight, block.expand_norm.weight, block.expand_norm.bias),
                 *(block.depthwise.bias, block.depthwise_slope.weight),
-                *(block.depthwise_norm.weight, block.depthwise_norm.bias, block.depthwise.dilation[0], memory),
+                *(block.depthwise_norm.weight, block.depthwise_norm.bias, block.depthwise.dilation[0], past),
             )
     return x, skips
 
