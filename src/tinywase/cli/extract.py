@@ -18,7 +18,7 @@ from ..errors import OutputError, TinyWaseError
 from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
 from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
-from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
     from ..runtime.extractor import Extractor
@@ -71,12 +71,7 @@ def extract(
         str | None,
         typer.Option(metavar="1:02-1:08.5", help="Part of the recording itself in which the voice is alone."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", metavar="MODEL", help="Bundled model or file. Empty: the voice file's, or default."
-        ),
-    ] = None,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
     residual: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Also write everything but the voice (a folder for several).")
     ] = None,
@@ -126,7 +121,6 @@ def extract(
     from ..runtime.extractor import Extractor
 
     enrollments = expanded(enroll or [])
-    model = model or model_of(enrollments, voice) or "default"
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
     others = expanded(other or [])
     jobs = plan(

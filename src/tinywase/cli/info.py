@@ -49,7 +49,7 @@ def _of_voice(path: str, *, as_json: bool) -> None:
     from ..runtime.voiceprint import Voiceprint
 
     voice = Voiceprint.load(path)
-    models = list(models_for(voice))
+    models = models_for(voice)
     if as_json:
         facts = {"model": voice.model, "fingerprint": voice.fingerprint, "models": models}
         say_json({**facts, **voice.notes(), "dimensions": len(voice.vector)})

@@ -17,7 +17,7 @@ import typer
 from ..errors import AudioError, TinyWaseError
 from .console import Computed, Quiet, Runtime, note, say
 from .inputs import PIPE, expanded
-from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, model_of, voiceprint_from
+from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +114,7 @@ def live(
 
     recordings, others = expanded(enroll or []), expanded(other or [])
     refuse_same_recording(recordings, as_mixture=None, as_other=others)
-    model = model or ("live" if delay is None else model_of(recordings, voice) or "default")
+    model = model or ("live" if delay is None else "default")
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
     check_streams(extractor.model, delay)
     if others:

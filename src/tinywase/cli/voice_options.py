@@ -64,16 +64,6 @@ def kept_voice(enroll: list[Path], voice: Path | None) -> Path | None:
     return voice
 
 
-def model_of(enroll: list[Path], voice: Path | None) -> str | None:
-    """The bundled model for a voiceprint's file, the default before others; None without one, or where none
-    understands it."""
-    from ..runtime.model import models_for
-    from ..runtime.voiceprint import Voiceprint
-
-    kept = kept_voice(enroll, voice)
-    return None if kept is None else next(models_for(Voiceprint.load(kept)), None)
-
-
 def voiceprint_from(extractor: Extractor, enroll: list[Path], voice: Path | None) -> Voiceprint:
     """Of a voiceprint's file, or of recordings."""
     from ..runtime.voiceprint import Voiceprint

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -216,12 +216,11 @@ def fingerprint(config: ModelConfig, tensors: Mapping[str, PackedTensor]) -> str
     return digest.hexdigest()
 
 
-def models_for(voice: Voiceprint) -> Iterator[str]:
+def models_for(voice: Voiceprint) -> list[str]:
     """Names of the bundled models that understand a voiceprint, the default first."""
-    for name in sorted(model_names(), key=lambda name: (name != ALIASES[DEFAULT], name)):
-        file = read_model(find_model(name))
-        if fingerprint(file.config, file.tensors) == voice.fingerprint:
-            yield name
+    files = {name: read_model(find_model(name)) for name in model_names()}
+    found = [name for name, file in files.items() if fingerprint(file.config, file.tensors) == voice.fingerprint]
+    return sorted(found, key=lambda name: name != ALIASES[DEFAULT])
 
 
 @cache
