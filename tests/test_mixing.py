@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinywase.data.bank import BankUtterance, SpeechBank
-from tinywase.data.mixing import MixConfig, Mixer
+from tinywase.data.mixing import SHORT_S, MixConfig, Mixer
 from tinywase.errors import ConfigError, DataError
 
 RATE_HZ = 8000
@@ -36,7 +36,7 @@ def mixer(**changes: object) -> Mixer:
 
 AUGMENTED = {"room": 0.5, "noise": 0.5, "band": 0.5, "equalizer": 0.5}
 EVERYTHING = AUGMENTED | {"third": 0.3, "single": 0.2, "absent": 0.2, "pause": 0.5, "overheard": 0.5}
-EVERYTHING |= {"enrollment_room": 0.5, "enrollment_noise": 0.5}
+EVERYTHING |= {"enrollment_room": 0.5, "enrollment_noise": 0.5, "enrollment_short": 0.5}
 
 
 @pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["plain", "everything"])
@@ -156,6 +156,14 @@ def test_an_enrollment_may_be_in_a_room_of_its_own() -> None:
     assert not any(np.allclose(a, b, atol=1e-3) for a, b in zip(dry.enrollment, wet.enrollment, strict=True))
     recorded, clean, _ = mixer(enrollment_room=1.0).enrollments(4, np.random.default_rng(5))
     assert not np.allclose(recorded, clean, atol=1e-3)
+
+
+def test_an_enrollment_may_be_a_part_said_again_and_again() -> None:
+    batch = mixer(enrollment_s=3.0, enrollment_short=1.0).batch(6, np.random.default_rng(5))
+    lengths = range(*(round(seconds * RATE_HZ) for seconds in SHORT_S))
+    for short, clean in zip(batch.enrollment, batch.clean_enrollment, strict=True):
+        assert short.shape == clean.shape and not np.array_equal(short, clean)
+        assert any(np.array_equal(short[length:], short[:-length]) for length in lengths)
 
 
 def test_one_speaker_is_refused() -> None:

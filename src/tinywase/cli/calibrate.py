@@ -32,7 +32,8 @@ def calibrate(
 
     Every trial is tried with its own speaker enrolled and with strangers, in the mixture and alone; and recordings of
     one speaker and of two are enrolled together, to tell where an enrollment sounds like more than one voice. The rates
-    are those of rules found on the other half of the trials, of other speakers where the list names them.
+    are averages over rules found on one half of the trials and tried on the other, which share no speaker where the
+    list names them.
 
     Example: tinywase calibrate small.twase --list dev.csv -o calibrated.twase
     """

@@ -26,6 +26,7 @@ TRIES = 20
 PITCH_UTTERANCES = 5
 NEAR_CANDIDATES = 8
 OVERHEARD_DB = (-20.0, -5.0)
+SHORT_S = (0.8, 2.0)
 CHANCES = (
     "from_start",
     "near",
@@ -42,6 +43,7 @@ CHANCES = (
     "overheard",
     "enrollment_room",
     "enrollment_noise",
+    "enrollment_short",
 )
 
 
@@ -70,6 +72,7 @@ class MixConfig:
     overheard: float = 0.0  # chance that an enrollment has the mixture's other voice in it, quieter, with other words
     enrollment_room: float = 0.0  # chance that an enrollment was recorded in a room of its own
     enrollment_noise: float = 0.0  # chance that it has noise in it, by noise_snr_db
+    enrollment_short: float = 0.0  # chance that a part of it is all there is, SHORT_S long and repeated
 
     def __post_init__(self) -> None:
         if self.segment_s < 0.1 or self.enrollment_s < 0.5:
@@ -347,7 +350,7 @@ class Mixer:
         ]
 
     def _recorded(self, voice: VoiceRecipe, clean: np.ndarray, others: Sequence[np.ndarray] = ()) -> np.ndarray:
-        """A clean enrollment as somebody's microphone records it: another voice, a room, noise, each by its chance.
+        """What is recorded of a clean enrollment: another voice, a room, noise, or a part, each by its chance.
 
         Shape: [E], others [E] each -> [E].
         """
@@ -362,6 +365,10 @@ class Mixer:
         if rng.random() < config.enrollment_noise:
             snr_db = rng.uniform(*config.noise_snr_db)
             audio = scale_to_rms(audio, 1.0) + np.float32(10 ** (-snr_db / 20)) * self._noise(len(audio), rng)
+        if rng.random() < config.enrollment_short:
+            length = round(min(rng.uniform(*SHORT_S) * rate_hz, len(audio)))
+            first = int(rng.integers(len(audio) - length + 1))
+            audio = np.resize(audio[first : first + length], len(audio))
         return audio if audio is clean else scale_to_rms(audio, ENROLLMENT_RMS)
 
     def enrollments(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

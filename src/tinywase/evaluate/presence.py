@@ -3,8 +3,8 @@
 Evidence (runtime/presence.py) is gathered from trials whose target speaks and from the same ones with somebody enrolled
 who does not, each among others and alone. A logistic regression weighs it; the bias is set so that of every kind of
 absent target at most the allowed share is reported present, the doubt so that few of any kind of present target are
-reported absent. The rates told are those of a rule found on the other half of the trials, twice; the halves share no
-target speaker where the list names them.
+reported absent. The rates told are those of rules found on the other half of the trials, on average over many halvings,
+because one says little (docs/experiments.md 46); halves share no target speaker where the list names them.
 
 The same trials say when an enrollment sounds like two people: recordings of one speaker, and of two, are enrolled
 together.
@@ -34,6 +34,7 @@ GATHERED = (*PRESENT, *ABSENT, "absent")  # a second stranger for every mixture:
 ONE_VOICE, TWO_VOICES = "lone_target", "absent_lone"  # whose enrollment and mixture are by one speaker, by two
 FALSE_ALARM_RATE = 0.01  # of absent targets reported present, and of enrollments by one speaker that sound like two
 DENIED_RATE = 0.02  # of present targets that may be reported absent
+HALVINGS = 20
 RIDGE = 1.0  # keeps the weights finite where the evidence is perfect
 NEWTON_STEPS = 30
 EVIDENCE_SHARE = 0.85  # of the time that a calibration takes
@@ -97,7 +98,7 @@ def calibrate(
     speakers: Sequence[str] = (),
     false_alarm_rate: float = FALSE_ALARM_RATE,
 ) -> Calibration:
-    """The rule for `evidence` by condition, and its rates on the half of the trials that it was not found on.
+    """The rule for `evidence` by condition, and the rates of such rules on halves that they were not found on.
 
     Args:
         evidence: of `gather_evidence`.
@@ -111,13 +112,15 @@ def calibrate(
     if trials < 4:
         raise DataError(f"{trials} trials: expected 4 at the very least, better 100. Give a longer list.")
     verdicts: dict[str, list[Presence]] = {name: [] for name in evidence}
-    in_first = split_by_speaker(speakers if len(speakers) == trials else [""] * trials)
-    sides = (True, False)
-    halves = [{name: _of_side(of, in_first, side) for name, of in evidence.items()} for side in sides]
-    for seen, unseen in (halves, halves[::-1]):
-        rule = find_rule(seen, false_alarm_rate=false_alarm_rate)
-        for name, of in unseen.items():
-            verdicts[name] += [rule.verdict(one) for one in of]
+    noted: list[bool] = []
+    for in_first in halvings(speakers if len(speakers) == trials else [""] * trials):
+        for side in (True, False):
+            seen = {name: _of_side(of, in_first, side) for name, of in evidence.items()}
+            rule = find_rule(seen, false_alarm_rate=false_alarm_rate)
+            for name, of in evidence.items():
+                verdicts[name] += [rule.verdict(one) for one in _of_side(of, in_first, not side)]
+            one_voice = _least_alike(_of_side(consistencies[ONE_VOICE], in_first, side), false_alarm_rate)
+            noted += [value < one_voice for value in _of_side(consistencies[TWO_VOICES], in_first, not side)]
 
     def shares(wanted: Presence) -> dict[str, float]:
         return {name: float(np.mean([one is wanted for one in of])) for name, of in verdicts.items()}
@@ -126,11 +129,6 @@ def calibrate(
         find_rule(evidence, false_alarm_rate=false_alarm_rate),
         one_voice=_least_alike(consistencies[ONE_VOICE], false_alarm_rate),
     )
-    noted = [
-        value < _least_alike(_of_side(consistencies[ONE_VOICE], in_first, side), false_alarm_rate)
-        for side in sides
-        for value in _of_side(consistencies[TWO_VOICES], in_first, not side)
-    ]
     return Calibration(
         rule,
         trials,
@@ -193,21 +191,27 @@ def card_fields(calibration: Calibration) -> dict[str, Any]:
     return {**rule, "trials": calibration.trials, **heard, **denied, **noted}
 
 
-def split_by_speaker(speakers: Sequence[str]) -> list[bool]:
-    """Which trials are in the first of two halves of about equal size that share no speaker; by their order where a
-    speaker has no name or all are of one.
+def halvings(speakers: Sequence[str]) -> list[list[bool]]:
+    """Which trials are in the first of two halves of about equal size that share no speaker, drawn HALVINGS times; once
+    and by their order where a speaker has no name or all are of one.
 
-    >>> split_by_speaker(["a", "b", "a", "c"]), split_by_speaker(["", "", "", ""])
-    ([True, False, True, False], [True, True, False, False])
+    >>> halvings(["", "", "", ""])
+    [[True, True, False, False]]
     """
     count = Counter(speakers)
     if len(count) < 2 or "" in count:
-        return [position < len(speakers) // 2 for position in range(len(speakers))]
+        return [[position < len(speakers) // 2 for position in range(len(speakers))]]
+    rng = np.random.default_rng(SEED)
+    return [_halved(speakers, count, list(rng.permutation(sorted(count)))) for _ in range(HALVINGS)]
+
+
+def _halved(speakers: Sequence[str], count: Mapping[str, int], order: Sequence[str]) -> list[bool]:
+    """Is a trial in the first half? Every speaker in `order` goes where fewer trials are."""
     first: set[str] = set()
     sizes = [0, 0]
-    for speaker, trials in sorted(count.items(), key=lambda item: -item[1]):  # largest first, so that it comes out even
+    for speaker in order:
         side = sizes.index(min(sizes))
-        sizes[side] += trials
+        sizes[side] += count[speaker]
         if side == 0:
             first.add(speaker)
     return [speaker in first for speaker in speakers]
