@@ -32,7 +32,7 @@ def measured(bits: int, *, share: bool) -> dict[str, Any]:
     """One row: as the paper stores it (float32 rest), and the smallest file we make of it."""
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.twase", Path(folder) / "small.twase"
-        model = random_network(named_config("paper", share_stacks=share))
+        model = random_network(named_config("paper", distinct_stacks=int(share)))
         quant = QuantConfig(bits=bits, method="lsq", activation_bits=FLOAT_BITS)
         attach(model, quant)
         export(model, plain, card={})

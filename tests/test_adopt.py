@@ -33,7 +33,7 @@ from tinywase.train.export import packed_model  # noqa: E402
 from tinywase.train.restore import restored  # noqa: E402
 
 LSTM = dataclasses.replace(TINY, voiceprint=VoiceprintConfig(dimensions=16, filters=8, hidden=6, window=64, hop=32))
-CONFIGS = {"tcn": TINY, "lstm": LSTM, "shared": dataclasses.replace(TINY, share_stacks=True, causal=True)}
+CONFIGS = {"tcn": TINY, "lstm": LSTM, "shared": dataclasses.replace(TINY, distinct_stacks=1, causal=True)}
 QUANTS = {
     "paper": QuantConfig(),
     "ours": QuantConfig(method="lsq", levels="even", per_channel=True, voiceprint_bits=4, codec_bits=6),

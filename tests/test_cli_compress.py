@@ -57,7 +57,7 @@ def test_one_command_trains_packs_and_judges(tinywase: Command, workplace: Path)
     result = tinywase(*words(workplace, "daq", "--bits", "3", "--steps", "3", "--share"))
     assert result.code == 0, result.err
     file = read_model(workplace / "daq.twase")
-    assert file.config.share_stacks
+    assert file.config.distinct_stacks == 1
     assert file.tensors["separator.mask.weight"].bits == 3
     assert file.tensors["separator.mask_input.bits"].dequantize() == 8
     assert file.card["compression"] == "daq"
@@ -173,7 +173,7 @@ def test_random_weights_of_a_configuration_show_its_sizes(tinywase: Command, tmp
     more = ["--share"] if share else []
     assert tinywase("export", "--config", "tiny", "--random", "--bits", "3", *more, "-o", path).code == 0
     content = json.loads(tinywase("info", path, "--json").out)
-    assert content["config"]["share_stacks"] is share
+    assert content["config"]["distinct_stacks"] == int(share)
     assert {"paper_core_bytes", "paper_ratio", "core_bytes", "core_ratio", "file_bytes"} <= set(content)
     assert content["paper_core_bytes"] < content["float_core_bytes"] / 2
 

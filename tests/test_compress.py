@@ -45,7 +45,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("share", [False, True])
 def test_every_strategy_ends_in_a_student_that_can_be_packed(workplace: Path, strategy: str, share: bool) -> None:
     quant = {"bits": 2, "method": "lsq"}
-    settings = recipe(workplace, f"{strategy}-{share}", strategy=strategy, quant=quant, model={"share_stacks": share})
+    model = {"distinct_stacks": int(share)}
+    settings = recipe(workplace, f"{strategy}-{share}", strategy=strategy, quant=quant, model=model)
     compressor = Compressor(settings, teacher())
     progress = compressor.run()
     student = compressor.finished()
@@ -54,7 +55,7 @@ def test_every_strategy_ends_in_a_student_that_can_be_packed(workplace: Path, st
     assert all(isinstance(point, FrozenRange) for point in points.values())
     assert bool(points) == bool(weight_quantizers(student)) == (strategy != "kd")
     file = packed_model(student, card={})
-    assert file.config.share_stacks is share
+    assert file.config.distinct_stacks == int(share)
     assert file.tensors["separator.blocks.0.skip.weight"].bits == (32 if strategy == "kd" else 2)
 
 

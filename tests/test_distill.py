@@ -105,7 +105,7 @@ def test_features_of_other_frames_cannot_be_compared() -> None:
 
 @pytest.mark.parametrize("share", [False, True])
 def test_features_are_the_ends_of_the_stacks(share: bool) -> None:
-    model = Wase(dataclasses.replace(TINY, share_stacks=share))
+    model = Wase(dataclasses.replace(TINY, distinct_stacks=int(share)))
     extraction = model(torch.randn(2, 800), torch.randn(2, TINY.voiceprint.dimensions))
     assert len(extraction.features) == TINY.stacks
     assert all(x.shape == (2, TINY.bottleneck, extraction.activity.shape[-1]) for x in extraction.features)

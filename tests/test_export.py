@@ -131,7 +131,7 @@ def test_an_existing_file_is_kept_unless_forced(model: Wase, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"share_stacks": True},
+        {"distinct_stacks": 1},
         {"causal": True, "lookahead_frames": 2},
         {"cues": "activity"},
         {"codec": "fourier", "overlap": 4},

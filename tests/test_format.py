@@ -77,7 +77,7 @@ configs = st.builds(
     kernel=st.sampled_from([1, 3, 5]),
     blocks=st.integers(1, 3),
     stacks=st.integers(1, 3),
-    share_stacks=st.booleans(),
+    distinct_stacks=st.integers(0, 1),
     cues=st.sampled_from(CUES),
     features=st.sampled_from(FEATURES),
     mean_skip=st.booleans(),
@@ -135,7 +135,8 @@ def test_dequantizing_is_one_float32_multiplication() -> None:
     "changes",
     [
         {},
-        {"share_stacks": True},
+        {"distinct_stacks": 1},
+        {"distinct_stacks": 2, "stacks": 5},
         {"causal": True, "lookahead_frames": 3},
         {"cues": "voiceprint"},
         {"features": "log_power"},

@@ -122,8 +122,8 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     ("data", "expected"),
     [
         (changed(0, "4s", b"GGUF"), "begins with b'GGUF', expected b'TWSE'"),
-        (changed(4, "I", 0), "format version 0, this tinywase reads 1 to 3: update tinywase"),
-        (changed(4, "I", 4), "format version 4, this tinywase reads 1 to 3: update tinywase"),
+        (changed(4, "I", 0), "format version 0, this tinywase reads 1 to 4: update tinywase"),
+        (changed(4, "I", 5), "format version 5, this tinywase reads 1 to 4: update tinywase"),
         (changed(4, "I", 2), "its version is 2, but what it says of the configuration needs version 1"),
         (changed(FILTERBANK, "B", 1), "its version is 1, but what it says of the configuration needs version 3"),
         (changed(FILE_BYTES, "I", len(GOOD) + 1), "cut short"),
@@ -148,6 +148,7 @@ def test_wrong_header_is_refused(data: bytes, expected: str, tmp_path: Path) -> 
         (BLOCKS, "I", 0, "blocks = 0: expected 1 or more"),
         (BLOCKS, "I", HUGE, f"blocks = {HUGE}: a model file takes at most 16"),
         (STACKS, "I", HUGE, f"stacks = {HUGE}: a model file takes at most 64"),
+        (CAUSAL - 1, "B", 2, "distinct_stacks = 2: expected 0 to 1"),
         (CAUSAL, "B", 2, "causal = 2: expected 0 to 1"),
         (CUES, "B", 3, "cues = 3: expected 0 to 2"),
         (LOOKAHEAD, "I", 1, "lookahead_frames = 1: expected 0 or more, and 0 unless causal"),

@@ -44,7 +44,7 @@ def run(model: Wase, delay: int = 0) -> Tensor:
         {},
         {"overlap": 4},
         {"features": "latent"},
-        {"share_stacks": True},
+        {"distinct_stacks": 1},
         {"causal": True, "lookahead_frames": 2, "norm_memory_frames": 50},
     ],
 )

@@ -33,7 +33,7 @@ def counts(model: Wase) -> tuple[int, int]:
 
 @pytest.mark.parametrize(("share", "core"), [(False, 5_050_674), (True, 1_827_090)])
 def test_paper_has_exactly_the_papers_parameters(share: bool, core: int) -> None:
-    assert counts(build("paper", share_stacks=share)) == (core, 2_465_920)
+    assert counts(build("paper", distinct_stacks=int(share))) == (core, 2_465_920)
 
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 32, 33, 4000])
@@ -104,7 +104,8 @@ def test_level_of_the_mixture_is_the_level_of_the_estimate() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        *({"lookahead_frames": ahead, "share_stacks": shared} for ahead in (0, 1, 4) for shared in (False, True)),
+        *({"lookahead_frames": ahead, "distinct_stacks": distinct} for ahead in (0, 1, 4) for distinct in (0, 1)),
+        {"lookahead_frames": 1, "stacks": 3, "distinct_stacks": 2},
         {"lookahead_frames": 1, "norm_memory_frames": 9},
         {"lookahead_frames": 1, "codec": "fourier"},
         {"overlap": 4},

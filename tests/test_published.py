@@ -47,7 +47,7 @@ GENERATIONS = {
 FORMS: dict[str, dict[str, Any]] = {
     "offline": {},
     "causal": {"causal": True},
-    "shared": {"share_stacks": True},
+    "shared": {"distinct_stacks": 1},
     "voiceprint cue": {"cues": "voiceprint"},
     "activity cue": {"cues": "activity"},
 }

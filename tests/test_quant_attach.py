@@ -34,7 +34,7 @@ LSTM = dataclasses.replace(TINY, voiceprint=VoiceprintConfig(dimensions=16, filt
 FIXED = dataclasses.replace(
     TINY, codec="fourier", filters=TINY.window, voiceprint=dataclasses.replace(TINY.voiceprint, filterbank="mel")
 )
-SHARED_CAUSAL = dataclasses.replace(TINY, share_stacks=True, causal=True)
+SHARED_CAUSAL = dataclasses.replace(TINY, distinct_stacks=1, causal=True)
 EVERYTHING = QuantConfig(bits=3, method="lsq", codec_bits=8, voiceprint_bits=4)
 
 
@@ -57,7 +57,7 @@ def student(config: ModelConfig, quant: QuantConfig, *, frozen: bool = True) -> 
 
 @pytest.mark.parametrize(("share", "count"), [(False, 103), (True, 39)])
 def test_the_paper_quantizes_so_many_tensors(share: bool, count: int) -> None:
-    plans = plan_weights(expected_tensors(named_config("paper", share_stacks=share)), QuantConfig())
+    plans = plan_weights(expected_tensors(named_config("paper", distinct_stacks=int(share))), QuantConfig())
     assert len(plans) == count
     assert all(name.startswith("separator.") for name in plans)
 

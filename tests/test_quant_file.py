@@ -19,7 +19,7 @@ from tinywase.runtime.reference import ReferenceModel  # noqa: E402
 from tinywase.train.export import export, packed_model  # noqa: E402
 
 LSTM = dataclasses.replace(TINY, voiceprint=VoiceprintConfig(dimensions=16, filters=8, hidden=6, window=64, hop=32))
-SHARED_CAUSAL = dataclasses.replace(TINY, share_stacks=True, causal=True, lookahead_frames=2)
+SHARED_CAUSAL = dataclasses.replace(TINY, distinct_stacks=1, causal=True, lookahead_frames=2)
 SAMPLES = 1200
 CASES = [
     (TINY, QuantConfig(bits=3)),

@@ -30,7 +30,8 @@ CONFIGS = {
     "three lstm layers": named_config("tiny", voiceprint=dataclasses.replace(LSTM, layers=3)),
     "causal": named_config("tiny", causal=True),
     "lookahead": CAUSAL,
-    "shared stacks": named_config("tiny", share_stacks=True, stacks=3),
+    "shared stacks": named_config("tiny", distinct_stacks=1, stacks=3),
+    "stacks in turn": named_config("tiny", distinct_stacks=2, stacks=5),
     "mean skip": named_config("tiny", mean_skip=True),
     "voiceprint cue": named_config("tiny", cues="voiceprint"),
     "activity cue": named_config("tiny", cues="activity"),
@@ -41,7 +42,7 @@ CONFIGS = {
     "fourier": named_config("tiny", features="log_power", codec="fourier", overlap=4, voiceprint=MEL),
     "causal fourier": named_config("tiny", codec="fourier", overlap=4, causal=True, lookahead_frames=2),
     "overlap 8": named_config("tiny", overlap=8, causal=True),
-    "kernel 5": named_config("tiny", kernel=5, causal=True, share_stacks=True, lookahead_frames=1),
+    "kernel 5": named_config("tiny", kernel=5, causal=True, distinct_stacks=1, lookahead_frames=1),
     "paper's shape": named_config(
         "paper", filters=64, bottleneck=16, hidden=32, voiceprint=dataclasses.replace(LSTM, window=256, hop=64)
     ),

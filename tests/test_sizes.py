@@ -44,7 +44,7 @@ def test_paper_counts_of_the_core() -> None:
 
 
 def test_shared_stacks_meet_the_paper() -> None:
-    sizes = paper_sizes(named_config("paper", share_stacks=True), 3)
+    sizes = paper_sizes(named_config("paper", distinct_stacks=1), 3)
     assert (sizes.core_parameters, sizes.quantized_parameters, sizes.quantized_tensors) == (1_827_090, 1_781_888, 39)
     assert round(sizes.paper_core_bytes / MIB, 2) == 0.81
     assert f"{sizes.paper_ratio:.1f}" == "23.8"

@@ -37,7 +37,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_shared_student_begins_as_the_teachers_first_stack() -> None:
     theirs = teacher()
-    student, fresh = begin_student(dataclasses.replace(TINY, share_stacks=True), theirs)
+    student, fresh = begin_student(dataclasses.replace(TINY, distinct_stacks=1), theirs)
     assert not fresh
     first = "separator.blocks.1.skip.weight"
     assert torch.equal(student.state_dict()[first], theirs.state_dict()[first])

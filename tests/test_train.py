@@ -230,6 +230,13 @@ def test_older_weights_of_a_name_are_the_network_they_were() -> None:
     assert saved_model_config(known) == named_config("small", overlap=2, blocks=6)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_older_weights_may_say_that_stacks_are_shared(shared: bool) -> None:
+    known = to_dict(named_config("small")) | {"share_stacks": shared}
+    del known["distinct_stacks"]
+    assert saved_model_config(known) == named_config("small", distinct_stacks=int(shared))
+
+
 def test_a_weight_decay_that_was_changed_counts(workplace: Path) -> None:
     trained(workplace, "decayed", "optimizer.steps=1")
     changed = trained(workplace, "decayed", "optimizer.steps=2", "optimizer.weight_decay=0.5")

@@ -63,7 +63,7 @@ def twins(block: ConvBlock) -> list[int]:
     return [int((row == rows[: NARROW.hidden]).all(1).nonzero()[0]) for row in rows[NARROW.hidden :]]
 
 
-@pytest.mark.parametrize("changes", [{}, {"features": "latent"}, {"share_stacks": True}, {"causal": True}])
+@pytest.mark.parametrize("changes", [{}, {"features": "latent"}, {"distinct_stacks": 1}, {"causal": True}])
 def test_twice_the_channels_compute_the_same(widen: ModuleType, changes: dict[str, Any]) -> None:
     model = network(**changes)
     new = widen.widened(model, 2 * NARROW.hidden, generator())

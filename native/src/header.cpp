@@ -96,7 +96,7 @@ Config Config::read(const uint8_t *h) {
   c.kernel = number("kernel", 52, 1, 255);
   c.blocks = number("blocks", 56, 1, 16);
   c.stacks = number("stacks", 60, 1, 64);
-  c.share_stacks = checked("share_stacks", h[64], 0, 1);
+  c.distinct_stacks = checked("distinct_stacks", h[64], 0, c.stacks);
   c.causal = checked("causal", h[65], 0, 1);
   c.mean_skip = checked("mean_skip", h[66], 0, 1);
   c.cues = static_cast<Cues>(checked("cues", h[67], 0, 2));
@@ -107,7 +107,7 @@ Config Config::read(const uint8_t *h) {
   c.overlap = h[178] ? checked("overlap", h[178], 4, 8) : 2;
   c.log_power = checked("features", h[176], 0, 1);
   c.voiceprint = read_voiceprint(h);
-  const uint32_t version = c.fourier || c.overlap != 2 || c.voiceprint.mel ? 3 : c.norm_memory_frames ? 2 : 1;
+  const uint32_t version = c.distinct_stacks > 1 ? 4 : c.fourier || c.overlap != 2 || c.voiceprint.mel ? 3 : c.norm_memory_frames ? 2 : 1;
   if (read_u32(h + 4) != version)
     throw FileError("its version is " + text(read_u32(h + 4)) + ", but what it says of the configuration needs version " + text(version) + ".");
   if (c.overlap % 2) throw FileError("overlap = " + text(c.overlap) + ": expected 2, 4, 6 or 8 windows.");

@@ -10,7 +10,7 @@ namespace tinywase {
 namespace {
 
 constexpr size_t kHeaderBytes = 256, kRecordBytes = 96, kCrcAt = 28, kPayloadAlignment = 64, kDataAlignment = 16;
-constexpr uint32_t kVersion = 3;  // the newest
+constexpr uint32_t kVersion = 4;  // the newest
 
 [[noreturn]] void refuse(const std::string &why) { throw FileError(why + "."); }
 

@@ -22,8 +22,8 @@ struct VoiceprintConfig {
 
 // Fields as in src/tinywase/config.py.
 struct Config {
-  int sample_rate_hz, filters, window, overlap, bottleneck, hidden, kernel, blocks, stacks, lookahead_frames, norm_memory_frames;
-  bool share_stacks, causal, mean_skip;
+  int sample_rate_hz, filters, window, overlap, bottleneck, hidden, kernel, blocks, stacks, distinct_stacks, lookahead_frames, norm_memory_frames;
+  bool causal, mean_skip;
   Cues cues;
   bool fourier;    // encoder and decoder are the transform of filters.h, not tensors
   bool log_power;  // what the separator hears: the log power of the latent's filter pairs, else the latent
@@ -35,7 +35,7 @@ struct Config {
   int hop() const { return window / overlap; }
   int early_frames() const { return overlap / 2 - 1; }  // centred before a signal begins
   int feature_channels() const { return log_power ? filters / 2 : filters; }
-  int block_count() const { return blocks * (share_stacks ? 1 : stacks); }
+  int block_count() const { return blocks * (distinct_stacks ? distinct_stacks : stacks); }
   // What is left of a causal norm's sums from one frame to the next.
   double norm_keeps() const { return norm_memory_frames ? 1.0 - 1.0 / norm_memory_frames : 1.0; }
   bool voiceprint_cue() const { return cues != Cues::activity; }

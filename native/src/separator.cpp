@@ -16,7 +16,7 @@ float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 }  // namespace
 
 Separator::Separator(const ModelFile &file, const Kernels &kernels)
-    : config(file.config()), stacks_(config.stacks), blocks_per_stack_(config.blocks), share_stacks_(config.share_stacks),
+    : config(file.config()), stacks_(config.stacks), blocks_per_stack_(config.blocks),
       bottleneck_(load_bottleneck(file, kernels, config)), output_slope_(load_scalar(file, "separator.output_slope.weight")),
       mask_(kernels, {Columns::load(file, "separator.mask", config.filters)}, config.bottleneck,
             file.point("separator.mask_input")) {

@@ -13,8 +13,8 @@ class Separator {
   Separator(const ModelFile &file, const Kernels &kernels);
 
   int places() const { return static_cast<int>(stacks_) + 1; }
-  int uses() const { return stacks_ * blocks_per_stack_; }  // blocks in the order they run, shared ones once per stack
-  const ConvBlock &block(int use) const { return blocks_[share_stacks_ ? use % blocks_per_stack_ : use]; }
+  int uses() const { return stacks_ * blocks_per_stack_; }  // blocks in the order they run, stored ones in turn
+  const ConvBlock &block(int use) const { return blocks_[use % blocks_.size()]; }
 
   // Voiceprint [D] -> what the features are multiplied by at each place, cues [places, padded(bottleneck)].
   void project(const Kernels &kernels, const float *voiceprint, float *cues, uint8_t *scratch) const;
@@ -37,7 +37,6 @@ class Separator {
 
  private:
   int stacks_, blocks_per_stack_;
-  bool share_stacks_;
   Pointwise bottleneck_;
   std::vector<ConvBlock> blocks_;
   std::vector<Pointwise> cue_projections_;  // one per place, none without the voiceprint cue

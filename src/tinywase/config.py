@@ -19,6 +19,7 @@ CUES = ("both", "voiceprint", "activity")
 VOICEPRINT_KINDS = ("lstm", "tcn")
 FEATURES = ("latent", "log_power")
 CODECS = ("learned", "fourier")
+OLDER_SHARED = "share_stacks"  # what `distinct_stacks` was: false or true
 FILTERBANKS = ("learned", "mel")
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class ModelConfig:
     kernel: int = 3  # P
     blocks: int = 8  # X, dilation 2^i
     stacks: int = 3  # R
-    share_stacks: bool = False  # one stack used R times
+    distinct_stacks: int = 0  # this many, used in turn until R have run; 0: as many as R
     causal: bool = False  # causal padding and cumulative norms
     lookahead_frames: int = 0  # causal only: the mask of frame f is read off this many frames later
     norm_memory_frames: int = 0  # causal only: norms forget, a frame that many ago counts 1/e; 0: all count alike
@@ -97,6 +98,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _positive(self, "sample_rate_hz", "filters", "window", "bottleneck", "hidden", "kernel", "blocks", "stacks")
+        if not 0 <= self.distinct_stacks <= self.stacks:
+            raise ConfigError(f"distinct_stacks = {self.distinct_stacks}: expected 0 to {self.stacks}, the stacks.")
         one_of("cues", self.cues, CUES)
         one_of("features", self.features, FEATURES)
         one_of("codec", self.codec, CODECS)
@@ -145,8 +148,8 @@ class ModelConfig:
 
     @property
     def block_count(self) -> int:
-        """Blocks that are stored: R*X, or X where the stacks are shared."""
-        return self.blocks * (1 if self.share_stacks else self.stacks)
+        """Blocks that are stored: X of every distinct stack. They run in turn, R*X in all: the n-th is n % this one."""
+        return self.blocks * (self.distinct_stacks or self.stacks)
 
     @property
     def latency_samples(self) -> int | None:
@@ -203,7 +206,7 @@ CONFIGS = {config.name: config for config in (PAPER, PAPER_TCN, MEDIUM, SMALL, T
 
 
 def named_config(name: str, **changes: Any) -> ModelConfig:
-    """The configuration `name` with some fields changed: `named_config("paper", share_stacks=True)`."""
+    """The configuration `name` with some fields changed: `named_config("paper", distinct_stacks=1)`."""
     one_of("config", name, tuple(CONFIGS))
     return dataclasses.replace(CONFIGS[name], **changes)
 
@@ -247,6 +250,9 @@ def model_config(values: Mapping[str, Any]) -> ModelConfig:
 def saved_model_config(values: Mapping[str, Any]) -> ModelConfig:
     """A model configuration that `to_dict` saved. What an older tinywase did not know has its default, which stands for
     what that one did, whatever the configuration of that name says today."""
+    values = dict(values)
+    if isinstance(shared := values.pop(OLDER_SHARED, None), bool):
+        values["distinct_stacks"] = int(shared)
     return from_dict(ModelConfig, values, where="model.")
 
 

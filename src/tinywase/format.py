@@ -5,7 +5,8 @@ beginning. The parts follow each other in this order, and nothing else is in the
 
 1. Header, 256 bytes.
       0  4 bytes  magic "TWSE"
-      4  u32      version: 3 if codec, overlap or filterbank is not 0, else 2 if norm_memory_frames is not, else 1
+      4  u32      version: 4 if distinct_stacks is more than 1, else 3 if codec, overlap or filterbank is not 0, else 2
+                  if norm_memory_frames is not, else 1
       8  u32      bytes of the whole file
      12  u32      tensors
      16  u32      payload offset = 256 + 96 * tensors, rounded up to 64
@@ -13,7 +14,8 @@ beginning. The parts follow each other in this order, and nothing else is in the
      24  u32      card bytes; the card begins where the payload ends and ends where the file does
      28  u32      CRC-32 (zlib's) of the whole file without these four bytes
      32  8 u32    sample_rate_hz, filters, window, bottleneck, hidden, kernel, blocks, stacks
-     64  4 u8     share_stacks, causal, mean_skip (0 or 1), cues (0 both, 1 voiceprint, 2 activity)
+     64  4 u8     distinct_stacks (0 stacks, 1 one, more since version 4), causal, mean_skip (0 or 1), cues (0 both, 1
+                  voiceprint, 2 activity)
      68  u32      lookahead_frames
      72  8 u32    voiceprint encoder: kind (0 lstm, 1 tcn), dimensions, filters, window, hop, hidden, layers, bottleneck
     104  f64      its dropout (of training; nothing reads it at inference)
@@ -82,7 +84,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAGIC = b"TWSE"
-VERSION = 3  # the newest; a file has the oldest that can say what is in it
+VERSION = 4  # the newest; a file has the oldest that can say what is in it
 HEADER = struct.Struct("<4s7I" + CONFIG_LAYOUT)
 CRC_AT = 28
 PAYLOAD_ALIGNMENT_BYTES = 64
@@ -327,6 +329,8 @@ def _config(fields: tuple[Any, ...]) -> ModelConfig:
 
 
 def _version_for(config: ModelConfig) -> int:
+    if config.distinct_stacks > 1:
+        return 4
     if config.codec != "learned" or config.overlap != 2 or config.voiceprint.filterbank != "learned":
         return 3
     return 2 if config.norm_memory_frames else 1

@@ -50,7 +50,7 @@ def config_fields(config: ModelConfig) -> tuple[Any, ...]:
     _check_limits(config)
     return (
         *(getattr(config, size) for size in SIZES),
-        *(config.share_stacks, config.causal, config.mean_skip, CUES.index(config.cues)),
+        *(config.distinct_stacks, config.causal, config.mean_skip, CUES.index(config.cues)),
         config.lookahead_frames,
         VOICEPRINT_KINDS.index(voiceprint.kind),
         *(getattr(voiceprint, size) for size in VOICEPRINT_SIZES),
@@ -73,11 +73,11 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         FormatError: a flag, choice, size, name or reserved byte that no writer writes.
         ConfigError: sizes that make no network.
     """
-    sizes, (share, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
+    sizes, (distinct, causal, mean_skip, cues), lookahead, kind = fields[:8], fields[8:12], fields[12], fields[13]
     voiceprint_sizes, rest = fields[14:21], fields[21:]
     dropout, raw_name, features, codec, overlap, gap, norm_memory, filterbank, reserved = rest
     for label, value, top in (
-        ("share_stacks", share, 1),
+        ("distinct_stacks", distinct, sizes[SIZES.index("stacks")]),
         ("causal", causal, 1),
         ("mean_skip", mean_skip, 1),
         ("cues", cues, len(CUES) - 1),
@@ -107,7 +107,7 @@ def config_from_fields(fields: tuple[Any, ...]) -> ModelConfig:
         lookahead_frames=lookahead,
         norm_memory_frames=norm_memory,
         voiceprint=voiceprint,
-        share_stacks=bool(share),
+        distinct_stacks=distinct,
         causal=bool(causal),
         mean_skip=bool(mean_skip),
         **dict(zip(SIZES, sizes, strict=True)),

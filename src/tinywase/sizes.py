@@ -64,7 +64,7 @@ def count_sizes(config: ModelConfig, *, bits: Mapping[str, int], stored_bytes: M
     code_bits = sum(counts[name] * bits[name] for name in quantized)
     paper = math.ceil(code_bits / 8) + SCALARS_BYTES * len(quantized) + FLOAT_BITS // 8 * (core - of_codes)
     stored = sum(size for name, size in stored_bytes.items() if is_core(name))
-    separate = expected_tensors(dataclasses.replace(config, share_stacks=False))
+    separate = expected_tensors(dataclasses.replace(config, distinct_stacks=0))
     whole = FLOAT_BITS // 8 * sum(math.prod(shape) for name, shape in separate.items() if is_core(name))
     return Sizes(
         parameters=sum(counts.values()),

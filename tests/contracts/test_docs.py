@@ -66,7 +66,7 @@ def test_model_page_shows_the_constants_of_the_code() -> None:
 def test_model_page_shows_the_papers_parameter_counts(row: int, shared: bool) -> None:
     _, core, voiceprint = list(table(DOCS / "model.md", "Sizes"))[row]
     counts = {True: 0, False: 0}
-    for name, shape in expected_tensors(named_config("paper", share_stacks=shared)).items():
+    for name, shape in expected_tensors(named_config("paper", distinct_stacks=int(shared))).items():
         assert name.startswith(VOICEPRINT) != name.startswith(CORE)
         counts[name.startswith(VOICEPRINT)] += math.prod(shape)
     assert [f"{counts[False]:,}", f"{counts[True]:,}"] == [core, voiceprint]

@@ -36,7 +36,7 @@ CAUSAL = ModelConfig(
 )  # fmt: skip
 FORGETTING = dataclasses.replace(CAUSAL, name="forgetting", norm_memory_frames=5)
 OFFLINE = ModelConfig(
-    name="offline", filters=12, window=16, bottleneck=8, hidden=10, blocks=2, stacks=2, share_stacks=True,
+    name="offline", filters=12, window=16, bottleneck=8, hidden=10, blocks=2, stacks=2, distinct_stacks=1,
     mean_skip=True,
     voiceprint=VoiceprintConfig(kind="lstm", dimensions=6, filters=8, window=32, hop=8, hidden=5, layers=2),
 )  # fmt: skip

@@ -108,7 +108,7 @@ def compress(
         strategy=strategy,
         max_size_bytes=_bytes(max_size),
         max_drop_db=_decibels(max_drop),
-        model={"share_stacks": True} if share else {},
+        model={"distinct_stacks": 1} if share else {},
         quant=_given(bits=bits, method=method, voiceprint_bits=voiceprint_bits, codec_bits=codec_bits),
         optimizer=_given(steps=steps),
         minutes=0.0 if steps and not any(change.startswith("minutes=") for change in changes or ()) else None,

@@ -50,5 +50,5 @@ def convert_checkpoint(
         save_weights(model, output, dtype=torch.float32)
     config = model.config
     note("Its licence is that of whoever published it.")
-    form, stacks = "causal" if config.causal else "offline", "shared" if config.share_stacks else "separate"
+    form, stacks = "causal" if config.causal else "offline", "shared" if config.distinct_stacks else "separate"
     say(f"{output}: {form}, {stacks} stacks.")

@@ -73,7 +73,7 @@ def _random_model(name: str, *, share: bool, causal: bool) -> Wase:
     from ..config import named_config
     from ..train.student import random_network
 
-    return random_network(named_config(name, share_stacks=share, causal=causal))
+    return random_network(named_config(name, distinct_stacks=int(share), causal=causal))
 
 
 def _read_card(path: Path) -> dict[str, object]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..words import counted
 from .console import say, say_json
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _of_config(name: str, *, share: bool) -> dict[str, Any]:
     from ..config import named_config, to_dict
     from ..sizes import count_sizes
 
-    config = named_config(name, **({"share_stacks": True} if share else {}))
+    config = named_config(name, **({"distinct_stacks": 1} if share else {}))
     sizes = count_sizes(config, bits={}, stored_bytes={})
     return {
         "config": to_dict(config),
@@ -121,7 +122,8 @@ def _of_file(name: str) -> dict[str, Any]:
 def _print(content: dict[str, Any]) -> None:
     config = content["config"]
     kind = "causal" if config["causal"] else "offline"
-    shared = ", shared stacks" if config["share_stacks"] else ""
+    distinct, stacks = config["distinct_stacks"], config["stacks"]
+    shared = f", {counted(distinct, 'stack')} used in turn for {stacks}" if distinct else ""
     what = "configuration"
     if "path" in content:
         say(content["path"])

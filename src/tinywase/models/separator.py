@@ -21,7 +21,7 @@ from .layers import BlockState, ConvBlock, Norm, NormState, PointwiseConv, PReLU
 
 @dataclass
 class SeparatorState:
-    """What a causal separator remembers: one state per use of a block (shared stacks use a block R times)."""
+    """What a causal separator remembers: one state per use of a block."""
 
     norm: NormState
     blocks: list[BlockState]  # R*X
@@ -90,7 +90,8 @@ class Separator(nn.Module):
         for stack in range(config.stacks):
             x = self._cue(x, v, stack, logits)
             uses = slice(stack * config.blocks, (stack + 1) * config.blocks)
-            blocks = self.blocks if config.share_stacks else self.blocks[uses]
+            first = uses.start % config.block_count
+            blocks = self.blocks[first : first + config.blocks]
             x, skip = run_blocks(cast(Sequence[ConvBlock], blocks), x, None if state is None else state.blocks[uses])
             skips = skip if skips is None else skips + skip
             features.append(x)

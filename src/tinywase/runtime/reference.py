@@ -100,8 +100,7 @@ class ReferenceModel:
             stack, i = divmod(use, config.blocks)
             if i == 0:
                 x = self._cue(x, voiceprint, stack, logits)
-            stored = i if config.share_stacks else use
-            block = ConvBlock(w, f"separator.blocks.{stored}", 2**i, config.causal, config.norm_keeps)
+            block = ConvBlock(w, f"separator.blocks.{use % config.block_count}", 2**i, config.causal, config.norm_keeps)
             x, skip = block(x, state.blocks[use])
             skips += skip
         if config.mean_skip:

@@ -2,7 +2,7 @@
 
 strategy = "daq"
 [model]                  # differences of the student from its teacher, if any
-share_stacks = true
+distinct_stacks = 1
 [quant]
 bits = 3
 [distill]

@@ -155,7 +155,7 @@ def _config(tensors: Mapping[str, Tensor], *, blocks: int, mean_skip: bool, caus
         kernel=_sizes(tensors, "separator.blocks.0.depthwise.weight", 3)[2],
         blocks=blocks,
         stacks=stacks,
-        share_stacks=stored == blocks and stacks > 1,
+        distinct_stacks=int(stored == blocks and stacks > 1),
         causal=causal,
         cues="both" if places and activity else "voiceprint" if places else "activity",
         mean_skip=mean_skip,
