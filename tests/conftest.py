@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from desk import Extract, lay_out
 from hypothesis import settings
-from stand_in import Command
+from stand_in import Command, Result
 
 from tinywase.config import TINY, ModelConfig
 
@@ -99,3 +100,20 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tinywase(capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line in this process: `tinywase("info", "--config", "tiny")` -> exit code, stdout, stderr."""
     return Command(capsys)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder with recordings, an enrollment and a folder of calls; the working place of a test of `extract`."""
+    return lay_out(tmp_path)
+
+
+@pytest.fixture
+def extract(desk: Path, tiny_model_path: Path, tinywase: Command) -> Extract:
+    """`extract(words...)` with model and, unless told otherwise, enrollment filled in."""
+
+    def run(*words: str | Path, enroll: bool = True) -> Result:
+        voice: list[str | Path] = ["--enroll", desk / "me.wav"] if enroll else []
+        return tinywase("extract", *words, *voice, "-m", tiny_model_path)
+
+    return run
