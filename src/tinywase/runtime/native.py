@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ModelConfig
-from ..errors import AudioError, ConfigError, FormatError, OutOfMemoryError, StreamError, TinyWaseError
+from ..errors import AudioError, FormatError, OutOfMemoryError, StreamError, TinyWaseError
 from ..format import parse_config, read_bytes
-from .reference import one_channel
+from .reference import checked_voiceprint, one_channel
 from .threads import chosen_threads
 
 Array = NDArray[np.float32]
@@ -96,7 +96,7 @@ class NativeModel:
         Raises:
             OutOfMemoryError: it is too long for this machine.
         """
-        vector = self._checked(voiceprint)
+        vector = checked_voiceprint(voiceprint, self.config)
         with _refusing(TinyWaseError):
             signal = np.ascontiguousarray(one_channel(mixture, "mixture"))
             estimate, activity = self._model.extract(signal, vector, self.threads)
@@ -111,24 +111,9 @@ class NativeModel:
         """
         from tinywase import _native
 
-        vector = self._checked(voiceprint)
+        vector = checked_voiceprint(voiceprint, self.config)
         with _refusing(StreamError):
             return NativeStream(self._model, _native.Stream(self._model, vector), self.config.hop)
-
-    def _checked(self, voiceprint: Array) -> Array:
-        """`voiceprint` as this model takes it.
-
-        Raises:
-            ConfigError: another number of dimensions, or values that are not finite.
-        """
-        vector = np.ascontiguousarray(voiceprint, np.float32)
-        expected = (self.config.voiceprint.dimensions,)
-        if vector.shape != expected or not np.isfinite(vector).all():
-            raise ConfigError(
-                f"voiceprint of shape {vector.shape}: this model expects {expected} finite numbers. "
-                "Enroll again with the model that extracts."
-            )
-        return vector
 
 
 class NativeStream:

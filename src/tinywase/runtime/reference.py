@@ -61,7 +61,7 @@ class ReferenceModel:
         mixture, config = one_channel(mixture, "mixture"), self.config
         latent = self.encode(pad_to_frames(mixture, config.window, config.hop, config.edge))
         ahead = config.lookahead_frames  # the separator runs on past the end over silence
-        mask, activity = self.separate(np.pad(latent, ((0, 0), (0, ahead))), self.checked(voiceprint))
+        mask, activity = self.separate(np.pad(latent, ((0, 0), (0, ahead))), checked_voiceprint(voiceprint, config))
         wave = self.decode(latent * mask[:, ahead:])
         return wave[config.edge : config.edge + len(mixture)], activity[ahead + config.early_frames :]
 
@@ -73,7 +73,7 @@ class ReferenceModel:
         """
         if not self.config.causal:
             raise StreamError("this model is offline: it needs the whole recording. Use a causal model to stream.")
-        return ReferenceStream(self, self.checked(voiceprint))
+        return ReferenceStream(self, checked_voiceprint(voiceprint, self.config))
 
     def encode(self, padded: Array) -> Array:
         """Samples to the latent. Shape: [T] -> [N, F]."""
@@ -123,21 +123,6 @@ class ReferenceModel:
             logits.append(logit)
             x = x * sigmoid(logit)
         return x
-
-    def checked(self, voiceprint: Array) -> Array:
-        """`voiceprint` as this model takes it.
-
-        Raises:
-            ConfigError: another number of dimensions, or values that are not finite.
-        """
-        vector = np.asarray(voiceprint, np.float32)
-        expected = (self.config.voiceprint.dimensions,)
-        if vector.shape != expected or not np.isfinite(vector).all():
-            raise ConfigError(
-                f"voiceprint of shape {vector.shape}: this model expects {expected} finite numbers. "
-                "Enroll again with the model that extracts."
-            )
-        return vector
 
 
 class ReferenceStream:
@@ -230,6 +215,22 @@ class ReferenceStream:
         whole = wave[max(0, -self._given) : -edge]
         self._given += len(wave) - edge
         return whole
+
+
+def checked_voiceprint(voiceprint: Array, config: ModelConfig) -> Array:
+    """`voiceprint` as a model of that configuration takes it. Shape: [D] -> float32 [D].
+
+    Raises:
+        ConfigError: another number of dimensions, or values that are not finite.
+    """
+    vector = np.ascontiguousarray(voiceprint, np.float32)
+    expected = (config.voiceprint.dimensions,)
+    if vector.shape != expected or not np.isfinite(vector).all():
+        raise ConfigError(
+            f"voiceprint of shape {vector.shape}: this model expects {expected} finite numbers. "
+            "Enroll again with the model that extracts."
+        )
+    return vector
 
 
 def one_channel(signal: Array, what: str) -> Array:
