@@ -1,8 +1,9 @@
 """Train what says how much of the band above a model's is the voice: src/tinywase/assets/highband*.npz.
 
     tinywase data pack ../shared/speech/manifest.csv --split train --rate 16000 -o runs/bank16
-    python tools/train_highband.py small nano live --bank runs/bank16 -o src/tinywase/assets/highband.npz
-    python tools/train_highband.py live live live small nano --stream --bank runs/bank16
+    python tools/train_highband.py small small nano live --bank runs/bank16 --examples 10000 --steps 6000
+        -o src/tinywase/assets/highband.npz
+    python tools/train_highband.py live live live small nano --stream --bank runs/bank16 --examples 8000 --steps 10000
         -o src/tinywase/assets/highband-stream.npz
 
 Mixtures are drawn at 16 kHz and given to the models as a user would; the network (runtime/highband.py) learns gains for
