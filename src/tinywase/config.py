@@ -251,8 +251,8 @@ def saved_model_config(values: Mapping[str, Any]) -> ModelConfig:
     """A model configuration that `to_dict` saved. What an older tinywase did not know has its default, which stands for
     what that one did, whatever the configuration of that name says today."""
     values = dict(values)
-    if isinstance(shared := values.pop(OLDER_SHARED, None), bool):
-        values["distinct_stacks"] = int(shared)
+    if isinstance(values.get(OLDER_SHARED), bool):
+        values["distinct_stacks"] = int(values.pop(OLDER_SHARED))
     return from_dict(ModelConfig, values, where="model.")
 
 
