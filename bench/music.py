@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tinywase import Extractor, Presence
+from tinywase.data.activity import scale_to_rms
 from tinywase.data.lists import read_trials
 from tinywase.data.rendering import read_recording, render_trial
 from tinywase.evaluate.conditions import rms
@@ -38,7 +39,7 @@ def behind(voice: np.ndarray, tracks: list[np.ndarray], below_db: float, rng: np
         music = np.resize(tracks[rng.integers(len(tracks))], len(voice) + round(TRACK_S * RATE_HZ))
         part = music[rng.integers(round(TRACK_S * RATE_HZ)) :][: len(voice)]
         if rms(part) >= QUIETEST:
-            return part * np.float32(rms(voice) / rms(part) * 10 ** (-below_db / 20))
+            return scale_to_rms(part, rms(voice) * 10 ** (-below_db / 20))
 
 
 def main() -> None:
@@ -55,6 +56,7 @@ def main() -> None:
     found: dict[tuple[str, str, float | None], list[tuple[float, bool]]] = {}
     for position in np.linspace(0, len(trials) - 1, min(given.limit, len(trials))).astype(int):
         audio = render_trial(trials[position], RATE_HZ)
+        voiceprints = [extractor.enroll(audio.enrollment, sample_rate_hz=RATE_HZ) for extractor in extractors]
         for below_db in BELOW_DB:
             rng = np.random.default_rng(position)  # the same music at every level
             music = 0 * audio.target if below_db is None else behind(audio.target, tracks, below_db, rng)
@@ -63,8 +65,7 @@ def main() -> None:
                     continue  # nothing to improve
                 heard = (voices + music).astype(np.float32)
                 before = si_sdr(reference=audio.target, estimate=heard)
-                for name, extractor in zip(given.models, extractors, strict=True):
-                    voiceprint = extractor.enroll(audio.enrollment, sample_rate_hz=RATE_HZ)
+                for name, extractor, voiceprint in zip(given.models, extractors, voiceprints, strict=True):
                     one = extractor.extract(heard, voiceprint, sample_rate_hz=RATE_HZ)
                     gain = si_sdr(reference=audio.target, estimate=one.estimate) - before
                     found.setdefault((name, what, below_db), []).append((gain, one.presence is Presence.PRESENT))

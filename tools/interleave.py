@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 from tinywase.models import Wase
-from tinywase.quant.adopt import configuration
-from tinywase.quant.attach import attach, load_quantized, scale_weight
+from tinywase.quant.adopt import attach_like
+from tinywase.quant.attach import load_quantized, scale_weight
 from tinywase.train.checkpoint import load_checkpoint, save_weights
 
 WHISPER = 2.0**-6  # of a new block; levels without a zero cannot be silent
@@ -42,9 +42,7 @@ def interleaved(model: Wase) -> Wase:
             norm_memory_frames=2 * config.norm_memory_frames,
         )
     ).eval()
-    quant = configuration(model)
-    if quant:
-        attach(new, quant, fit=False)
+    attach_like(new, model)
     old, quieter = model.state_dict(), {"decoder.weight": 0.5}
     state = {name: value for name, value in old.items() if not name.startswith("separator.blocks.")}
     for place in range(len(new.separator.blocks)):

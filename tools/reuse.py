@@ -18,10 +18,10 @@ from pathlib import Path
 import torch
 
 from tinywase.models import Wase
-from tinywase.quant.adopt import configuration
-from tinywase.quant.attach import attach, load_quantized
+from tinywase.quant.adopt import attach_like
+from tinywase.quant.attach import load_quantized
 from tinywase.train.checkpoint import load_checkpoint, save_weights
-from tinywase.train.cues import CUE, with_cues_moved
+from tinywase.train.cues import CUE, at_place, with_cues_moved
 
 
 @torch.no_grad()
@@ -34,14 +34,12 @@ def reused(model: Wase, stacks: int) -> Wase:
     config = model.config
     distinct = config.distinct_stacks or config.stacks
     new = Wase(dataclasses.replace(config, stacks=stacks, distinct_stacks=distinct)).eval()
-    quant = configuration(model)
-    if quant:
-        attach(new, quant, fit=False)
+    attach_like(new, model)
     old = model.state_dict()
     state = with_cues_moved(old, config.stacks, stacks)
     for place in range(config.stacks, stacks):
         state |= {
-            f"{cue[1]}.{place}{cue[3] or ''}": value
+            at_place(cue, place): value
             for name, value in old.items()
             if (cue := CUE.fullmatch(name)) and int(cue[2]) == place % distinct
         }

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from tinywase.models import Wase
-from tinywase.quant.adopt import configuration
-from tinywase.quant.attach import attach, load_quantized, weight_quantizers
+from tinywase.quant.adopt import attach_like
+from tinywase.quant.attach import load_quantized, weight_quantizers
 from tinywase.quant.base import WeightQuantizer
 from tinywase.quant.levels import spread
 from tinywase.train.checkpoint import load_checkpoint, save_weights
@@ -37,9 +37,7 @@ def widened(model: Wase, hidden: int, generator: torch.Generator) -> Wase:
     if not before <= hidden <= 2 * before:
         raise SystemExit(f"--hidden {hidden}: expected {before} to {2 * before}, once or twice what the network has.")
     new = Wase(dataclasses.replace(model.config, hidden=hidden)).eval()
-    quant = configuration(model)
-    if quant:
-        attach(new, quant, fit=False)
+    attach_like(new, model)
     quantizers, state, wanted = weight_quantizers(model), dict(model.state_dict()), new.state_dict()
     for place in range(len(model.separator.blocks)):
         block = f"separator.blocks.{place}."

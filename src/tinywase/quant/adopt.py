@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from .activation import ActivationQuantizer, FrozenRange, LearnedRange
-from .attach import QUANTIZERS, activation_quantizers, float_state, replace_point, weight_quantizers
+from .attach import QUANTIZERS, activation_quantizers, attach, float_state, replace_point, weight_quantizers
 from .base import WeightQuantizer
 from .levels import table_of
 from .rules import FLOAT_BITS, QuantConfig, plan_weights
@@ -42,6 +42,13 @@ def configuration(model: nn.Module) -> QuantConfig | None:
     planned = {name: plans[name].bits if name in plans else FLOAT_BITS for name in shapes}
     overrides = tuple((name, bits) for name, bits in widths.items() if bits != planned[name])
     return dataclasses.replace(config, overrides=overrides)
+
+
+def attach_like(model: nn.Module, other: nn.Module) -> None:
+    """Quantizers configured as those of `other`, if it has any; their steps and ranges are still to be loaded."""
+    quant = configuration(other)
+    if quant:
+        attach(model, quant, fit=False)
 
 
 def _usual(widths: Mapping[str, int], *beginnings: str) -> int:
