@@ -14,8 +14,8 @@ beginning. The parts follow each other in this order, and nothing else is in the
      24  u32      card bytes; the card begins where the payload ends and ends where the file does
      28  u32      CRC-32 (zlib's) of the whole file without these four bytes
      32  8 u32    sample_rate_hz, filters, window, bottleneck, hidden, kernel, blocks, stacks
-     64  4 u8     distinct_stacks (0 stacks, 1 one, more since version 4), causal, mean_skip (0 or 1), cues (0 both, 1
-                  voiceprint, 2 activity)
+     64  4 u8     distinct_stacks (0: as many as stacks; above 1 since version 4), causal, mean_skip (0 or 1), cues
+                  (0 both, 1 voiceprint, 2 activity)
      68  u32      lookahead_frames
      72  8 u32    voiceprint encoder: kind (0 lstm, 1 tcn), dimensions, filters, window, hop, hidden, layers, bottleneck
     104  f64      its dropout (of training; nothing reads it at inference)
