@@ -32,7 +32,7 @@ IntegerWeight IntegerWeight::from(const Tensor &tensor) {
   result.levels.resize(tensor.codes().size());
   std::transform(tensor.codes().begin(), tensor.codes().end(), result.levels.begin(), [&](uint8_t code) { return levels[code]; });
   result.scales = tensor.scales();
-  if (result.scales.size() == 1) result.scales.assign(tensor.shape()[0], result.scales[0]);
+  if (result.scales.size() == 1) result.scales.resize(tensor.shape()[0], float{result.scales[0]});  // a copy: no reference into itself
   result.found = true;
   return result;
 }
