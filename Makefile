@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick lint bench docs install install-dev clean
+.PHONY: help demo test test-quick lint bench docs browser install install-dev clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -38,6 +38,13 @@ bench: $(VENV)/.dev  ## Measure speed here beside PyTorch, ONNX Runtime, OpenVIN
 
 docs: $(VENV)/.dev  ## Rewrite what is generated: docs/cli.md, format.md, model.md, demo.png, the README's table
 	@$(BIN)/python docs/generate.py
+
+browser:  ## Compile for browsers into build/browser, a page of files for any web server; needs Emscripten
+	@command -v emcmake >/dev/null || { echo "Emscripten is needed: 'apt install emscripten', or emsdk."; exit 1; }
+	@emcmake cmake -S . -B build/wasm >/dev/null && cmake --build build/wasm --target module
+	@mkdir -p build/browser
+	@cp examples/browser/* build/wasm/tinywase.wasm src/tinywase/assets/models/{small,live}.twase build/browser
+	@echo "build/browser: try it by 'python3 -m http.server --directory build/browser' at http://localhost:8000"
 
 install: $(VENV)/.core  ## Only install, with the five core dependencies
 	@echo "Installed: $(BIN)/tinywase"

@@ -6,13 +6,11 @@ fuzz: TINYWASE_FUZZ_S=600 pytest tests/test_native_build.py -k sanitizers
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import platform
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,8 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
+from native_builds import PATH, REPOSITORY, built, needs, run
+from native_models import CONFIGS, integer_model, noise, write_offline_models
 
 from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment
 from tinywase.format import read_config, read_model, write_model
@@ -30,42 +29,17 @@ from tinywase.runtime.registry import find_model
 from tinywase.runtime.stream import GAIN
 from tinywase.runtime.windows import WORKING_RMS
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 GOLDEN = REPOSITORY / "tests" / "golden"
 MODELS = [str(GOLDEN / f"{name}.twase") for name in ("causal", "offline")]
 FORGETTING = str(GOLDEN / "forgetting.twase")
 FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
 CROSS = "aarch64-linux-gnu-"
 WITHOUT_TRAINING = {"TINYWASE_TRAINING": "OFF"}  # whose kernels these programs do not call
-# The build's own cmake lies beside the interpreter, which need not be activated.
 OWN_NAMESPACE = (
     r"tinywase::(training::avx512\w*|avx2|avxvnni|avx512|neon|scalar)::|DW\.ref\."  # the latter: data for exceptions
 )
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 pytestmark = pytest.mark.slow
-
-
-def needs(*programs: str) -> None:
-    missing = [program for program in programs if shutil.which(program, path=PATH) is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-
-
-def run(*command: str | Path, **options: str) -> str:
-    environment = dict(os.environ) | {"PATH": PATH} | options
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
-
-
-def built(folder: Path, *targets: str, **options: str) -> Path:
-    """Configure and compile the native part alone."""
-    needs("cmake", "c++")
-    definitions = [f"-D{name}={value}" for name, value in options.items()]
-    run("cmake", "-S", REPOSITORY, "-B", folder, *definitions)
-    run("cmake", "--build", folder, "--parallel", str(len(os.sched_getaffinity(0))), "--target", *targets)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +63,7 @@ def encoded_anew(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def offline_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """On floats and integers, with kept sums and widths that fill no lane; one in several parts of channels."""
-    folder, wide = tmp_path_factory.mktemp("offline"), dataclasses.replace(CONFIGS["tiny"], hidden=530)
-    files = {
-        **{name.replace(" ", "-"): float_model(CONFIGS[name]) for name in ("tiny", "widths of no lane", "log power")},
-        **{f"{bits}-bits": integer_model(CONFIGS["tiny"], bits) for bits in (3, 8)},
-        "fourier": integer_model(CONFIGS["fourier"], 3),
-        "wide": integer_model(wide, 3),
-        "one-float-block": mixed_model(CONFIGS["tiny"], 3, floats="separator.blocks.1.depthwise.weight"),
-        "one-steep-block": mixed_model(CONFIGS["tiny"], 3, slope="separator.blocks.0.depthwise_slope.weight"),
-    }
-    for name, model_file in files.items():
-        write_model(folder / f"{name}.twase", model_file)
-    return [str(folder / f"{name}.twase") for name in files]
+    return write_offline_models(tmp_path_factory.mktemp("offline"))
 
 
 @pytest.fixture(scope="module")

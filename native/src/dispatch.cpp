@@ -29,6 +29,11 @@ namespace neon {
 extern const Kernels kernels;
 }
 #endif
+#if defined(TINYWASE_WASM)
+namespace wasm {
+extern const Kernels kernels;
+}
+#endif
 #if defined(TINYWASE_AVXVNNI)
 namespace avxvnni {
 extern const Kernels kernels;
@@ -88,6 +93,9 @@ const Candidate candidates[] = {
 #endif
 #if defined(TINYWASE_NEON)
     {&neon::kernels, has_dot_products},
+#endif
+#if defined(TINYWASE_WASM)
+    {&wasm::kernels, [] { return true; }},  // where it does not run, nothing of the module does
 #endif
 #if defined(TINYWASE_AVXVNNI)
     {&avxvnni::kernels, has_avxvnni},
