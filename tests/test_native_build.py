@@ -35,9 +35,8 @@ FORGETTING = str(GOLDEN / "forgetting.twase")
 FUZZ_S = os.environ.get("TINYWASE_FUZZ_S", "5")
 CROSS = "aarch64-linux-gnu-"
 WITHOUT_TRAINING = {"TINYWASE_TRAINING": "OFF"}  # whose kernels these programs do not call
-OWN_NAMESPACE = (
-    r"tinywase::(training::avx512\w*|avx2|avxvnni|avx512|neon|scalar)::|DW\.ref\."  # the latter: data for exceptions
-)
+SETS = r"training::avx512\w*|sse41|avx2|avxvnni|avx512|neon|neondot|scalar"
+OWN_NAMESPACE = rf"tinywase::({SETS})::|DW\.ref\."  # the latter: data for exceptions
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 pytestmark = pytest.mark.slow
 
@@ -68,7 +67,7 @@ def offline_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compiled for Armv8.2, wherever this runs."""
+    """Compiled for Arm, wherever this runs."""
     needs(f"{CROSS}g++")
     return built(
         tmp_path_factory.mktemp("arm"),
@@ -275,7 +274,12 @@ def test_the_kernels_of_arm_run_under_emulation(arm: Path, offline_models: list[
     emulators = [name for name in ("qemu-aarch64", "qemu-aarch64-static") if shutil.which(name, path=PATH)]
     if not emulators:
         pytest.skip("not installed: qemu-aarch64")
-    assert "neon: passed" in run(emulators[0], "-cpu", "max", arm / "test_kernels")
+    said = run(emulators[0], "-cpu", "max", arm / "test_kernels")
+    assert "neondot: passed" in said
+    assert "neon: passed" in said
+    without = run(emulators[0], "-cpu", "cortex-a53", arm / "test_kernels")
+    assert "neondot: not on this processor" in without, "a Raspberry Pi 3 has no dot products"
+    assert "neon: passed" in without
     run(emulators[0], "-cpu", "max", arm / "test_api", *MODELS)
     run(emulators[0], "-cpu", "max", arm / "test_team", *offline_models)
 
@@ -283,14 +287,16 @@ def test_the_kernels_of_arm_run_under_emulation(arm: Path, offline_models: list[
 # Registers: a spilled accumulator costs more than half of a kernel's speed, and no test of results would notice.
 
 PRODUCTS = {
+    "sse41": r"pmadd(ubsw|wd)|mulps",
     "avx2": r"vpmadd(ubsw|wd)|vfmadd\w+ps",
     "avxvnni": r"vpdpbusd|vfmadd\w+ps",
     "avx512": r"vpdpbusd|vfmadd\w+ps",
-    "neon": r"(sdot|fmla)\s",
+    "neon": r"(smlal2?|fmla)\s",
+    "neondot": r"(sdot|fmla)\s",
 }
 # Rows of the largest tile, and so loops that are expected of each product.
-TILES = {"avx2": 6, "avxvnni": 6, "avx512": 12, "neon": 5}
-SPILL = re.compile(r"vmov\w+\s+%[xyz]mm\d+,[^ ]*\(%r[sb]p|st[pu]?r?\s+q\d+.*\[(sp|x29)")
+TILES = {"sse41": 6, "avx2": 6, "avxvnni": 6, "avx512": 12, "neon": 3, "neondot": 5}
+SPILL = re.compile(r"v?mov\w+\s+%[xyz]mm\d+,[^ ]*\(%r[sb]p|st[pu]?r?\s+q\d+.*\[(sp|x29)")
 JUMP = re.compile(r"(?:j\w+|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+, #\d+,)\s+(?:0x)?([0-9a-f]+)")
 
 
@@ -310,12 +316,13 @@ def hot_loops(listing: str, product: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("isa", sorted(PRODUCTS))
 def test_hot_loops_keep_their_sums_in_registers(isa: str, request: pytest.FixtureRequest) -> None:
-    if isa != "neon" and not ON_X86:
+    on_arm = isa.startswith("neon")
+    if not on_arm and not ON_X86:
         pytest.skip("a test of x86-64 code")
-    tool = "objdump" if isa != "neon" or not ON_X86 else f"{CROSS}objdump"
+    tool = "objdump" if not on_arm or not ON_X86 else f"{CROSS}objdump"
     needs(tool)
-    folder: Path = request.getfixturevalue("arm" if isa == "neon" else "plain")
-    objects = list(folder.rglob(f"kernels_{isa}*.o"))
+    folder: Path = request.getfixturevalue("arm" if on_arm else "plain")
+    objects = list(folder.rglob(f"kernels_{isa}.*.o"))
     if isa == "avxvnni" and not objects:
         pytest.skip("this compiler knows no AVX-VNNI")
     loops = list(hot_loops(run(tool, "-d", "--no-show-raw-insn", objects[0]), PRODUCTS[isa]))

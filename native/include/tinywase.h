@@ -65,7 +65,7 @@ typedef struct tw_info {
   int32_t float_layers;     /* 1x1 convolutions that run on float32 */
   int64_t weight_bytes;     /* of memory that the open model's weights take */
   int64_t state_bytes;      /* of memory that one stream takes; 0 for an offline model */
-  char isa[16];             /* the kernels in use: scalar, avx2, avxvnni, avx512, neon, wasm */
+  char isa[16];             /* the kernels in use: scalar, sse41, avx2, avxvnni, avx512, neon, neondot, wasm */
   char name[64];            /* of the model's configuration */
 } tw_info;
 

@@ -25,6 +25,9 @@ extern const Kernels kernels;
 }
 #endif
 #if defined(TINYWASE_NEON)
+namespace neondot {
+extern const Kernels kernels;
+}
 namespace neon {
 extern const Kernels kernels;
 }
@@ -41,6 +44,9 @@ extern const Kernels kernels;
 #endif
 #if defined(TINYWASE_AVX2)
 namespace avx2 {
+extern const Kernels kernels;
+}
+namespace sse41 {
 extern const Kernels kernels;
 }
 #endif
@@ -92,7 +98,8 @@ const Candidate candidates[] = {
      }},
 #endif
 #if defined(TINYWASE_NEON)
-    {&neon::kernels, has_dot_products},
+    {&neondot::kernels, has_dot_products},
+    {&neon::kernels, [] { return true; }},  // every processor of this architecture
 #endif
 #if defined(TINYWASE_WASM)
     {&wasm::kernels, [] { return true; }},  // where it does not run, nothing of the module does
@@ -102,6 +109,7 @@ const Candidate candidates[] = {
 #endif
 #if defined(TINYWASE_AVX2)
     {&avx2::kernels, has_avx2},
+    {&sse41::kernels, [] { return bool(__builtin_cpu_supports("sse4.1")); }},
 #endif
     {&scalar::kernels, [] { return true; }},
 };

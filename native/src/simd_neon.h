@@ -1,5 +1,5 @@
-// Vectors of four floats with NEON and its signed dot products (Armv8.2). The products are signed by signed, so codes are stored
-// minus 128.
+// Vectors of four floats with NEON as every Armv8 processor has it (Raspberry Pi 3, 4 and Zero 2). The products are signed by signed,
+// so codes are stored minus 128.
 #pragma once
 
 #include <arm_neon.h>
@@ -11,9 +11,11 @@
 
 namespace tinywase {
 namespace neon {
+namespace {
 
-// 5 x 16 accumulators are 20 of the 32 registers, four weights and the inputs the rest: with six rows GCC 12 spills.
-constexpr int kPanel = 16, kRows = 5, kIntRows = 5, kGroup = 4, kNormGroup = 2, kCodes = 16, kCodeOffset = 128;
+// 5 x 16 floats are 20 of the 32 registers, four weights and the inputs the rest: with six rows GCC 12 spills. The integers' tile has
+// eight registers of sums a row.
+constexpr int kPanel = 16, kRows = 5, kIntRows = 3, kGroup = 4, kNormGroup = 2, kCodes = 16, kCodeOffset = 128;
 
 struct F32 {
   static constexpr int width = 4;
@@ -74,47 +76,66 @@ struct Taps {
   }
 };
 
+// The codes of four inputs, for every column. Shape: -> [4 columns, 4].
+inline int8x16_t four_codes(const uint8_t *input) {
+  int32_t four;
+  __builtin_memcpy(&four, input, 4);
+  return vreinterpretq_s8_s32(vdupq_n_s32(four));
+}
+
 // Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
 inline int64_t multiply_adds(int64_t steps) {
-  int32x4_t acc[24];
+  int16x8_t acc[24];
 #pragma GCC unroll 24
-  for (int i = 0; i < 24; i++) acc[i] = vdupq_n_s32(i);
-  int8x16_t codes = vdupq_n_s8(3), weights = vdupq_n_s8(1);
+  for (int i = 0; i < 24; i++) acc[i] = vdupq_n_s16(static_cast<int16_t>(i));
+  int8x8_t codes = vdup_n_s8(3), weights = vdup_n_s8(1);
   for (int64_t step = 0; step < steps; step++) {
     __asm__ volatile("" : "+w"(codes), "+w"(weights));  // so that every step is done
 #pragma GCC unroll 24
-    for (int i = 0; i < 24; i++) acc[i] = vdotq_s32(acc[i], weights, codes);
+    for (int i = 0; i < 24; i++) acc[i] = vmlal_s8(acc[i], weights, codes);
   }
 #pragma GCC unroll 24
   for (int i = 0; i < 24; i++) __asm__ volatile("" : : "w"(acc[i]));
-  return steps * 24 * 16;
+  return steps * 24 * 8;
 }
 
+// Products are added up in 16 bits, as many as AVX2's pairs may be (GemmInt8), here one a lane; two always fit, 2 * 128 * 127. Then
+// to the 32 bits in `out`.
 template <int Rows>
 [[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
-  int32x4_t acc[Rows][4];
+  for (int r = 0; r < Rows; r++) __builtin_memcpy(out + r * kPanel, start, kPanel * sizeof *start);
+  const int most = 4 * (g.flush > 2 ? g.flush : 2);
+  for (int k = 0; k < g.depth;) {
+    const int stop = k + most < g.depth ? k + most : g.depth;
+    int16x8_t acc[Rows][8];
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; r++)
+    for (int r = 0; r < Rows; r++)
 #pragma GCC unroll 16
-    for (int j = 0; j < 4; j++) acc[r][j] = vld1q_s32(start + 4 * j);
-  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4) {
-    int8x16_t w[4];
+      for (int j = 0; j < 8; j++) acc[r][j] = vdupq_n_s16(0);
+    for (; k < stop; k += 4, panel += kPanel * 4) {
+      int8x16_t w[4];
 #pragma GCC unroll 16
-    for (int j = 0; j < 4; j++) w[j] = vld1q_s8(panel + 16 * j);
+      for (int j = 0; j < 4; j++) w[j] = vld1q_s8(panel + 16 * j);
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; r++) {
-      int32_t four;
-      __builtin_memcpy(&four, input + r * g.input_stride + k, 4);
-      const int8x16_t codes = vreinterpretq_s8_s32(vdupq_n_s32(four));
+      for (int r = 0; r < Rows; r++) {
+        const int8x16_t codes = four_codes(input + r * g.input_stride + k);
 #pragma GCC unroll 16
-      for (int j = 0; j < 4; j++) acc[r][j] = vdotq_s32(acc[r][j], w[j], codes);
+        for (int j = 0; j < 4; j++) {
+          acc[r][2 * j] = vmlal_s8(acc[r][2 * j], vget_low_s8(w[j]), vget_low_s8(codes));
+          acc[r][2 * j + 1] = vmlal_high_s8(acc[r][2 * j + 1], w[j], codes);
+        }
+      }
     }
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; r++)
+#pragma GCC unroll 16
+      for (int j = 0; j < 4; j++) {
+        int32_t *sums = out + r * kPanel + 4 * j;
+        vst1q_s32(sums, vaddq_s32(vld1q_s32(sums), vpaddq_s32(vpaddlq_s16(acc[r][2 * j]), vpaddlq_s16(acc[r][2 * j + 1]))));
+      }
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; r++)
-#pragma GCC unroll 16
-    for (int j = 0; j < 4; j++) vst1q_s32(out + r * kPanel + 4 * j, acc[r][j]);
 }
 
+}  // namespace
 }  // namespace neon
 }  // namespace tinywase

@@ -423,7 +423,7 @@ void test_all(const Kernels &k) {
 
 int main() {
   test_steps_in_16_bits();
-  for (const char *name : {"scalar", "avx2", "avxvnni", "avx512", "neon", "wasm"})
+  for (const char *name : {"scalar", "sse41", "avx2", "avxvnni", "avx512", "neondot", "neon", "wasm"})
     if (const Kernels *kernels = find_kernels(name)) {
       const int before = failures;
       test_all(*kernels);

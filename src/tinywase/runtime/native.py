@@ -59,7 +59,7 @@ class NativeModel:
 
     @property
     def isa(self) -> str:
-        """The kernels in use: scalar, avx2, avxvnni, avx512, neon."""
+        """The kernels in use: scalar, sse41, avx2, avxvnni, avx512, neon, neondot."""
         return str(self._model.isa)
 
     @property
