@@ -96,10 +96,11 @@ function offer(player, samples) {
   $(player).src = URL.createObjectURL(wav(samples));
 }
 
-$("voice").onchange = () => enroll(() => $("voice").files[0]);
+$("voice").onchange = () => $("voice").files.length && enroll(() => $("voice").files[0]);
 $("record").onclick = () => enroll(() => recorded(RECORDED_S));
 
 $("mixture").onchange = () =>
+  $("mixture").files.length &&
   told("extracted", async () => {
     const mixture = await samplesOf($("mixture").files[0]);
     const begin = performance.now();
@@ -120,17 +121,15 @@ $("mixture").onchange = () =>
     return `${heard_s.toFixed(1)} s in ${took_s.toFixed(2)} s`;
   });
 
-let stop = null;
-$("live").onclick = () =>
-  told("listening", async () => {
-    if (stop) {
-      await stop();
-      stop = null;
-      $("live").textContent = "Listen";
-      return "";
-    }
-    const sound = await microphone();
-    const context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
+// The microphone through the causal model to the loudspeaker; gives what ends it.
+async function listen() {
+  const sound = await microphone();
+  const context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
+  const stop = async () => {
+    silence(sound);
+    await context.close();
+  };
+  try {
     await context.audioWorklet.addModule("worklet.mjs");
     const node = new AudioWorkletNode(context, "voice", {
       outputChannelCount: [1],
@@ -141,12 +140,20 @@ $("live").onclick = () =>
     node.onprocessorerror = () => ($("listening").textContent = "the stream stopped: load the page again");
     node.port.onmessage = ({ data }) => ($("activity").value = data);
     context.createMediaStreamSource(sound).connect(node).connect(context.destination);
-    stop = async () => {
-      silence(sound);
-      await context.close();
-    };
-    $("live").textContent = "Stop";
-    return `${Math.round((1000 * causal.latency) / RATE)} ms behind, and what the sound card takes`;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return stop;
+}
+
+let stop = null;
+$("live").onclick = () =>
+  told("listening", async () => {
+    if (stop) await stop();
+    stop = stop ? null : await listen();
+    $("live").textContent = stop ? "Stop" : "Listen";
+    return stop ? `${Math.round((1000 * causal.latency) / RATE)} ms behind, and what the sound card takes` : "";
   });
 
-window.ready = true;
+window.ready = true; // the models are open, every button does what it says
