@@ -166,77 +166,21 @@ inline int64_t multiply_adds(int64_t steps) {
   return multiply_adds_by(steps, [](__m256i &acc, __m256i codes, __m256i weights) { multiply_add(acc, codes, weights); });
 }
 
-// maddubs gives two 16-bit sums of two products per column; `flush` of them add up in 16 bits without overflow, then they are
-// widened to 32. With 3-bit weights that is every 21 steps, which is what makes this path fast.
-template <int Rows>
-[[gnu::noinline]] void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  for (int k = 0; k < g.depth;) {
-    const int end = k + 4 * g.flush < g.depth ? k + 4 * g.flush : g.depth;
-    __m256i acc[Rows][2];
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; r++) acc[r][0] = acc[r][1] = _mm256_setzero_si256();
-    for (; k < end; k += 4, panel += kPanel * 4) {
-      const __m256i w0 = load_weights(panel), w1 = load_weights(panel + 32);
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; r++) {
-        const __m256i codes = four_codes(input + r * g.input_stride + k);
-        multiply_add(acc[r][0], codes, w0);
-        multiply_add(acc[r][1], codes, w1);
-      }
-    }
-    __asm__("" : : "r"(out) : "memory");  // the 32-bit sums stay in memory: the registers belong to the loop above
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; r++)
-#pragma GCC unroll 2
-      for (int j = 0; j < 2; j++) {
-        __m256i *total = reinterpret_cast<__m256i *>(out + r * kPanel + 8 * j);
-        *total = _mm256_add_epi32(*total, _mm256_madd_epi16(acc[r][j], ones));
-      }
-  }
-}
-
-// 8-bit weights overflow 16 bits at once: both sides are widened to 16 bits and multiplied into 32. Four columns of four
-// weights a vector, two sums per column, joined at the end.
-template <int Rows>
-inline void wide_rows(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
-  __m256i acc[Rows][4];
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; r++) acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm256_setzero_si256();
-  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4) {
-    __m256i codes[Rows];
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; r++) codes[r] = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(four_codes(input + r * g.input_stride + k)));
-#pragma GCC unroll 8
-    for (int part = 0; part < 4; part++) {
-      const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(panel + 16 * part)));
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; r++) multiply_add_wide(acc[r][part], codes[r], w);
-    }
-  }
+// What pairs.inl is made of.
+using Bytes = __m256i;
+inline Bytes zero() { return _mm256_setzero_si256(); }
+inline Bytes load_sums(const int32_t *p) { return load(p).v; }
+inline void store_sums(int32_t *p, Bytes sums) { _mm256_store_si256(reinterpret_cast<__m256i *>(p), sums); }
+inline Bytes add_sums(Bytes a, Bytes b) { return _mm256_add_epi32(a, b); }
+inline Bytes widened_pairs(Bytes pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+inline Bytes widened_codes(Bytes codes) { return _mm256_cvtepu8_epi16(_mm256_castsi256_si128(codes)); }
+inline Bytes load_widened(const int8_t *p) { return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i *>(p))); }
+inline Bytes joined(Bytes low, Bytes high) {
   const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);  // horizontal adds work within halves
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; r++)
-#pragma GCC unroll 8
-    for (int half = 0; half < 2; half++) {
-      const __m256i sums = _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(acc[r][2 * half], acc[r][2 * half + 1]), order);
-      __m256i *total = reinterpret_cast<__m256i *>(out + r * kPanel + 8 * half);
-      *total = _mm256_add_epi32(*total, sums);
-    }
+  return _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(low, high), order);
 }
 
-template <int Rows>
-[[gnu::noinline]] void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
-  for (int r = 0; r + 1 < Rows; r += 2) wide_rows<2>(g, input + r * g.input_stride, panel, out + r * kPanel);
-  if (Rows % 2) wide_rows<1>(g, input + (Rows - 1) * g.input_stride, panel, out + (Rows - 1) * kPanel);
-}
-
-template <int Rows>
-[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start,
-                               int32_t *out) {
-  for (int r = 0; r < Rows; r++) __builtin_memcpy(out + r * kPanel, start, kPanel * sizeof *start);
-  g.flush ? narrow_tile<Rows>(g, input, panel, out) : wide_tile<Rows>(g, input, panel, out);
-}
+#include "kernels/pairs.inl"
 
 }  // namespace
 }  // namespace avx2

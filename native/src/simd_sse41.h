@@ -114,70 +114,19 @@ inline int64_t multiply_adds(int64_t steps) {
   return steps * 12 * 16;
 }
 
-inline void add_to(int32_t *sums, __m128i more) {
-  _mm_store_si128(reinterpret_cast<__m128i *>(sums), _mm_add_epi32(bytes(sums), more));
-}
+// What pairs.inl is made of.
+using Bytes = __m128i;
+inline Bytes zero() { return _mm_setzero_si128(); }
+inline Bytes load_weights(const int8_t *p) { return bytes(p); }
+inline Bytes load_sums(const int32_t *p) { return bytes(p); }
+inline void store_sums(int32_t *p, Bytes sums) { _mm_store_si128(reinterpret_cast<__m128i *>(p), sums); }
+inline Bytes add_sums(Bytes a, Bytes b) { return _mm_add_epi32(a, b); }
+inline Bytes widened_pairs(Bytes pairs) { return _mm_madd_epi16(pairs, _mm_set1_epi16(1)); }
+inline Bytes widened_codes(Bytes codes) { return _mm_cvtepu8_epi16(codes); }
+inline Bytes load_widened(const int8_t *p) { return _mm_cvtepi8_epi16(eight_bytes(p)); }
+inline Bytes joined(Bytes low, Bytes high) { return _mm_hadd_epi32(low, high); }
 
-// Two 16-bit sums of two products per column; `flush` of them add up without overflow, then they are widened to 32 bits.
-template <int Rows>
-[[gnu::noinline]] void narrow_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
-  for (int k = 0; k < g.depth;) {
-    const int end = k + 4 * g.flush < g.depth ? k + 4 * g.flush : g.depth;
-    __m128i acc[Rows][2];
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; r++) acc[r][0] = acc[r][1] = _mm_setzero_si128();
-    for (; k < end; k += 4, panel += kPanel * 4) {
-      const __m128i w0 = bytes(panel), w1 = bytes(panel + 16);
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; r++) {
-        const __m128i codes = four_codes(input + r * g.input_stride + k);
-        multiply_add(acc[r][0], codes, w0);
-        multiply_add(acc[r][1], codes, w1);
-      }
-    }
-    __asm__("" : : "r"(out) : "memory");  // the 32-bit sums stay in memory: the registers belong to the loop above
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; r++)
-#pragma GCC unroll 2
-      for (int j = 0; j < 2; j++) add_to(out + r * kPanel + 4 * j, _mm_madd_epi16(acc[r][j], _mm_set1_epi16(1)));
-  }
-}
-
-// 8-bit weights overflow 16 bits at once: both sides are widened to 16 bits and multiplied into 32. Two columns of four weights a
-// vector, two sums per column, joined at the end.
-template <int Rows>
-inline void wide_rows(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
-  __m128i acc[Rows][4];
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; r++) acc[r][0] = acc[r][1] = acc[r][2] = acc[r][3] = _mm_setzero_si128();
-  for (int k = 0; k < g.depth; k += 4, panel += kPanel * 4) {
-    __m128i codes[Rows];
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; r++) codes[r] = _mm_cvtepu8_epi16(four_codes(input + r * g.input_stride + k));
-#pragma GCC unroll 4
-    for (int part = 0; part < 4; part++) {
-      const __m128i w = _mm_cvtepi8_epi16(eight_bytes(panel + 8 * part));
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; r++) multiply_add_wide(acc[r][part], codes[r], w);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; r++)
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; half++) add_to(out + r * kPanel + 4 * half, _mm_hadd_epi32(acc[r][2 * half], acc[r][2 * half + 1]));
-}
-
-template <int Rows>
-[[gnu::noinline]] void wide_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, int32_t *out) {
-  for (int r = 0; r + 1 < Rows; r += 2) wide_rows<2>(g, input + r * g.input_stride, panel, out + r * kPanel);
-  if (Rows % 2) wide_rows<1>(g, input + (Rows - 1) * g.input_stride, panel, out + (Rows - 1) * kPanel);
-}
-
-template <int Rows>
-[[gnu::noinline]] void int_tile(const GemmInt8 &g, const uint8_t *input, const int8_t *panel, const int32_t *start, int32_t *out) {
-  for (int r = 0; r < Rows; r++) __builtin_memcpy(out + r * kPanel, start, kPanel * sizeof *start);
-  g.flush ? narrow_tile<Rows>(g, input, panel, out) : wide_tile<Rows>(g, input, panel, out);
-}
+#include "kernels/pairs.inl"
 
 }  // namespace
 }  // namespace sse41
