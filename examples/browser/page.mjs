@@ -4,7 +4,7 @@ import { Runtime } from "./tinywase.mjs";
 
 const RATE = 8000; // of the bundled models; browsers resample to it and from it
 const RECORDED_S = 5;
-const WHOLE_S = 120; // longer recordings go through the causal model, which needs no more memory for them
+const WHOLE_S = 600; // takes 300 MB; longer recordings go through the causal model, which needs no more for them
 const PLAIN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
 const $ = (id) => document.getElementById(id);

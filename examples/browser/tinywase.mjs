@@ -134,8 +134,14 @@ class Model {
     );
   }
 
+  #expect(voiceprint) {
+    if (voiceprint.length === this.voiceprintCount) return;
+    throw new Error(`got a voiceprint of ${voiceprint.length} numbers: expected ${this.voiceprintCount}, as enroll gives them`);
+  }
+
   // A whole recording -> that voice in it, one view.
   extract(samples, voiceprint) {
+    this.#expect(voiceprint);
     const rms = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
     if (!rms) return samples.slice();
     const gain = WORKING_RMS / rms;
@@ -151,6 +157,7 @@ class Model {
 
   // That voice out of sound as it comes; the model must be causal.
   stream(voiceprint) {
+    this.#expect(voiceprint);
     return this.#runtime.lend(4 * voiceprint.length, (at) => {
       this.#runtime.floats(at, voiceprint.length).set(voiceprint);
       const stream = this.#runtime.calls.tw_stream_create(this.#model, at);
