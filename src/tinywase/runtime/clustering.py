@@ -18,8 +18,8 @@ def agglomerate(sums: np.ndarray, counts: np.ndarray, alike: float) -> list[list
     """
     sums, counts = np.array(sums, np.float64), np.array(counts, np.float64)
     members = [[index] for index in range(len(sums))]
-    cosines = sums @ sums.T
-    cosines /= np.outer(counts, counts)
+    means = (sums / counts[:, None]).astype(np.float32)
+    cosines = means @ means.T  # in single precision: of a thousand items four megabytes, and no further array as large
     np.fill_diagonal(cosines, NEVER)
     while len(members) > 1:
         into, gone = sorted(divmod(int(cosines.argmax()), len(cosines)))

@@ -15,7 +15,7 @@ from .highband import REACH, band_levels, band_of_bins, network, weights, window
 
 WEIGHTS = "highband"
 CONTEXT = REACH // 2  # frames on either side
-BODY = 250  # frames at once: two seconds
+BODY = 125  # frames at once: one second
 CROSSING = (0.925, 0.975)  # of half the model's rate: where soxr's filters fall
 
 Read = Callable[[int, int], np.ndarray]  # (start, stop) -> float32 [stop - start, 2, C]

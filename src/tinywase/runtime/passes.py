@@ -140,7 +140,7 @@ def separate_channels(
         products += np.sum(original * found, dtype=np.float64), powers[1].sum(dtype=np.float64)
         cells.add(np.stack([both[:, 1].max(axis=1), *(power.mean(axis=1) for power in powers)], axis=1))
     gain = float(products[0] / products[1]) if products[1] > 0 else 0.0
-    activity, mixture_power, estimate_power = (column.copy() for column in cells.take().T)  # for hours, megabytes each
+    activity, mixture_power, estimate_power = cells.take()
     by_level = model.config.cues == "voiceprint"
     activity = activity_from_power(estimate_power) if by_level else audible_activity(activity, estimate_power)
     estimate_power *= np.float32(gain**2)
@@ -234,8 +234,13 @@ class _Cells:
         self._rest = rows[whole:]
 
     def take(self) -> np.ndarray:
-        """The means, which are forgotten here; the last cell may be short. Shape: [cells, columns]."""
+        """The means, which are forgotten here; the last cell may be short. Shape: [columns, cells]."""
         if len(self._rest):
             self._means.append(self._rest.mean(axis=0, keepdims=True))
-        means, self._means = self._means, []
-        return np.concatenate(means)
+        taken = np.empty((self._rest.shape[1], sum(map(len, self._means))), np.float32)
+        stop = taken.shape[1]
+        while self._means:  # of hours they are megabytes: none is kept beside its copy
+            means = self._means.pop()
+            taken[:, stop - len(means) : stop] = means.T
+            stop -= len(means)
+        return taken

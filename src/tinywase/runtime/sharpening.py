@@ -10,21 +10,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..stft import analyze, synthesize, window_samples
+from ..stft import HOPS_PER_WINDOW, analyze, synthesize, window_samples
 
 WINDOW_S = 0.08
 WEIGHT = 0.5  # of the filtered mixture against the estimate
 SILENCE = 1e-12  # power
+HOPS = 100  # filtered at once, two seconds: a spectrum takes four times the memory of its sound, and there are several
 
 
 def sharpened(estimate: np.ndarray, mixture: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """The mean of an estimate and of the mixture filtered by it. Shape: [T], [T] -> float32 [T]."""
     window = window_samples(WINDOW_S, sample_rate_hz)
+    piece = HOPS * window // HOPS_PER_WINDOW
+    result = np.float32(1 - WEIGHT) * estimate
+    for start in range(0, len(mixture), piece):
+        first, stop = max(0, start - window), start + piece + window  # whole hops: windows lie as without pieces
+        filtered = _filtered(estimate[first:stop], mixture[first:stop], window)
+        result[start : start + piece] += np.float32(WEIGHT) * filtered[start - first :][:piece]
+    return result
+
+
+def _filtered(estimate: np.ndarray, mixture: np.ndarray, window: int) -> np.ndarray:
     voice, everything = analyze(estimate, window), analyze(mixture, window)
     own, rest = _power(voice), _power(everything - voice)
     everything *= own / (own + rest + np.float32(SILENCE))
-    filtered = synthesize(everything, window, len(mixture))
-    return np.float32(1 - WEIGHT) * estimate + np.float32(WEIGHT) * filtered
+    return synthesize(everything, window, len(mixture))
 
 
 def _power(spectra: np.ndarray) -> np.ndarray:
