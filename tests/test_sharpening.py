@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinywase.metrics import si_sdr
+from tinywase.runtime import sharpening
 from tinywase.runtime.sharpening import sharpened
 
 RATE_HZ = 8000
@@ -51,3 +52,12 @@ def test_a_clip_joined_of_pieces_is_the_clip() -> None:
     hop, margin = 160, 1280
     whole, later = sharpened(estimate, mixture, RATE_HZ), sharpened(estimate[2 * hop :], mixture[2 * hop :], RATE_HZ)
     np.testing.assert_allclose(later[margin:-margin], whole[2 * hop :][margin:-margin], atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 700, 16_000, 40_001])
+def test_pieces_change_no_bit(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    estimate, mixture = rng.standard_normal((2, count)).astype(np.float32)
+    in_pieces = sharpened(estimate, mixture, RATE_HZ)
+    monkeypatch.setattr(sharpening, "HOPS", 10**6)
+    np.testing.assert_array_equal(in_pieces, sharpened(estimate, mixture, RATE_HZ))
