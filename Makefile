@@ -43,7 +43,7 @@ browser:  ## Compile for browsers into build/browser, a page of files for any we
 	@command -v emcmake >/dev/null || { echo "Emscripten is needed: 'apt install emscripten', or emsdk."; exit 1; }
 	@emcmake cmake -S . -B build/wasm >/dev/null && cmake --build build/wasm --target module
 	@mkdir -p build/browser
-	@cp examples/browser/* build/wasm/tinywase.wasm src/tinywase/assets/models/{small,live}.twase build/browser
+	@cp examples/browser/* src/tinywase/server/page/sound.js build/wasm/tinywase.wasm src/tinywase/assets/models/{small,live}.twase build/browser
 	@echo "build/browser: try it by 'python3 -m http.server --directory build/browser' at http://localhost:8000"
 
 install: $(VENV)/.core  ## Only install, with the five core dependencies

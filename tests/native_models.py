@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 from conftest import random_tensors
 
 from tinywase.config import ModelConfig, VoiceprintConfig, named_config
-from tinywase.format import ModelFile, write_model
+from tinywase.format import ModelFile
 from tinywase.layout import activation_points
 from tinywase.tensors import PackedTensor, float_tensor
 
@@ -100,19 +99,3 @@ def integer_tensor(name: str, values: np.ndarray, bits: int, *, per_row: bool) -
 def noise(count: int, seed: int = 0) -> np.ndarray:
     """Samples at the level of speech."""
     return (0.05 * np.random.default_rng(seed).standard_normal(count)).astype(np.float32)
-
-
-def write_offline_models(folder: Path) -> list[str]:
-    """On floats and integers, with kept sums and widths that fill no lane; one in several parts of channels."""
-    wide = dataclasses.replace(CONFIGS["tiny"], hidden=530)
-    files = {
-        **{name.replace(" ", "-"): float_model(CONFIGS[name]) for name in ("tiny", "widths of no lane", "log power")},
-        **{f"{bits}-bits": integer_model(CONFIGS["tiny"], bits) for bits in (3, 8)},
-        "fourier": integer_model(CONFIGS["fourier"], 3),
-        "wide": integer_model(wide, 3),
-        "one-float-block": mixed_model(CONFIGS["tiny"], 3, floats="separator.blocks.1.depthwise.weight"),
-        "one-steep-block": mixed_model(CONFIGS["tiny"], 3, slope="separator.blocks.0.depthwise_slope.weight"),
-    }
-    for name, model_file in files.items():
-        write_model(folder / f"{name}.twase", model_file)
-    return [str(folder / f"{name}.twase") for name in files]

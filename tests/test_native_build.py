@@ -6,6 +6,7 @@ fuzz: TINYWASE_FUZZ_S=600 pytest tests/test_native_build.py -k sanitizers
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 import re
@@ -19,7 +20,7 @@ import pytest
 import soundfile
 import soxr
 from native_builds import PATH, REPOSITORY, built, needs, run
-from native_models import CONFIGS, integer_model, noise, write_offline_models
+from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
 
 from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment
 from tinywase.format import read_config, read_model, write_model
@@ -62,7 +63,19 @@ def encoded_anew(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def offline_models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return write_offline_models(tmp_path_factory.mktemp("offline"))
+    """On floats and integers, with kept sums and widths that fill no lane; one in several parts of channels."""
+    folder, wide = tmp_path_factory.mktemp("offline"), dataclasses.replace(CONFIGS["tiny"], hidden=530)
+    files = {
+        **{name.replace(" ", "-"): float_model(CONFIGS[name]) for name in ("tiny", "widths of no lane", "log power")},
+        **{f"{bits}-bits": integer_model(CONFIGS["tiny"], bits) for bits in (3, 8)},
+        "fourier": integer_model(CONFIGS["fourier"], 3),
+        "wide": integer_model(wide, 3),
+        "one-float-block": mixed_model(CONFIGS["tiny"], 3, floats="separator.blocks.1.depthwise.weight"),
+        "one-steep-block": mixed_model(CONFIGS["tiny"], 3, slope="separator.blocks.0.depthwise_slope.weight"),
+    }
+    for name, model_file in files.items():
+        write_model(folder / f"{name}.twase", model_file)
+    return [str(folder / f"{name}.twase") for name in files]
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,8 @@ def address(wasm: Path, tmp_path: Path) -> Iterator[str]:
     """Of the page with what `make browser` puts beside it."""
     folder = tmp_path / "page"
     shutil.copytree(REPOSITORY / "examples" / "browser", folder)
-    for path in (wasm / "tinywase.wasm", find_model("small"), find_model("live")):
+    sound = REPOSITORY / "src" / "tinywase" / "server" / "page" / "sound.js"
+    for path in (sound, wasm / "tinywase.wasm", find_model("small"), find_model("live")):
         shutil.copy(path, folder)
 
     class Handler(http.server.SimpleHTTPRequestHandler):

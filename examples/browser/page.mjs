@@ -1,11 +1,11 @@
 // The page: a voice is enrolled once; recordings are extracted from as a whole, the microphone while it runs.
 
+import { microphone, silence, wav } from "./sound.js";
 import { Runtime } from "./tinywase.mjs";
 
 const RATE = 8000; // of the bundled models; browsers resample to it and from it
 const RECORDED_S = 5;
 const WHOLE_S = 600; // takes 300 MB; longer recordings go through the causal model, which needs no more for them
-const PLAIN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
 
 const $ = (id) => document.getElementById(id);
 const bytes = async (path) => {
@@ -45,15 +45,6 @@ async function samplesOf(recording) {
   return channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
 }
 
-function microphone() {
-  if (!navigator.mediaDevices) throw new Error("browsers give microphones only to pages of this device or over https.");
-  return navigator.mediaDevices.getUserMedia({ audio: PLAIN });
-}
-
-function silence(sound) {
-  sound.getTracks().forEach((track) => track.stop());
-}
-
 async function recorded(seconds) {
   const sound = await microphone();
   const recorder = new MediaRecorder(sound);
@@ -77,23 +68,9 @@ function enroll(recording) {
   });
 }
 
-// RIFF with 16 bits, for the player and to keep.
-function wav(samples) {
-  const view = new DataView(new ArrayBuffer(44 + 2 * samples.length));
-  const text = (at, letters) => [...letters].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
-  const numbers = [[4, 36 + 2 * samples.length], [16, 16], [24, RATE], [28, 2 * RATE], [40, 2 * samples.length]];
-  text(0, "RIFF");
-  text(8, "WAVEfmt ");
-  text(36, "data");
-  for (const [at, value] of numbers) view.setUint32(at, value, true);
-  for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]]) view.setUint16(at, value, true);
-  samples.forEach((x, i) => view.setInt16(44 + 2 * i, Math.max(-32768, Math.min(32767, Math.round(32768 * x))), true));
-  return new Blob([view], { type: "audio/wav" });
-}
-
 function offer(player, samples) {
   URL.revokeObjectURL($(player).src);
-  $(player).src = URL.createObjectURL(wav(samples));
+  $(player).src = URL.createObjectURL(new Blob([wav([samples], RATE)], { type: "audio/wav" }));
 }
 
 $("voice").onchange = () => $("voice").files.length && enroll(() => $("voice").files[0]);

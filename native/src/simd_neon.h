@@ -83,20 +83,29 @@ inline int8x16_t four_codes(const uint8_t *input) {
   return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
 
-// Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
-inline int64_t multiply_adds(int64_t steps) {
-  int16x8_t acc[24];
+// Multiply-adds of bytes at the best pace there is: products of registers, `step(sums, weights, codes)`, nothing else. Returns how
+// many steps.
+template <class Sums, class Bytes, class Step>
+inline int64_t multiply_adds_by(int64_t steps, Sums first, Bytes codes, Bytes weights, Step step) {
+  Sums acc[24];
 #pragma GCC unroll 24
-  for (int i = 0; i < 24; i++) acc[i] = vdupq_n_s16(static_cast<int16_t>(i));
-  int8x8_t codes = vdup_n_s8(3), weights = vdup_n_s8(1);
-  for (int64_t step = 0; step < steps; step++) {
+  for (int i = 0; i < 24; i++) acc[i] = first;
+  for (int64_t done = 0; done < steps; done++) {
     __asm__ volatile("" : "+w"(codes), "+w"(weights));  // so that every step is done
 #pragma GCC unroll 24
-    for (int i = 0; i < 24; i++) acc[i] = vmlal_s8(acc[i], weights, codes);
+    for (int i = 0; i < 24; i++) {
+      acc[i] = step(acc[i], weights, codes);
+      __asm__ volatile("" : "+w"(acc[i]));  // and none for another
+    }
   }
 #pragma GCC unroll 24
   for (int i = 0; i < 24; i++) __asm__ volatile("" : : "w"(acc[i]));
-  return steps * 24 * 8;
+  return steps * 24;
+}
+
+inline int64_t multiply_adds(int64_t steps) {
+  const auto step = [](int16x8_t sums, int8x8_t weights, int8x8_t codes) { return vmlal_s8(sums, weights, codes); };
+  return 8 * multiply_adds_by(steps, vdupq_n_s16(0), vdup_n_s8(3), vdup_n_s8(1), step);
 }
 
 // Products are added up in 16 bits, as many as AVX2's pairs may be (GemmInt8), here one a lane; two always fit, 2 * 128 * 127. Then

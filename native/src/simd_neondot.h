@@ -11,20 +11,9 @@ using namespace neon;
 
 constexpr int kIntRows = 5;  // x 16 sums are 20 of the 32 registers
 
-// Multiply-adds of bytes at the best pace there is: products of registers, nothing else. Returns how many.
 inline int64_t multiply_adds(int64_t steps) {
-  int32x4_t acc[24];
-#pragma GCC unroll 24
-  for (int i = 0; i < 24; i++) acc[i] = vdupq_n_s32(i);
-  int8x16_t codes = vdupq_n_s8(3), weights = vdupq_n_s8(1);
-  for (int64_t step = 0; step < steps; step++) {
-    __asm__ volatile("" : "+w"(codes), "+w"(weights));  // so that every step is done
-#pragma GCC unroll 24
-    for (int i = 0; i < 24; i++) acc[i] = vdotq_s32(acc[i], weights, codes);
-  }
-#pragma GCC unroll 24
-  for (int i = 0; i < 24; i++) __asm__ volatile("" : : "w"(acc[i]));
-  return steps * 24 * 16;
+  const auto step = [](int32x4_t sums, int8x16_t weights, int8x16_t codes) { return vdotq_s32(sums, weights, codes); };
+  return 16 * multiply_adds_by(steps, vdupq_n_s32(0), vdupq_n_s8(3), vdupq_n_s8(1), step);
 }
 
 template <int Rows>

@@ -43,20 +43,28 @@ function peaksOf(sound) {
 }
 
 // The microphone as it is: no echo cancelling, no noise suppression, no levelling.
-// `heard` gets Float32Arrays of one channel; the result is {rate, context, node, close}.
-export async function listen(heard) {
+export async function microphone() {
   if (!navigator.mediaDevices) {
     throw new Error("browsers give microphones only to pages of this machine (127.0.0.1) or over https.");
   }
   const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
-  const microphone = await navigator.mediaDevices.getUserMedia({ audio: plain });
+  return navigator.mediaDevices.getUserMedia({ audio: plain });
+}
+
+export function silence(sound) {
+  sound.getTracks().forEach((track) => track.stop());
+}
+
+// `heard` gets Float32Arrays of one channel of the microphone; the result is {rate, context, close}.
+export async function listen(heard) {
+  const sound = await microphone();
   const context = new AudioContext({ latencyHint: "interactive" });
   await context.audioWorklet.addModule("worklet.js");
   const node = new AudioWorkletNode(context, "ears", { numberOfOutputs: 0 });
-  context.createMediaStreamSource(microphone).connect(node);
+  context.createMediaStreamSource(sound).connect(node);
   node.port.onmessage = (message) => heard(message.data);
   const close = async () => {
-    microphone.getTracks().forEach((track) => track.stop());
+    silence(sound);
     await context.close();
   };
   return { rate: context.sampleRate, context, close };
@@ -74,7 +82,8 @@ export async function recorder(name) {
   };
 }
 
-function wav(chunks, rate) {
+// The content of a WAV file of 16 bits.
+export function wav(chunks, rate) {
   const samples = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const view = new DataView(new ArrayBuffer(44 + 2 * samples));
   const words = (at, text) => [...text].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
