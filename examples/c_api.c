@@ -4,7 +4,6 @@
  *   cc -std=c99 examples/c_api.c -Inative/include build/native/libtinywase.a -lstdc++ -lm -lpthread -o c_api
  *   ./c_api model.twase voice.f32 mixture.f32 estimate.f32
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tinywase.h>
@@ -23,15 +22,6 @@ static float *read_samples(const char *path, size_t *count) {
   return samples;
 }
 
-/* Scales to the level that networks are used to; returns the factor. Silence stays. */
-static float set_level(float *samples, size_t count) {
-  double squares = 0;
-  for (size_t i = 0; i < count; i++) squares += (double)samples[i] * samples[i];
-  const float scale = squares > 0 ? (float)(TW_WORKING_RMS / sqrt(squares / (double)count)) : 1;
-  for (size_t i = 0; i < count; i++) samples[i] *= scale;
-  return scale;
-}
-
 int main(int argc, char **argv) {
   if (argc != 5) return fprintf(stderr, "c_api MODEL VOICE MIXTURE ESTIMATE\n"), 2;
   size_t voice_count, mixture_count;
@@ -41,12 +31,12 @@ int main(int argc, char **argv) {
   float *voice = read_samples(argv[2], &voice_count), *mixture = read_samples(argv[3], &mixture_count);
   float *voiceprint = malloc((size_t)info.voiceprint_count * sizeof(float)), *estimate = malloc((mixture_count + 1) * sizeof(float));
   if (!voice || !mixture || !voiceprint || !estimate) return 1;
-  const float scale = set_level(mixture, mixture_count);
+  const float factor = tw_set_level(mixture, mixture_count);
   if (tw_prepare_enrollment(model, voice, &voice_count) != TW_OK ||
       tw_enroll(model, voice, voice_count, voiceprint) != TW_OK ||
       tw_extract(model, mixture, mixture_count, voiceprint, estimate, NULL, 0) != TW_OK)
     return fprintf(stderr, "%s\n", tw_last_error()), 1;
-  for (size_t i = 0; i < mixture_count; i++) estimate[i] /= scale; /* as loud as in the mixture */
+  for (size_t i = 0; i < mixture_count; i++) estimate[i] /= factor; /* as loud as in the mixture */
   FILE *file = fopen(argv[4], "wb");
   if (!file || fwrite(estimate, sizeof(float), mixture_count, file) != mixture_count) return perror(argv[4]), 1;
   fclose(file);

@@ -7,6 +7,7 @@ fuzz: TINYWASE_FUZZ_S=600 pytest tests/test_native_build.py -k sanitizers
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import platform
 import re
@@ -25,6 +26,7 @@ from native_models import CONFIGS, float_model, integer_model, mixed_model, nois
 from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment
 from tinywase.format import read_config, read_model, write_model
 from tinywase.metrics import si_sdr
+from tinywase.runtime.offset import RunningOffset
 from tinywase.runtime.reference import ReferenceModel
 from tinywase.runtime.registry import find_model
 from tinywase.runtime.stream import GAIN
@@ -132,7 +134,8 @@ def test_the_kernels_of_avxvnni_need_no_avx512(plain: Path) -> None:
 
 
 def test_the_c_interface_refuses_in_words_and_serves_threads(plain: Path) -> None:
-    run(plain / "test_api", *MODELS)
+    version = re.search(r'^version = "([\d.]+)"', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version and run(plain / "test_api", *MODELS) == f"tinywase {version[1]}: passed\n"
 
 
 def test_helpers_never_change_a_bit(plain: Path, offline_models: list[str]) -> None:
@@ -195,16 +198,27 @@ def estimate_of(program: Path, model: str | Path, voice: np.ndarray, mixture: np
     return np.fromfile(paths[2], np.float32)
 
 
+def without_running_offset(samples: np.ndarray, block_s: float, rate_hz: int) -> np.ndarray:
+    offset, block = RunningOffset(block_s), round(block_s * rate_hz)
+    return np.concatenate([offset.take_from(samples[at : at + block]) for at in range(0, len(samples), block)])
+
+
 @pytest.mark.parametrize("example", ["c_api", "c_stream"])
 def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
     program = compiled_example(example, plain, tmp_path)
     voice, mixture = noise(9000, seed=1), noise(4001, seed=2)
     voice[2000:3500] *= 0.01  # a pause
     voice += 0.1
+    mixture += 0.05  # a sound card's offset
     reference = ReferenceModel(read_model(MODELS[0]))
-    gain = GAIN if example == "c_stream" else WORKING_RMS / np.sqrt(np.mean(mixture**2))
+    if example == "c_stream":
+        gain = float(GAIN)
+        heard = without_running_offset(mixture, 1 / 125, reference.config.sample_rate_hz)
+    else:
+        heard = mixture - mixture.mean()
+        gain = WORKING_RMS / np.sqrt(np.mean(heard**2))
     voiceprint = reference.enroll(prepare_enrollment(voice, reference.config.sample_rate_hz))
-    expected = reference.extract(mixture * np.float32(gain), voiceprint)[0] / gain
+    expected = reference.extract(heard * np.float32(gain), voiceprint)[0] / gain
     estimate = estimate_of(program, MODELS[0], voice, mixture, tmp_path)
     assert estimate.shape == expected.shape
     assert np.sum((estimate - expected) ** 2) < 1e-3 * np.sum(expected**2)
@@ -260,6 +274,7 @@ def test_another_project_finds_what_was_installed(kind: str, plain: Path, tmp_pa
     needs("cc")
     shared = kind == "shared"
     options = {"BUILD_SHARED_LIBS": "ON", "CMAKE_CXX_FLAGS": "-O1"} | WITHOUT_TRAINING
+    options["CMAKE_INSTALL_INCLUDEDIR"] = "include/tinywase-0.1"
     library = built(tmp_path / "shared", "tinywase", **options) if shared else plain
     run("cmake", "--install", library, "--prefix", tmp_path / "prefix")
     installed = {path.name for path in (tmp_path / "prefix").rglob("*") if path.is_file()}
@@ -269,6 +284,32 @@ def test_another_project_finds_what_was_installed(kind: str, plain: Path, tmp_pa
     run("cmake", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}")
     run("cmake", "--build", build)
     assert len(estimate_of(build / "c_api", MODELS[0], noise(6000), noise(4001), tmp_path)) == 4001
+
+
+def test_pkg_config_says_what_a_c_program_needs(plain: Path, tmp_path: Path) -> None:
+    needs("cc", "pkg-config")
+    run("cmake", "--install", plain, "--prefix", tmp_path / "prefix")
+    folder = next((tmp_path / "prefix").rglob("tinywase.pc")).parent
+    flags = run("pkg-config", "--cflags", "--libs", "tinywase", PKG_CONFIG_PATH=str(folder)).split()
+    run("cc", "-std=c99", REPOSITORY / "examples" / "c_api.c", *flags, "-o", tmp_path / "c_api")
+    assert len(estimate_of(tmp_path / "c_api", MODELS[0], noise(6000), noise(4001), tmp_path)) == 4001
+
+
+@pytest.mark.parametrize("shared", ["OFF", "ON"])
+def test_it_can_be_part_of_another_projects_build(shared: str, tmp_path: Path) -> None:
+    """By add_subdirectory (FetchContent): the same name to link, and no tests or installed files of ours in theirs."""
+    needs("cmake", "c++", "cc")
+    source, build = consumer(tmp_path / "source", "C CXX"), tmp_path / "build"
+    lists = source / "CMakeLists.txt"
+    lists.write_text(
+        lists.read_text().replace("find_package(tinywase 0.1 REQUIRED)", f"add_subdirectory({REPOSITORY} tinywase)")
+    )
+    run("cmake", "-S", source, "-B", build, f"-DBUILD_SHARED_LIBS={shared}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
+    commands = json.loads((build / "compile_commands.json").read_text())
+    example = next(entry["command"] for entry in commands if entry["file"].endswith("c_api.c"))
+    assert str(REPOSITORY / "native" / "include") in example
+    assert not any("native/tests" in entry["file"] for entry in commands)
+    assert "tinywase.h" not in (build / "tinywase" / "cmake_install.cmake").read_text()
 
 
 def test_a_project_without_cxx_is_told_what_a_static_library_needs(plain: Path, tmp_path: Path) -> None:

@@ -1,22 +1,29 @@
 /* tinywase: one voice out of a mixture, from a .twase model file. The whole public interface of the native runtime.
  *
- *     tw_model *model = tw_model_open("default.twase");
- *     float voiceprint[TW_MAX_VOICEPRINT];
+ *     tw_info info;
+ *     tw_model *model = tw_model_open("small.twase");
+ *     tw_model_info(model, &info);
+ *     float *voiceprint = malloc(info.voiceprint_count * sizeof(float));
  *     tw_prepare_enrollment(model, enrollment, &enrollment_count);
  *     tw_enroll(model, enrollment, enrollment_count, voiceprint);
- *     tw_extract(model, mixture, count, voiceprint, estimate, NULL, 0);
+ *     const float factor = tw_set_level(mixture, count);
+ *     tw_extract(model, mixture, count, voiceprint, estimate, NULL, 0);    and divide the estimate by the factor
  *     tw_model_close(model);
  *
  * Samples are float32, mono, at the model's rate (tw_model_info), without a mean. Samples that are not finite count as
- * silence. A model never changes once it is open: any number of threads may use it at the same time. A stream belongs to
- * one thread at a time. tw_stream_process and tw_stream_flush allocate nothing. Functions that return tw_status return
- * TW_OK or the kind of failure; tw_last_error() says it in words.
+ * silence; voiceprints have to be finite. A model never changes once it is open: any number of threads may use it at the
+ * same time. A stream belongs to one thread at a time. tw_stream_process and tw_stream_flush allocate nothing, no call
+ * needs more than 32 KiB of stack. Functions that return tw_status return TW_OK or the kind of failure, tw_last_error()
+ * says it in words; what was refused has changed nothing.
+ *
+ * Sample n of an estimate belongs to sample n of its mixture, also in streams, which give it latency_samples later. Frame
+ * f of the activity is about the samples around f * hop_samples.
  *
  * The caller sets the level. Networks hear the logarithm of 1 + power / 1e-5: what is too quiet drowns in the 1, which
- * costs decibels, and nothing here scales a mixture.
+ * costs decibels, and neither tw_extract nor a stream scales a mixture.
  * - An enrollment: trimmed to speech, at an RMS of TW_WORKING_RMS. tw_prepare_enrollment does it.
- * - A whole recording, for tw_extract: at an RMS of TW_WORKING_RMS, by one factor for all of it.
- * - A stream of samples in -1..1: times TW_STREAM_GAIN.
+ * - A whole recording, for tw_extract: at an RMS of TW_WORKING_RMS, by one factor for all of it. tw_set_level does it.
+ * - A stream of samples in -1..1: times TW_STREAM_GAIN, a sound card's offset removed on the way.
  * The estimate is at the level of the mixture that was given: divide it by the same factor. examples/ does all that.
  *
  * tw_extract is one run of the network, one view. The Python package takes the views that a model's card advises, their
@@ -33,10 +40,16 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32)
+#ifndef TW_API /* define it as nothing to keep a static library's names inside a library of your own */
+#if defined(_WIN32) && defined(TINYWASE_BUILDING)
 #define TW_API __declspec(dllexport)
-#else
+#elif defined(_WIN32) && defined(TINYWASE_SHARED)
+#define TW_API __declspec(dllimport)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define TW_API __attribute__((visibility("default")))
+#else
+#define TW_API
+#endif
 #endif
 
 #define TW_MAX_VOICEPRINT 65536  /* no model has a longer voiceprint */
@@ -69,6 +82,9 @@ typedef struct tw_info {
   char name[64];            /* of the model's configuration */
 } tw_info;
 
+/* The library's version, such as "0.1.0". Before 1.0, programs are compiled anew for another minor version. */
+TW_API const char *tw_version(void);
+
 /* The reason of this thread's last failure; an empty string before the first. Valid until the thread's next failure. */
 TW_API const char *tw_last_error(void);
 
@@ -79,7 +95,7 @@ TW_API tw_status tw_last_status(void);
 TW_API const char *tw_instruction_sets(void);
 
 /* Multiply-adds of bytes per second that one core does at most with the kernels in use (TINYWASE_ISA): what speeds are compared
- * with. Measures for about a tenth of a second; 0 on failure. */
+ * with. Measures for about a tenth of a second; 0 on failure. WebAssembly modules, which have no clock, do without. */
 TW_API double tw_int8_peak(void);
 
 /* Open a model file; NULL on failure. The environment variable TINYWASE_ISA chooses the kernels by name. */
@@ -96,6 +112,10 @@ TW_API tw_status tw_model_info(const tw_model *model, tw_info *info);
  * TW_ERROR_ARGUMENT. */
 TW_API tw_status tw_prepare_enrollment(const tw_model *model, float *samples, size_t *count);
 
+/* What tw_extract is to hear of a whole recording, in place: what is not finite made silence, the mean removed, the RMS set to
+ * TW_WORKING_RMS. Returns the factor, to divide the estimate by; 1 for silence. */
+TW_API float tw_set_level(float *samples, size_t count);
+
 /* Enrollment [count], trimmed to speech, without mean, at TW_WORKING_RMS -> voiceprint [voiceprint_count]. */
 TW_API tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count, float *voiceprint);
 
@@ -103,8 +123,9 @@ TW_API tw_status tw_enroll(const tw_model *model, const float *enrollment, size_
 TW_API size_t tw_frame_count(const tw_model *model, size_t count);
 
 /* Whole recording, one view: mixture [count] at TW_WORKING_RMS, voiceprint [voiceprint_count] -> estimate [count], as loud
- * as in that mixture. `activity` may be NULL; otherwise it takes tw_frame_count(count) values 0..1 (ones where the model
- * has no activity cue), and `activity_capacity` says how many fit. */
+ * as in that mixture, whose memory it may be. `activity` may be NULL; otherwise it takes tw_frame_count(count) values 0..1 (ones where the model
+ * has no activity cue), and `activity_capacity` says how many fit. The open model keeps up to 32 MiB of the memory that
+ * one call worked in for the next. */
 TW_API tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
                             float *estimate, float *activity, size_t activity_capacity);
 
@@ -127,6 +148,8 @@ TW_API tw_status tw_stream_process(tw_stream *stream, const float *chunk, size_t
 /* The mixture has ended: take the rest, so that as many samples were written as fed; at most latency_samples. Feed no more
  * before tw_stream_reset. */
 TW_API tw_status tw_stream_flush(tw_stream *stream, float *out, size_t capacity, size_t *written);
+
+/* For another mixture with the same voice: as if just created. */
 TW_API void tw_stream_reset(tw_stream *stream);
 
 /* How active the target is in the newest finished frame, 0..1. */

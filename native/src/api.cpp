@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -10,8 +11,8 @@
 #include <vector>
 
 #include "../include/tinywase.h"
-#include "enrollment.h"
 #include "frames.h"
+#include "preparation.h"
 #include "stream.h"
 
 using namespace tinywase;
@@ -145,11 +146,22 @@ tw_status small_buffer(const char *function, size_t got, size_t expected) {
   return fail(TW_ERROR_ARGUMENT, "%s: the output has room for %zu values, expected at least %zu.", function, got, expected);
 }
 
+// A NaN would not come out as one: activity, masks and sums of integers hide it.
+bool finite_voiceprint(const tw_model *model, const float *voiceprint) {
+  return std::all_of(voiceprint, voiceprint + model->model.config.voiceprint.dimensions, [](float x) { return std::isfinite(x); });
+}
+
+tw_status broken_voiceprint(const char *function) {
+  return fail(TW_ERROR_ARGUMENT, "%s: the voiceprint holds NaN or infinity. Enroll the voice again with tw_enroll.", function);
+}
+
 tw_status offline_model() {
   return fail(TW_ERROR_UNSUPPORTED, "this model is offline: it needs the whole recording. Use a causal model to stream.");
 }
 
 }  // namespace
+
+const char *tw_version(void) { return TINYWASE_VERSION; }
 
 const char *tw_last_error(void) { return last_error; }
 
@@ -243,6 +255,8 @@ tw_status tw_prepare_enrollment(const tw_model *model, float *samples, size_t *c
               static_cast<double>(*count) / rate_hz, kShortestEnrollmentS);
 }
 
+float tw_set_level(float *samples, size_t count) { return samples ? set_level(samples, count) : 1; }
+
 tw_status tw_enroll(const tw_model *model, const float *enrollment, size_t count, float *voiceprint) {
   if (!model || !enrollment || !voiceprint) return null_argument("tw_enroll");
   if (!count) return fail(TW_ERROR_ARGUMENT, "tw_enroll: the enrollment has 0 samples, expected at least 1.");
@@ -269,6 +283,7 @@ tw_status tw_extract_threads(const tw_model *model, const float *mixture, size_t
   if (!model || (!mixture && count) || !voiceprint || (!estimate && count)) return null_argument("tw_extract");
   if (threads < 1 || threads > kMostThreads)
     return fail(TW_ERROR_ARGUMENT, "tw_extract_threads: %d threads, expected 1 to %d.", threads, kMostThreads);
+  if (!finite_voiceprint(model, voiceprint)) return broken_voiceprint("tw_extract");
   const Config &config = model->model.config;
   const tw_status counted = guarded([&] {
     check_length(count, Framing(config));
@@ -299,6 +314,7 @@ tw_stream *tw_stream_create(const tw_model *model, const float *voiceprint) {
   }
   guarded([&] {
     if (!model->model.config.causal) return offline_model();
+    if (!finite_voiceprint(model, voiceprint)) return broken_voiceprint("tw_stream_create");
     result = new tw_stream{Stream(model->model, voiceprint)};
     return TW_OK;
   });

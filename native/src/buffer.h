@@ -17,6 +17,12 @@ namespace tinywase {
 constexpr size_t kAlignment = 64;
 constexpr size_t kMostBytes = SIZE_MAX / 2;  // of a piece of memory, so that sums of sizes do not wrap around
 
+// rows * columns, or bad_alloc: with 32 bits the frames of a long recording times a wide model's channels wrap around.
+inline size_t area(size_t rows, size_t columns) {
+  if (columns && rows > kMostBytes / columns) throw std::bad_alloc();
+  return rows * columns;
+}
+
 // Memory that could not be had, and how much of it was asked for.
 struct NotEnough : std::bad_alloc {
   explicit NotEnough(size_t asked_bytes) : bytes(asked_bytes) {}

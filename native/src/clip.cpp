@@ -67,8 +67,8 @@ class Clip {
 
   void place(Arena &arena) {
     const Separator &separator = model_.separator;
-    const size_t x = frames_ * static_cast<size_t>(padded(config_.bottleneck)), row_bytes = separator.hidden_row_bytes();
-    uint8_t *hidden = arena.take<uint8_t>(frames_ * row_bytes);
+    const size_t x = area(frames_, padded(config_.bottleneck)), row_bytes = separator.hidden_row_bytes();
+    uint8_t *hidden = arena.take<uint8_t>(area(frames_, row_bytes));
     x_ = arena.take<float>(x);
     overwritten_ = arena.used();  // up to here; what follows begins with zeros
     skips_ = arena.take<float>(x);
@@ -76,7 +76,7 @@ class Clip {
     voiceprint_ = arena.take<float>(padded(config_.voiceprint.dimensions));
     cues_ = arena.take<float>(static_cast<size_t>(config_.stacks + 1) * padded(config_.bottleneck));
     lines_ = arena.take<float>(4 * static_cast<size_t>(padded(config_.hidden)));
-    overlaps_ = arena.take<float>(tiles_ * framing_.edge);
+    overlaps_ = arena.take<float>(area(tiles_, framing_.edge));
     sums_ = arena.take<NormSums>(std::max(tiles_, separator.block(0).parts()));
     for (Worker &worker : workers_) {
       worker.latent = arena.take<float>(static_cast<size_t>(kTileFrames) * padded(config_.filters));

@@ -69,7 +69,7 @@ struct Ahead {
 
 // The same on integers: the sum of code * level, exact in 32 bits, begins at start[c] (which holds -zero_point * sum of levels).
 // input: stored codes (quantize_row), rows padded to a multiple of kLane bytes; panels: [columns / panel][depth / 4][panel][4].
-// flush: how many products of four the 16-bit accumulators of AVX2 hold without overflow; 0 if not even one.
+// flush: how many products of four 16-bit sums (of pairs, where the processor adds them) hold without overflow; 0 if not even one.
 struct GemmInt8 {
   const uint8_t *input = nullptr;
   size_t input_stride = 0;

@@ -37,7 +37,10 @@ Pointwise::Pointwise(const Kernels &kernels, std::vector<Columns> parts, int inp
     first += padded(part.outputs);
   }
   if (mode_ == InputMode::plain) return;
-  if (mode_ == InputMode::integer) flush_ = steps_in_16_bits(levels_.data(), padded(inputs), columns_, kernels.panel, point.top());
+  if (mode_ == InputMode::integer) {
+    const int largest = std::max(point.top(), kernels.code_offset);  // of the codes as they are stored, either side of 0
+    flush_ = steps_in_16_bits(levels_.data(), padded(inputs), columns_, kernels.panel, largest);
+  }
   const Norm none = Norm::identity(inputs);
   const Norm &input_norm = norm ? *norm : none;
   norm_ = mode_ == InputMode::integer ? input_norm.quantized(point) : input_norm.copy();

@@ -52,7 +52,7 @@ void read_shape(Record &r, const uint8_t *row, int dimensions) {
 
 // The number of bytes must be what the elements need; a coded stream may have any length within reason.
 void check_length(const Record &r) {
-  const uint64_t packed = (r.elements * r.bits + 7) / 8;
+  const uint64_t packed = r.packed_bytes();
   if (r.coded) {
     const uint64_t stream = r.length < r.table_bytes() ? 0 : r.length - r.table_bytes();
     if (r.elements > kCodesPerByte * stream || stream >= packed)
@@ -153,7 +153,7 @@ void Tensor::read_codes(const Record &record, const uint8_t *data, const Kernels
   } else {
     codes_ = unpack(data, record.elements, record.bits);
     if (record.levels < 1u << record.bits) check_codes(codes_, record.levels);
-    const size_t used = (record.elements * record.bits + 7) / 8;
+    const size_t used = record.packed_bytes();
     tables = data + round_up(used, 4);
     if (!all_zero(data + used, tables)) throw FileError("the padding after its codes is not zero.");
   }

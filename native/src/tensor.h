@@ -32,6 +32,8 @@ struct Record {
 
   // Throws FileError for a row that is not possible.
   static Record read(const uint8_t *row);
+  // Of its values or uncoded codes: more than 32 bits can say, for a table that lies.
+  uint64_t packed_bytes() const { return (uint64_t(elements) * bits + 7) / 8; }
   size_t table_bytes() const { return 4 * ((ramp ? 2 : size_t(levels)) + scales); }
 };
 

@@ -53,14 +53,14 @@ class TcnEncoder : public VoiceprintEncoder {
 
   void run(const Kernels &kernels, const float *enrollment, size_t count, float *voiceprint) const override {
     const size_t frames = Framing(config_).frames(count), x_stride = padded(config_.bottleneck);
-    Buffer<float> x(frames * x_stride), skips(frames * x_stride);
+    Buffer<float> x(area(frames, x_stride)), skips(area(frames, x_stride));
     size_t scratch_bytes = 0, ring_bytes = 0, row_bytes = 0;
     for (const ConvBlock &block : blocks_) {
       scratch_bytes = std::max(scratch_bytes, block.scratch_bytes());
       ring_bytes = std::max(ring_bytes, block.ring_bytes());
       row_bytes = std::max(row_bytes, block.row_bytes());
     }
-    Buffer<uint8_t> scratch(scratch_bytes), ring(ring_bytes), hidden(frames * row_bytes);
+    Buffer<uint8_t> scratch(scratch_bytes), ring(ring_bytes), hidden(area(frames, row_bytes));
     Buffer<float> row_sums(2 * kTileFrames);
     enter(kernels, enrollment, count, frames, x.data());
     for (const ConvBlock &block : blocks_)
@@ -86,7 +86,7 @@ class TcnEncoder : public VoiceprintEncoder {
   void enter(const Kernels &kernels, const float *enrollment, size_t count, size_t frames, float *x) const {
     const Buffer<float> signal = framed(enrollment, count, Framing(config_));
     const size_t stride = padded(bands_);
-    Buffer<float> pairs(frames * 2 * stride), power(frames * stride);
+    Buffer<float> pairs(area(frames, 2 * stride)), power(area(frames, stride));
     run_all(filterbank_, kernels, signal.data(), config_.hop, frames, pairs.data(), nullptr);
     NormSums sums;
     for (size_t frame = 0; frame < frames; frame++) {
@@ -143,7 +143,7 @@ class LstmDirection {
   // input [frames, stride] -> out, hidden values of frame f at out + f * out_stride.
   void run(const Kernels &kernels, const float *input, size_t stride, size_t frames, bool reverse, float *out,
            size_t out_stride) const {
-    Buffer<float> gates(frames * input_.columns()), cell(padded(hidden_)), silence(padded(hidden_));
+    Buffer<float> gates(area(frames, input_.columns())), cell(padded(hidden_)), silence(padded(hidden_));
     run_all(input_, kernels, input, stride, frames, gates.data(), nullptr);
     const float *last = silence.data();
     for (size_t step = 0; step < frames; step++) {
@@ -203,11 +203,11 @@ class LstmEncoder : public VoiceprintEncoder {
   void run(const Kernels &kernels, const float *enrollment, size_t count, float *voiceprint) const override {
     const size_t frames = Framing(config_).frames(count), wide = padded(config_.hidden);
     const Buffer<float> signal = framed(enrollment, count, Framing(config_));
-    Buffer<float> x(frames * filterbank_.columns()), next;
+    Buffer<float> x(area(frames, filterbank_.columns())), next;
     run_all(filterbank_, kernels, signal.data(), config_.hop, frames, x.data(), nullptr);
     size_t stride = filterbank_.columns();
     for (size_t i = 0; i < directions_.size(); i += 2) {
-      next = Buffer<float>(frames * 2 * wide);
+      next = Buffer<float>(area(frames, 2 * wide));
       directions_[i].run(kernels, x.data(), stride, frames, false, next.data(), 2 * wide);
       directions_[i + 1].run(kernels, x.data(), stride, frames, true, next.data() + wide, 2 * wide);
       std::swap(x, next);

@@ -3,9 +3,11 @@
 #include <tinywase.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -44,9 +46,16 @@ void test_refusals(const tw_model *causal, const tw_model *offline, const Sample
   check_refused(tw_prepare_enrollment(causal, buffer, &count), TW_ERROR_ARGUMENT, "got 0.00 s of speech");
   CHECK(count == 0, "%zu samples of silence are left", count);
   check_refused(tw_prepare_enrollment(causal, nullptr, &count), TW_ERROR_ARGUMENT, "null pointer");
+  std::fill_n(buffer, 64, 1e-41f);
+  count = 64;
+  check_refused(tw_prepare_enrollment(causal, buffer, &count), TW_ERROR_ARGUMENT, "got 0.00 s of speech");
   check_refused(tw_extract(causal, buffer, 10, voiceprint.data(), buffer, buffer, 1), TW_ERROR_ARGUMENT, "room for 1 values");
   check_refused(tw_extract_threads(offline, buffer, 10, voiceprint.data(), buffer, nullptr, 0, 0), TW_ERROR_ARGUMENT, "expected 1 to 64");
   check_refused(tw_enroll(causal, buffer, SIZE_MAX / 2, buffer), TW_ERROR_MEMORY, "Use shorter pieces or a smaller model");
+  Samples broken = voiceprint;
+  broken[0] = std::numeric_limits<float>::quiet_NaN();
+  check_refused(tw_extract(offline, buffer, 10, broken.data(), buffer, nullptr, 0), TW_ERROR_ARGUMENT, "voiceprint holds NaN");
+  CHECK(!tw_stream_create(causal, broken.data()) && std::strstr(tw_last_error(), "voiceprint holds NaN"), "%s", tw_last_error());
   CHECK(!tw_stream_create(offline, voiceprint.data()), "an offline model streams");
   CHECK(std::strstr(tw_last_error(), "needs the whole recording"), "%s", tw_last_error());
   tw_stream *stream = tw_stream_create(causal, voiceprint.data());
@@ -76,6 +85,30 @@ Samples streamed(const tw_model *model, const Samples &mixture, const Samples &v
 }
 
 // A model opened from bytes that are gone by then is the one opened from their file.
+void test_level() {
+  Samples samples = noise(8000, 5), same;
+  for (float &sample : samples) sample += 0.25f;
+  samples[7] = std::numeric_limits<float>::quiet_NaN();
+  const float factor = tw_set_level(samples.data(), samples.size());
+  double sum = 0, squares = 0;
+  for (const float sample : samples) sum += sample, squares += double(sample) * sample;
+  CHECK(std::fabs(sum / 8000) < 1e-6 && std::fabs(std::sqrt(squares / 8000) - TW_WORKING_RMS) < 1e-6, "mean %g", sum / 8000);
+  CHECK(std::fabs(factor - TW_WORKING_RMS / (0.1f / std::sqrt(3.0f))) < 0.02f, "a factor of %g", factor);
+  for (const float faint : {0.0f, 1e-41f, 0.5f}) {
+    same.assign(100, faint);
+    CHECK(tw_set_level(same.data(), 100) == 1, "a constant of %g has a level", faint);
+  }
+  CHECK(tw_set_level(nullptr, 0) == 1, "nothing has a level");
+}
+
+// An estimate may take the place of its mixture.
+void test_in_place(const tw_model *model, const Samples &voiceprint) {
+  Samples samples = noise(9001, 11), estimate(samples.size());
+  CHECK(tw_extract(model, samples.data(), samples.size(), voiceprint.data(), estimate.data(), nullptr, 0) == TW_OK, "%s", tw_last_error());
+  CHECK(tw_extract(model, samples.data(), samples.size(), voiceprint.data(), samples.data(), nullptr, 0) == TW_OK, "%s", tw_last_error());
+  CHECK(samples == estimate, "in place something else comes out");
+}
+
 void test_memory(const char *path, const tw_model *model, const Samples &voiceprint) {
   std::ifstream stream(path, std::ios::binary);
   std::vector<char> bytes{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
@@ -115,11 +148,14 @@ int main(int argc, char **argv) {
   if (!causal || !offline || tw_model_info(causal, &info) != TW_OK) return std::printf("%s\n", tw_last_error()), 1;
   const Samples voiceprint(static_cast<size_t>(info.voiceprint_count), 0.5f);
   test_refusals(causal, offline, voiceprint);
+  test_level();
+  test_in_place(causal, voiceprint);
+  test_in_place(offline, voiceprint);
   test_memory(argv[1], causal, voiceprint);
   test_memory(argv[2], offline, voiceprint);
   test_threads(causal, offline, voiceprint);
   tw_model_close(causal);
   tw_model_close(offline);
-  std::printf("%s\n", failures ? "FAILED" : "passed");
+  std::printf("tinywase %s: %s\n", tw_version(), failures ? "FAILED" : "passed");
   return failures != 0;
 }

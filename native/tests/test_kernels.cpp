@@ -122,7 +122,8 @@ void test_gemm_f32(const Kernels &k, int rows, int depth, int columns, Epilogue 
 }
 
 // Codes and levels at the ends of their ranges are as frequent as all others together: overflow would show.
-void test_gemm_int8(const Kernels &k, int bits, int rows, int depth, int columns, Epilogue kind) {
+// Codes are 0..code_top.
+void test_gemm_int8(const Kernels &k, int bits, int rows, int depth, int columns, Epilogue kind, int code_top = 255) {
   const int top = bits == 1 ? 1 : (1 << (bits - 1)) - 1, padded_depth = padded(depth);
   Case test(rows, depth, columns, kind);
   std::vector<int> codes(size_t(rows) * padded_depth), levels(size_t(padded_depth) * columns), sums(columns);
@@ -133,7 +134,7 @@ void test_gemm_int8(const Kernels &k, int bits, int rows, int depth, int columns
   for (int f = 0; f < rows; f++)
     for (int i = 0; i < depth; i++) {
       int &code = codes[size_t(f) * padded_depth + i];
-      code = random_int(0, 1) ? 255 * random_int(0, 1) : random_int(0, 255);
+      code = random_int(0, 1) ? code_top * random_int(0, 1) : random_int(0, code_top);
       input[size_t(f) * padded_depth + i] = static_cast<uint8_t>(code - k.code_offset);
     }
   for (int c = 0; c < columns; c++) {
@@ -154,7 +155,7 @@ void test_gemm_int8(const Kernels &k, int bits, int rows, int depth, int columns
   gemm.rows = rows;
   gemm.depth = padded_depth;
   gemm.columns = columns;
-  gemm.flush = steps_in_16_bits(panels.data(), padded_depth, columns, k.panel, 255);
+  gemm.flush = steps_in_16_bits(panels.data(), padded_depth, columns, k.panel, std::max(code_top, k.code_offset));
   test.output.scale = scale.data();
   gemm.output = test.output;
   const auto total = [&](int f, int c) {
@@ -404,6 +405,8 @@ void test_all(const Kernels &k) {
   for (int depth = 1; depth <= 257; depth++)
     for (int bits = 1; bits <= 8; bits++) test_gemm_int8(k, bits, 2, depth, 32, Epilogue::store);
   test_gemm_int8(k, 3, 100, 512, 256, Epilogue::store);
+  for (const int code_top : {1, 15, 63})
+    for (const int bits : {1, 3, 8}) test_gemm_int8(k, bits, 7, 352, 64, Epilogue::store, code_top);
   test_rows_are_independent(k);
   for (int rows = 1; rows <= 30; rows++) test_kept_sums(k, rows);
   for (const int kernel : {1, 3, 5, 7, 255})

@@ -1,4 +1,4 @@
-#include "enrollment.h"
+#include "preparation.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +11,7 @@ namespace {
 constexpr double kFrameS = 0.032;
 constexpr double kActiveBelowPeak = 0.01;  // of the loudest frame's power: 20 dB
 constexpr double kRounding = 1e-6;         // of float32, next to an offset
+constexpr double kFaintest = 1e-30;        // mean power, 300 dB below full scale: silence
 
 double power(const float *samples, size_t count) {
   double sum = 0;
@@ -32,7 +33,22 @@ void remove_mean(float *samples, size_t count) {
   if (peak_around <= peak * kRounding) std::fill_n(samples, count, 0.0f);
 }
 
+// Returns the factor, which is 1 for silence.
+float scale_to_working_rms(float *samples, size_t count) {
+  const double mean_power = power(samples, count) / static_cast<double>(count);
+  if (mean_power < kFaintest) return 1;
+  const float scale = static_cast<float>(TW_WORKING_RMS / std::sqrt(mean_power));
+  for (size_t i = 0; i < count; i++) samples[i] *= scale;
+  return scale;
+}
+
 }  // namespace
+
+float set_level(float *samples, size_t count) {
+  if (!count) return 1;
+  remove_mean(samples, count);
+  return scale_to_working_rms(samples, count);
+}
 
 size_t prepare_enrollment(float *samples, size_t count, int rate_hz) {
   if (!count) return 0;
@@ -47,9 +63,8 @@ size_t prepare_enrollment(float *samples, size_t count, int rate_hz) {
     std::copy_n(samples + at, size, samples + kept);
     kept += size;
   }
-  if (!kept) return 0;
-  const float scale = static_cast<float>(TW_WORKING_RMS / std::sqrt(power(samples, kept) / static_cast<double>(kept)));
-  for (size_t i = 0; i < kept; i++) samples[i] *= scale;
+  if (!kept || power(samples, kept) < kFaintest * static_cast<double>(kept)) return 0;
+  scale_to_working_rms(samples, kept);
   return kept;
 }
 
