@@ -3,8 +3,9 @@
 A network makes its own errors in every view while the voice stays, so a mean of views is nearer to the voice. View k
 of N hears the mixture delayed by k h / N samples, h the hop. Even views extract the target. Odd ones extract the
 others: a voice enrolled by what the even views left over, half of it by a sample of them where there is one, whose
-estimate taken away from the mixture is one of the target too. Where little is left over there is nobody else, and odd
-views extract the target like even ones. Their mean is sharpened (sharpening.py).
+estimate taken away from the mixture is one of the target too, but where somebody else speaks (unclaimed.py). Where
+little is left over there is nobody else, and odd views extract the target like even ones. Their mean is sharpened
+(sharpening.py).
 
 Delays alone are Demucs' shift trick (A. Défossez et al., 2019), in denoising cycle spinning (R. R. Coifman and D. L.
 Donoho, 1995). What views give and cost: docs/experiments.md 12; samples of the others: 34. Each is a run of the model,
@@ -25,6 +26,7 @@ from ..data.activity import prepare_enrollment
 from ..errors import AudioError
 from .others import nobody_else
 from .sharpening import sharpened
+from .unclaimed import claimed
 
 Voice = TypeVar("Voice")  # a voiceprint [D] as the model takes it
 Activity = TypeVar("Activity")  # [F], or None where a model has none
@@ -67,7 +69,10 @@ class Views(Generic[Voice, Activity]):
         of_target = (estimate + self._sum(mixture, voiceprint, even)) / np.float32(1 + len(even))
         others = self._others(mixture - of_target, of_target)
         by_odd = self._sum(mixture, voiceprint if others is None else others, odd) / np.float32(len(odd))
-        return (of_target + (by_odd if others is None else mixture - by_odd)) / np.float32(2), activity
+        if others is None:
+            return (of_target + by_odd) / np.float32(2), activity
+        share = claimed(mixture, of_target, by_odd, self.config.sample_rate_hz) / np.float32(2)
+        return of_target + share * (mixture - by_odd - of_target), activity
 
     def _sum(self, mixture: np.ndarray, voice: Voice, numbers: range) -> np.ndarray:
         """Of the views `numbers` of a voice. Shape: -> [T]."""
