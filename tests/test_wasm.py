@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from browser import browser, find_browser
+from browser import Page, browser, find_browser
 from demo import DEMO
 from native_builds import JOBS, REPOSITORY, needs, run
 from native_models import CONFIGS, float_model, integer_model, noise
@@ -21,12 +21,13 @@ from native_models import CONFIGS, float_model, integer_model, noise
 from tinywase.config import ModelConfig
 from tinywase.data.activity import prepare_enrollment
 from tinywase.format import write_model
+from tinywase.runtime.offset import RunningOffset
 from tinywase.runtime.reference import ReferenceModel
 from tinywase.runtime.registry import find_model
 from tinywase.runtime.stream import GAIN
 from tinywase.runtime.windows import WORKING_RMS
 
-PROGRAM = REPOSITORY / "tests" / "wasm_extract.mjs"
+PROGRAM, MEMORY_PROGRAM = (REPOSITORY / "tests" / f"wasm_{name}.mjs" for name in ("extract", "memory"))
 # Debian's Emscripten looks for its scripts there, whichever Node runs them.
 NODE = {"NODE_PATH": "/usr/share/nodejs"}
 pytestmark = pytest.mark.slow
@@ -59,6 +60,15 @@ def estimate_of(
     return np.fromfile(paths[2], np.float32), told
 
 
+def without_offset(mixture: np.ndarray, config: ModelConfig) -> np.ndarray:
+    """As models get to hear it, causal ones hop by hop. Shape: [T] -> [T]."""
+    if not config.causal:
+        return mixture - mixture.mean()
+    offset = RunningOffset(config.hop / config.sample_rate_hz)
+    hops = np.split(mixture, range(config.hop, len(mixture), config.hop))
+    return np.concatenate([offset.take_from(hop) for hop in hops])
+
+
 FLOATS = [(name, 0) for name in CONFIGS]
 INTEGERS = [("tiny", 3), ("shared causal", 3), ("log power", 8), ("kernel 5", 1)]
 
@@ -67,15 +77,17 @@ INTEGERS = [("tiny", 3), ("shared causal", 3), ("log power", 8), ("kernel 5", 1)
 def test_every_model_extracts_what_the_reference_does(name: str, bits: int, wasm: Path, tmp_path: Path) -> None:
     model_file = integer_model(CONFIGS[name], bits) if bits else float_model(CONFIGS[name])
     write_model(tmp_path / "model.twase", model_file)
-    voice, mixture = noise(9000, seed=1), noise(4001, seed=2)
+    voice, mixture = noise(9000, seed=1), noise(4001, seed=2) + np.float32(0.1)  # a sound card's offset
     voice[2000:3500] *= 0.01  # a pause
+    mixture[1000] = np.nan
     estimate, told = estimate_of(wasm, tmp_path / "model.twase", voice, mixture, tmp_path)
     reference = ReferenceModel(model_file)
     config: ModelConfig = reference.config
     assert (told["isa"], told["rate"]) == ("wasm", config.sample_rate_hz)
-    gain = GAIN if config.causal else WORKING_RMS / np.sqrt(np.mean(mixture**2))
+    heard = without_offset(np.nan_to_num(mixture), config)
+    gain = GAIN if config.causal else WORKING_RMS / np.sqrt(np.mean(heard**2))
     voiceprint = reference.enroll(prepare_enrollment(voice, config.sample_rate_hz))
-    expected = reference.extract(mixture * np.float32(gain), voiceprint)[0] / gain
+    expected = reference.extract(heard * np.float32(gain), voiceprint)[0] / gain
     assert estimate.shape == expected.shape
     assert np.sum((estimate - expected) ** 2) < 1e-3 * np.sum(expected**2)
 
@@ -93,6 +105,10 @@ def test_what_goes_wrong_is_said_in_words(
     with pytest.raises(AssertionError) as refusal:
         estimate_of(wasm, model, voice, noise(4001), tmp_path)
     assert words in str(refusal.value)
+
+
+def test_a_stream_without_memory_leaves_nothing_behind(wasm: Path) -> None:
+    run("node", MEMORY_PROGRAM, wasm / "tinywase.wasm", find_model("live"))
 
 
 @pytest.fixture
@@ -114,27 +130,87 @@ def address(wasm: Path, tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_the_page_extracts_and_listens(address: str, tmp_path: Path) -> None:
+LOADED = "!document.querySelector('#controls').disabled"
+# `microphones` become the tracks that the page was given.
+WATCHED = """{
+  window.microphones = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wishes) => {
+    const sound = await ask(wishes);
+    microphones.push(...sound.getTracks());
+    return sound;
+  };
+}"""
+STATES = "microphones.map((track) => track.readyState)"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """Of a browser whose microphone hears the bundled recording."""
     if find_browser() is None:
         pytest.skip("no Chromium: Debian and Ubuntu have it as `chromium`")
     for name in ("mixture", "enrollment"):
         samples, rate_hz = soundfile.read(DEMO / f"{name}.flac")
         soundfile.write(tmp_path / f"{name}.wav", samples, rate_hz)
+    with browser(tmp_path, microphone=tmp_path / "mixture.wav") as page:
+        yield page
+        assert page.complaints == []
+
+
+def text(page: Page, selector: str) -> str:
+    return str(page.run(f"document.querySelector('{selector}').textContent"))
+
+
+def wrong(page: Page, selector: str) -> str:
+    """What the page says there of what went wrong, once it does."""
+    page.until(f"document.querySelector('{selector}').className === 'wrong'")
+    return text(page, selector)
+
+
+def test_the_page_extracts_and_listens(page: Page, address: str, tmp_path: Path) -> None:
     short = tmp_path / "short.wav"
     soundfile.write(short, np.zeros(800), 8000)
-    with browser(tmp_path, microphone=tmp_path / "mixture.wav") as page:
-        page.open(address)
-        page.until("window.ready")
-        page.choose("#voice", short)
-        page.until("document.querySelector('#enrolled').className === 'wrong'")
-        assert "of speech" in page.run("document.querySelector('#enrolled').textContent")
-        page.choose("#voice", tmp_path / "enrollment.wav")
-        page.until("!document.querySelector('#live').disabled")
-        page.choose("#mixture", tmp_path / "mixture.wav")
-        page.until("document.querySelector('#after').duration > 5")
+    page.open(address)
+    page.until(LOADED)
+    page.run(WATCHED)
+    page.choose("#voice", short)
+    assert "of speech" in wrong(page, "#enrolled")
+    page.choose("#voice", tmp_path / "enrollment.wav")
+    page.until("document.querySelector('#live').matches(':enabled')")
+    page.choose("#mixture", tmp_path / "mixture.wav")
+    page.until("document.querySelector('#after').duration > 5")
+    page.until(LOADED)
+    for _ in range(2):  # a double click
         page.click("#live")
-        page.until("document.querySelector('#activity').value > 0.3")
-        assert "64 ms behind" in page.run("document.querySelector('#listening').textContent")
-        page.click("#live")
-        page.until("document.querySelector('#live').textContent === 'Listen'")
-        assert page.complaints == []
+    page.until("document.querySelector('#activity').value > 0.3")
+    assert "64 ms behind" in text(page, "#listening")
+    assert page.run(STATES) == ["live"]
+    page.click("#live")
+    page.until("document.querySelector('#live').textContent === 'Listen'")
+    assert page.run(STATES) == ["ended"]
+
+
+def test_a_recording_that_fails_is_reported_and_lets_the_microphone_go(page: Page, address: str) -> None:
+    page.open(address)
+    page.until(LOADED)
+    page.run(WATCHED)
+    page.click("#record")
+    page.until("microphones.length")
+    page.run("microphones[0].stop()")  # unplugged
+    assert "The microphone went away" in wrong(page, "#enrolled")
+    page.run("window.MediaRecorder = class { constructor() { throw new Error('no recorder'); } }")
+    page.until(LOADED)
+    page.click("#record")
+    page.until("microphones.length === 2")
+    assert wrong(page, "#enrolled") == "no recorder"
+    assert page.run(STATES) == ["ended", "ended"]
+
+
+@pytest.mark.parametrize("lost", ["small.twase", "tinywase.wasm"])
+def test_a_page_that_cannot_load_everything_says_so(lost: str, page: Page, address: str, tmp_path: Path) -> None:
+    (tmp_path / "page" / lost).unlink()
+    page.open(address)
+    assert wrong(page, "#loading") == f"Load this page again. {lost}: 404 File not found"
+    assert not page.run(LOADED)
+    refusal = page.complaints.pop()  # the browser's own, of the file
+    assert "404" in refusal

@@ -1,35 +1,49 @@
 // The page: a voice is enrolled once; recordings are extracted from as a whole, the microphone while it runs.
 
 import { microphone, silence, wav } from "./sound.js";
-import { Runtime } from "./tinywase.mjs";
+import { Runtime, joined } from "./tinywase.mjs";
 
 const RATE = 8000; // of the bundled models; browsers resample to it and from it
 const RECORDED_S = 5;
 const WHOLE_S = 600; // takes 300 MB; longer recordings go through the causal model, which needs no more for them
 
 const $ = (id) => document.getElementById(id);
-const bytes = async (path) => {
-  const answer = await fetch(path);
+let module, file, whole, causal; // the runtime, the causal model's bytes, the models
+let voiceprint = null; // for both models
+
+async function bytes(path) {
+  const answer = await fetch(path).catch(() => {
+    throw new Error(`${path}: no answer`);
+  });
   if (!answer.ok) throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
   return new Uint8Array(await answer.arrayBuffer());
-};
+}
 
-const module = await WebAssembly.compile(await bytes("tinywase.wasm"));
-const runtime = await Runtime.load(module);
-const file = await bytes("live.twase");
-const [whole, causal] = [runtime.open(await bytes("small.twase")), runtime.open(file)]; // one voiceprint is for both
-let voiceprint = null;
+async function load() {
+  module = await WebAssembly.compile(await bytes("tinywase.wasm"));
+  file = await bytes("live.twase");
+  const runtime = await Runtime.load(module);
+  [whole, causal] = [runtime.open(await bytes("small.twase")), runtime.open(file)];
+}
 
-// Says in `place` what `work` gives, or what went wrong.
+function say(place, words, wrong = false) {
+  $(place).textContent = words;
+  $(place).className = wrong ? "wrong" : "";
+}
+
+// Says in `place` what `work` gives, or what went wrong. Meanwhile no control does anything: one work at a time.
 async function told(place, work) {
-  $(place).className = "";
-  $(place).textContent = "…";
+  const focused = document.activeElement;
+  $("controls").disabled = true;
+  say(place, "…");
   await new Promise((drawn) => setTimeout(drawn, 30));
   try {
-    $(place).textContent = await work();
+    say(place, await work());
   } catch (error) {
-    $(place).className = "wrong";
-    $(place).textContent = error.message;
+    say(place, error.message, true);
+  } finally {
+    $("controls").disabled = false;
+    focused.focus({ preventScroll: true }); // which being disabled took away
   }
 }
 
@@ -47,17 +61,20 @@ async function samplesOf(recording) {
 
 async function recorded(seconds) {
   const sound = await microphone();
-  const recorder = new MediaRecorder(sound);
-  const parts = [];
-  recorder.ondataavailable = ({ data }) => parts.push(data);
-  recorder.start();
-  await new Promise((done) => setTimeout(done, 1000 * seconds));
-  await new Promise((done) => {
-    recorder.onstop = done;
+  try {
+    const recorder = new MediaRecorder(sound);
+    const parts = [];
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const stopped = new Promise((done) => (recorder.onstop = done)); // by itself when the microphone goes away
+    recorder.start();
+    await Promise.race([stopped, new Promise((done) => setTimeout(done, 1000 * seconds))]);
+    if (recorder.state === "inactive") throw new Error("The microphone went away: record again.");
     recorder.stop();
-  });
-  silence(sound);
-  return new File(parts, "your recording");
+    await stopped;
+    return new File(parts, "your recording");
+  } finally {
+    silence(sound);
+  }
 }
 
 function enroll(recording) {
@@ -66,6 +83,15 @@ function enroll(recording) {
     $("mixture").disabled = $("live").disabled = false;
     return "Enrolled.";
   });
+}
+
+function streamed(mixture) {
+  const stream = causal.stream(voiceprint);
+  try {
+    return joined([stream.process(mixture), stream.flush()]);
+  } finally {
+    stream.close();
+  }
 }
 
 function offer(player, samples) {
@@ -81,17 +107,7 @@ $("mixture").onchange = () =>
   told("extracted", async () => {
     const mixture = await samplesOf($("mixture").files[0]);
     const begin = performance.now();
-    let estimate;
-    if (mixture.length <= WHOLE_S * RATE) {
-      estimate = whole.extract(mixture, voiceprint);
-    } else {
-      const stream = causal.stream(voiceprint);
-      estimate = new Float32Array(mixture.length);
-      const head = stream.process(mixture);
-      estimate.set(head);
-      estimate.set(stream.flush(), head.length);
-      stream.close();
-    }
+    const estimate = mixture.length <= WHOLE_S * RATE ? whole.extract(mixture, voiceprint) : streamed(mixture);
     const [heard_s, took_s] = [mixture.length / RATE, (performance.now() - begin) / 1000];
     offer("before", mixture);
     offer("after", estimate);
@@ -114,7 +130,7 @@ async function listen() {
       channelCountMode: "explicit", // a microphone in stereo is mixed down
       processorOptions: { module, file, voiceprint },
     });
-    node.onprocessorerror = () => ($("listening").textContent = "the stream stopped: load the page again");
+    node.onprocessorerror = () => say("listening", "The stream stopped: load this page again.", true);
     node.port.onmessage = ({ data }) => ($("activity").value = data);
     context.createMediaStreamSource(sound).connect(node).connect(context.destination);
   } catch (error) {
@@ -133,4 +149,10 @@ $("live").onclick = () =>
     return stop ? `${Math.round((1000 * causal.latency) / RATE)} ms behind, and what the sound card takes` : "";
   });
 
-window.ready = true; // the models are open, every button does what it says
+try {
+  await load();
+  say("loading", "");
+  $("controls").disabled = false;
+} catch (error) {
+  say("loading", `Load this page again. ${error.message}`, true);
+}

@@ -9,9 +9,9 @@
 // Samples are Float32Arrays, mono, -1..1, at model.rate. What goes wrong is an Error in the runtime's own words.
 
 const STREAM_GAIN = 30; // TW_STREAM_GAIN
-const WORKING_RMS = 0.05; // TW_WORKING_RMS
 const INFO_BYTES = 128; // sizeof(tw_info)
-const MOST_S = 1; // of sound that goes into a stream at once
+const MOST_S = 1; // of sound that goes into a stream at once, at least a hop
+const OFFSET_S = 10; // of sound whose mean is a stream's offset
 const NOT_HERE = 52; // ENOSYS: a page has no files, no clock and no environment
 
 export class Runtime {
@@ -71,10 +71,16 @@ export class Runtime {
     return decodeURIComponent(hex.join("")); // UTF-8; audio worklets have no TextDecoder
   }
 
-  // Memory for `use`, gone afterwards.
-  lend(bytes, use) {
+  // Memory, until calls.free.
+  take(bytes) {
     const at = this.calls.malloc(Math.max(1, bytes));
     if (!at) throw new Error(`no memory: ${bytes} bytes were asked for`);
+    return at;
+  }
+
+  // Memory for `use`, gone afterwards.
+  lend(bytes, use) {
+    const at = this.take(bytes);
     try {
       return use(at);
     } finally {
@@ -142,16 +148,14 @@ class Model {
   // A whole recording -> that voice in it, one view.
   extract(samples, voiceprint) {
     this.#expect(voiceprint);
-    const rms = Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length);
-    if (!rms) return samples.slice();
-    const gain = WORKING_RMS / rms;
-    const bytes = 4 * samples.length;
-    return this.#runtime.lend(2 * bytes + 4 * voiceprint.length, (at) => {
-      const [estimate, print] = [at + bytes, at + 2 * bytes];
-      this.#runtime.floats(at, samples.length).set(samples.map((x) => x * gain));
+    const { calls } = this.#runtime;
+    return this.#runtime.lend(4 * (samples.length + voiceprint.length), (at) => {
+      const print = at + 4 * samples.length;
+      this.#runtime.floats(at, samples.length).set(samples);
       this.#runtime.floats(print, voiceprint.length).set(voiceprint);
-      this.#runtime.check(this.#runtime.calls.tw_extract(this.#model, at, samples.length, print, estimate, 0, 0));
-      return this.#runtime.floats(estimate, samples.length).map((x) => x / gain);
+      const gain = calls.tw_set_level(at, samples.length);
+      this.#runtime.check(calls.tw_extract(this.#model, at, samples.length, print, at, 0, 0)); // in place
+      return this.#runtime.floats(at, samples.length).map((x) => x / gain);
     });
   }
 
@@ -160,8 +164,14 @@ class Model {
     this.#expect(voiceprint);
     return this.#runtime.lend(4 * voiceprint.length, (at) => {
       this.#runtime.floats(at, voiceprint.length).set(voiceprint);
-      const stream = this.#runtime.calls.tw_stream_create(this.#model, at);
-      return stream ? new Stream(this.#runtime, this, stream) : this.#runtime.fail();
+      const { calls } = this.#runtime;
+      const stream = calls.tw_stream_create(this.#model, at) || this.#runtime.fail();
+      try {
+        return new Stream(this.#runtime, this, stream);
+      } catch (error) {
+        calls.tw_stream_destroy(stream);
+        throw error;
+      }
     });
   }
 
@@ -173,45 +183,61 @@ class Model {
 
 class Stream {
   #runtime;
-  #model;
   #stream;
+  #hop;
   #most; // samples fed at once
+  #capacity; // samples that may come out at once
   #chunk;
+  #waiting = 0; // samples in the chunk that are no whole hop yet
   #out;
   #written;
+  #offset;
 
   constructor(runtime, model, stream) {
     this.#runtime = runtime;
-    this.#model = model;
     this.#stream = stream;
-    this.#most = MOST_S * model.rate;
-    this.#chunk = runtime.calls.malloc(4 * this.#most);
-    this.#out = runtime.calls.malloc(4 * this.#capacity);
-    this.#written = runtime.calls.malloc(4);
-  }
-
-  get #capacity() {
-    return this.#most + 2 * this.#model.hop + this.#model.latency;
+    this.#hop = model.hop;
+    this.#most = Math.max(model.hop, MOST_S * model.rate);
+    this.#capacity = this.#most + 2 * model.hop + model.latency;
+    this.#offset = new RunningOffset(model.hop, OFFSET_S * model.rate);
+    this.#chunk = runtime.take(4 * (this.#most + this.#capacity + 1)); // and what else it needs, behind
+    this.#out = this.#chunk + 4 * this.#most;
+    this.#written = this.#out + 4 * this.#capacity;
   }
 
   // A chunk of any size -> the samples that it completes, `latency` of them later.
   process(samples) {
     const parts = [];
-    for (let at = 0; at < samples.length; at += this.#most) {
-      const part = samples.subarray(at, at + this.#most);
-      const chunk = this.#runtime.floats(this.#chunk, part.length);
-      for (let i = 0; i < part.length; i++) chunk[i] = part[i] * STREAM_GAIN;
-      const { calls } = this.#runtime;
-      const fed = calls.tw_stream_process(this.#stream, this.#chunk, part.length, this.#out, this.#capacity, this.#written);
-      this.#runtime.check(fed);
-      parts.push(this.#taken());
+    for (let at = 0; at < samples.length; ) {
+      const part = samples.subarray(at, at + this.#most - this.#waiting);
+      this.#runtime.floats(this.#chunk + 4 * this.#waiting, part.length).set(part);
+      this.#waiting += part.length;
+      at += part.length;
+      parts.push(this.#fed(this.#waiting - (this.#waiting % this.#hop)));
     }
     return joined(parts);
   }
 
   // The sound has ended -> the rest.
   flush() {
+    const last = this.#fed(this.#waiting);
     this.#runtime.check(this.#runtime.calls.tw_stream_flush(this.#stream, this.#out, this.#capacity, this.#written));
+    return joined([last, this.#taken()]);
+  }
+
+  // So many of the samples that wait -> what they complete. Whole hops, but for a sound's last: else the offset, and with it
+  // the output, would depend on how the samples were cut into chunks.
+  #fed(count) {
+    const chunk = this.#runtime.floats(this.#chunk, this.#waiting);
+    for (let at = 0; at < count; at += this.#hop) {
+      const block = chunk.subarray(at, Math.min(at + this.#hop, count));
+      this.#offset.takeFrom(block);
+      for (let i = 0; i < block.length; i++) block[i] *= STREAM_GAIN;
+    }
+    const { calls } = this.#runtime;
+    this.#runtime.check(calls.tw_stream_process(this.#stream, this.#chunk, count, this.#out, this.#capacity, this.#written));
+    this.#runtime.floats(this.#chunk, this.#waiting).copyWithin(0, count);
+    this.#waiting -= count;
     return this.#taken();
   }
 
@@ -222,12 +248,35 @@ class Stream {
 
   close() {
     this.#runtime.calls.tw_stream_destroy(this.#stream);
-    for (const at of [this.#chunk, this.#out, this.#written]) this.#runtime.calls.free(at);
+    this.#runtime.calls.free(this.#chunk);
   }
 
   #taken() {
     const count = this.#runtime.view.getUint32(this.#written, true);
     return this.#runtime.floats(this.#out, count).map((x) => x / STREAM_GAIN);
+  }
+}
+
+// The mean of the last seconds, of fewer in the beginning: sound cards add one, no training mixture has one.
+class RunningOffset {
+  #block; // samples
+  #most; // samples that it remembers
+  #heard = 0;
+  #mean = 0;
+
+  constructor(block, most) {
+    this.#block = block;
+    this.#most = most;
+  }
+
+  // From one block after the other, in place. What is not finite is silence; digital silence says nothing about a sound card.
+  takeFrom(samples) {
+    for (let i = 0; i < samples.length; i++) if (!Number.isFinite(samples[i])) samples[i] = 0;
+    if (samples.every((x) => x === 0)) return;
+    this.#heard = Math.min(this.#heard + this.#block, this.#most);
+    const mean = samples.reduce((sum, x) => sum + x, 0) / samples.length;
+    this.#mean += (this.#block / this.#heard) * (mean - this.#mean);
+    for (let i = 0; i < samples.length; i++) samples[i] -= this.#mean;
   }
 }
 

@@ -59,14 +59,19 @@ export function silence(sound) {
 export async function listen(heard) {
   const sound = await microphone();
   const context = new AudioContext({ latencyHint: "interactive" });
-  await context.audioWorklet.addModule("worklet.js");
-  const node = new AudioWorkletNode(context, "ears", { numberOfOutputs: 0 });
-  context.createMediaStreamSource(sound).connect(node);
-  node.port.onmessage = (message) => heard(message.data);
   const close = async () => {
     silence(sound);
     await context.close();
   };
+  try {
+    await context.audioWorklet.addModule("worklet.js");
+    const node = new AudioWorkletNode(context, "ears", { numberOfOutputs: 0 });
+    context.createMediaStreamSource(sound).connect(node);
+    node.port.onmessage = (message) => heard(message.data);
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return { rate: context.sampleRate, context, close };
 }
 
