@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import zipfile
 from pathlib import Path
 
@@ -138,6 +140,33 @@ def test_a_damaged_archive_leaves_the_bank_that_was_there(bank: Path, tmp_path: 
         unpack_archives([tmp_path / "bad.zip"], tmp_path / "bank")
     assert np.array_equal(SpeechBank.load(tmp_path / "bank").audio(0), before)
     assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == ["samples.npy", "utterances.csv"]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no way to ask for room here")
+def test_a_disk_without_room_for_the_samples_is_told_before_they_are_written(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_archive(bank, tmp_path / "speech.zip")
+
+    def full(stream: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match=r"cannot write '.*samples\.npy': No space left .*Choose another folder"):
+        unpack_archives([tmp_path / "speech.zip"], tmp_path / "bank")
+    assert not list((tmp_path / "bank").iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no way to ask for room here")
+def test_a_file_system_that_cannot_say_whether_there_is_room_will_do(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(stream: int, offset: int, length: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    write_archive(bank, tmp_path / "speech.zip")
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
+    assert unpack_archives([tmp_path / "speech.zip"], tmp_path / "bank").utterances == SpeechBank.load(bank).utterances
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -89,8 +89,21 @@ def test_quick_gives_the_three_numbers(tinywase: Command, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_the_peer_in_torch_runs_the_same_core() -> None:
-    torch_peer = pytest.importorskip("tinywase.bench.torch_peer", reason="torch is not installed")
-    torch_peer.eager(TINY, noise(0.2, 8000), np.ones(TINY.voiceprint.dimensions, np.float32))()
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from tinywase.bench import torch_peer
+    from tinywase.models import Wase
+
+    torch.manual_seed(0)
+    mixture, voiceprint = noise(0.2, 8000), np.ones(TINY.voiceprint.dimensions, np.float32)
+    network, vectors = Wase(TINY).eval(), (torch.from_numpy(mixture)[None], torch.from_numpy(voiceprint)[None])
+    with torch.inference_mode():
+        expected = network(*vectors).estimate
+        with torch_peer.plain_operations():
+            estimate = torch_peer.core(network, *vectors)
+    torch.testing.assert_close(estimate, expected)
+    assert expected.any()
+    run = torch_peer.eager(TINY, mixture, voiceprint)()
+    assert isinstance(run, torch.Tensor) and run.shape == expected.shape and run.any()
 
 
 def test_one_screen_says_whether_the_device_keeps_up(

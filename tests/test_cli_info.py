@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from importlib.util import find_spec
@@ -50,6 +51,31 @@ def test_a_card_is_printed_for_people(tinywase: Command) -> None:
     assert re.search(r"\n\| test  .*\| -?\d+\.\d+ \[-?\d+\.\d+, \d+\.\d+\]", printed)
     assert "confidence weight" not in printed and "purpose: Offline" in printed
     assert json.loads(tinywase("info", "default", "--json").out)["card"]["presence"]["confidence_weight"] > 0
+
+
+def test_a_hostile_file_gives_no_commands_to_the_terminal(
+    tinywase: Command, tmp_path: Path, tiny_model_path: Path
+) -> None:
+    from tinywase import Extractor
+    from tinywase.format import read_model, write_model
+
+    file, path = read_model(tiny_model_path), tmp_path / "hostile.twase"
+    evil = "\x1b]0;title\x07\x9b2J\r\x7fafter"
+    licences = [{"name": evil, "speakers": 1, "hours": 1.0, "licence": evil}]
+    card = {"purpose": evil, evil: {"a": {"b": evil}}, "authors": [evil], "data": licences}
+    config = dataclasses.replace(file.config, name="\x1b[31mred")
+    write_model(path, dataclasses.replace(file, config=config, card=card))
+    printed = tinywase("info", path)
+    assert printed.code == 0, printed.err
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", printed.out)
+    assert r"network: \x1b[31mred" in printed.out
+    assert printed.out.count(r"\x1b]0;title\x07\x9b2J\r\x7fafter") == 6
+    assert json.loads(tinywase("info", path, "--json").out)["card"] == card
+
+    noise = np.random.default_rng(0).standard_normal(16000) / 9
+    voice = Extractor.from_pretrained(tiny_model_path).enroll(noise, sample_rate_hz=8000)
+    dataclasses.replace(voice, model=evil).save(tmp_path / "me.voice")
+    assert r"enrolled with \x1b]0;title" in tinywase("info", tmp_path / "me.voice").out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from compressions import assert_same, recipe, speakers, teacher  # noqa: E402
 
 from tinywase.config import TINY  # noqa: E402
 from tinywase.data.activity import LONGEST_PAUSE_S  # noqa: E402
-from tinywase.errors import ConfigError, TinyWaseError  # noqa: E402
+from tinywase.errors import ConfigError, OutputError, TinyWaseError  # noqa: E402
 from tinywase.metrics import si_sdr  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402
 from tinywase.quant.attach import activation_quantizers, float_state, weight_quantizers  # noqa: E402
@@ -28,6 +30,8 @@ from tinywase.train.compress import SETTINGS, Compressor, DivergenceGuard  # noq
 from tinywase.train.compress_recipe import STRATEGIES, compress_recipe  # noqa: E402
 from tinywase.train.export import export, packed_model  # noqa: E402
 from tinywase.train.loop import Trainer  # noqa: E402
+from tinywase.train.objectives import Logs  # noqa: E402
+from tinywase.train.progress import Progress  # noqa: E402
 from tinywase.train.recipe import Recipe  # noqa: E402
 from tinywase.train.restore import restored  # noqa: E402
 from tinywase.train.verdict import judge  # noqa: E402
@@ -167,6 +171,25 @@ def test_a_folder_of_another_compression_is_refused(workplace: Path) -> None:
     Compressor(recipe(workplace, "same"), teacher()).run()
     with pytest.raises(ConfigError, match=r"holds a compression with other settings.*--work"):
         Compressor(recipe(workplace, "same", quant={"bits": 2}), teacher()).run()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks that end with their process")
+def test_a_compression_that_is_refused_leaves_the_settings_of_the_one_that_runs(workplace: Path) -> None:
+    def second(progress: Progress, logs: Logs) -> None:
+        with pytest.raises(OutputError, match="is running in '.*first' already"):
+            Compressor(recipe(workplace, "first", quant={"bits": 2}), teacher()).run()
+        first._stop = True
+
+    first = Compressor(recipe(workplace, "first"), teacher(), on_step=second)
+    assert first.run().step == 1
+    assert Compressor(recipe(workplace, "first"), teacher()).run().step == 4
+
+
+def test_settings_are_written_by_the_leader_alone(workplace: Path) -> None:
+    other = Compressor(recipe(workplace, "follower", strategy="ptq", quant={"method": "lsq"}), teacher())
+    other.hardware = replace(other.hardware, rank=1)
+    other.run()
+    assert not (workplace / "follower" / SETTINGS).exists()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from tinywase.cli.main import build_app
 from tinywase.errors import OutputError
+from tinywase.evaluate import systems
 
 RATE_HZ = 8000
 HEADER = (
@@ -71,6 +72,20 @@ def test_a_packed_model_is_run_and_compared(list_path: Path, tiny_model_path: Pa
     (comparison,) = summary["comparisons"]
     assert (comparison["system"], comparison["against"]) == ("tiny", "mixture")
     assert comparison["difference_mean"] == pytest.approx(summary["si_sdr_improvement_mean"])
+
+
+def test_a_model_is_opened_once(list_path: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    open_one = systems._open_model
+
+    def noted(name: str, views: int | None) -> systems.System:
+        opened.append(name)
+        return open_one(name, views)
+
+    monkeypatch.setattr(systems, "_open_model", noted)
+    done = run(tiny_model_path, "--list", list_path, "--root", list_path.parent / "speech", "--metrics", "si_sdr")
+    assert done.exit_code == 0, done.output
+    assert opened == [str(tiny_model_path)]
 
 
 def test_tables_go_to_stdout_and_to_files(list_path: Path, tmp_path: Path) -> None:

@@ -94,6 +94,11 @@ def test_threads_are_those_that_were_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert [system["threads"] for system in summary["systems"]] == ["1", "all"]
     assert summary["machine"]["threads"] == summary["threads"] == "1"
     assert "ours native (threads: 1), mixture python (threads: all)" in markdown(make_report())
+    together = replace(make_report(), jobs=2)
+    assert [system["threads"] for system in json.loads(summary_json(together))["systems"]] == ["1", "1"]
+    assert "mixture python (threads: 1)" in markdown(together)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert "mixture python (threads: 3)" in markdown(together)
 
 
 def test_the_tables_of_every_metric_fit_a_terminal() -> None:

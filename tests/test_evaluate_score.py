@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,20 @@ def trials(tmp_path: Path) -> list[Trial]:
         )
         for index in range(3)
     ]
+
+
+def threads_as_level() -> list[System]:
+    """A system whose SI-SDR in dB is the number of threads that its process may use."""
+    threads = float(os.environ["OMP_NUM_THREADS"])
+
+    def bind(trial):  # type: ignore[no-untyped-def]
+        target = trial.target - trial.target.mean()
+        noise = np.roll(target, 4001)
+        noise -= target * (noise @ target) / (target @ target)
+        level = np.sqrt(target @ target / (noise @ noise)) * 10 ** (-threads / 20)
+        return lambda mixture: SystemOutput(target + level * noise)
+
+    return [System("threads", RATE_HZ, bind)]
 
 
 def perfect_activity() -> System:
@@ -146,6 +161,19 @@ def test_an_interrupted_run_keeps_the_trials_done_so_far(trials: list[Trial]) ->
 
     done = evaluate(lambda: open_systems(["mixture"]), trials, metrics=["si_sdr"], on_trial=interrupt)
     assert (done.trials, done.trials_done, len(done.rows)) == (3, 2, 2)
+
+
+@pytest.mark.parametrize("asked", [None, "2"])
+def test_processes_get_a_thread_each_and_the_caller_keeps_its_own(
+    trials: list[Trial], monkeypatch: pytest.MonkeyPatch, asked: str | None
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    done = evaluate(threads_as_level, trials[:1], metrics=["si_sdr"], jobs=2, opened=[])
+    assert not done.failures
+    assert done.rows[0].values["si_sdr"] == pytest.approx(float(asked or 1), abs=0.01)
+    assert os.environ.get("OMP_NUM_THREADS") == asked
 
 
 @pytest.mark.slow

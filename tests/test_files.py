@@ -46,6 +46,26 @@ def test_what_appears_meanwhile_is_kept_unless_forced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted(stream: int) -> None:
+        fsync(stream)
+        synced.append(os.fstat(stream).st_ino)
+
+    def checked(source: Path, target: Path) -> None:
+        assert os.stat(source).st_ino in synced
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", checked)
+    with whole_file(tmp_path / "a", force=True) as part:
+        part.write_bytes(b"ours")
+    write_whole(tmp_path / "b", b"ours", force=True)
+    assert len(synced) == 2
+
+
 def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(source: Path, target: Path) -> None:
         raise PermissionError(1, "Operation not permitted")

@@ -326,7 +326,7 @@ def test_impossible_tensor_is_refused_by_name(changes: dict[str, Any], message: 
         PackedTensor(**right | changes)
 
 
-@pytest.mark.parametrize("card", [{"score": float("nan")}, {"path": Path("x")}])
+@pytest.mark.parametrize("card", [{"score": float("nan")}, {"path": Path("x")}, {"hours": 10**400}])
 def test_card_that_is_no_json_is_refused(card: dict[str, Any]) -> None:
     with pytest.raises(FormatError, match=r"the model card is not JSON: .*Keep to text, numbers, lists, tables"):
         to_bytes(dataclasses.replace(float_file(), card=card))

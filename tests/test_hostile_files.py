@@ -319,6 +319,8 @@ def test_padding_that_is_not_zero_is_refused(tmp_path: Path) -> None:
         (b"[1]", "its card is a JSON list: expected an object"),
         (b"{", "its card is not JSON"),
         (b'{"a":NaN}', "NaN is no number of JSON"),
+        (b'{"hours":1' + b"0" * 400 + b"}", "10000000000000000000... is beyond what a float holds"),
+        (b'{"presence":{"bias":-1e999}}', "-1e999 is beyond what a float holds"),
         (b"\xff", "its card is not JSON"),
         (b"[" * 100_000, "its card is not JSON"),
         (b"", "its card is not JSON"),

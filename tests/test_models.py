@@ -110,6 +110,8 @@ def test_level_of_the_mixture_is_the_level_of_the_estimate() -> None:
         {"lookahead_frames": 1, "codec": "fourier"},
         {"overlap": 4},
         {"lookahead_frames": 3, "codec": "fourier", "overlap": 8},
+        {"kernel": 1},
+        {"kernel": 1, "lookahead_frames": 1},
     ],
     ids=str,
 )

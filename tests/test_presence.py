@@ -21,6 +21,7 @@ from tinywase.evaluate.presence import (
     PRESENT,
     TWO_VOICES,
     calibrate,
+    calibrated_fields,
     card_fields,
     find_rule,
     gather_consistencies,
@@ -28,6 +29,7 @@ from tinywase.evaluate.presence import (
     halvings,
 )
 from tinywase.format import read_model, to_bytes
+from tinywase.runtime.extractor import Extractor
 from tinywase.runtime.presence import Evidence, Presence, PresenceRule
 
 SURE = Evidence(active_s=2.0, confidence=0.95, likeness=0.9)
@@ -201,6 +203,15 @@ def test_enrollments_by_two_speakers_are_less_alike(tmp_path: Path) -> None:
 def test_a_handful_of_trials_is_refused() -> None:
     with pytest.raises(DataError, match="3 trials: expected 4 at the very least, better 100"):
         calibrate(scattered(count=3), alike())
+
+
+def test_a_calibration_leaves_its_callers_extractor_as_it_was(tmp_path: Path, tiny_model_path: Path) -> None:
+    extractor = Extractor.from_pretrained(tiny_model_path)
+    before, model = extractor.model.common.copy(), extractor.model
+    common = calibrated_fields(extractor, trials_of_voices(tmp_path, seconds=3.0))["common"]
+    assert np.any(common != before)
+    assert extractor.model is model
+    np.testing.assert_array_equal(model.common, before)
 
 
 def test_the_command_writes_the_model_with_its_rule(tmp_path: Path, tiny_model_path: Path, tinywase: Command) -> None:

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from tinywase.config import PAPER, ModelConfig, VoiceprintConfig  # noqa: E402
 from tinywase.errors import FormatError  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
+from tinywase.train.beginning import read_state  # noqa: E402
 from tinywase.train.published import convert_published, load_published  # noqa: E402
 
 SMALL = dataclasses.replace(
@@ -172,6 +173,19 @@ def test_a_file_of_another_kind_is_refused(content: bytes, tmp_path: Path) -> No
     (tmp_path / "x.pt").write_bytes(content)
     with pytest.raises(FormatError, match=r"x\.pt: no checkpoint that is safe to open \([^)]{8}"):
         load_published(tmp_path / "x.pt")
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "older"])
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_checkpoint_is_refused_wherever_the_damage_is(zipped: bool, damage: str, tmp_path: Path) -> None:
+    content = {"model": {"encoder.weight": torch.zeros(300)}}
+    torch.save(content, tmp_path / "whole.pt", _use_new_zipfile_serialization=zipped)
+    whole, path = (tmp_path / "whole.pt").read_bytes(), tmp_path / "x.pt"
+    for place in range(1, len(whole), 7):
+        path.write_bytes(whole[:place] if damage == "cut" else whole[:place] + b"\xff" * 5 + whole[place + 5 :])
+        for load in (load_published, read_state):
+            with pytest.raises(FormatError, match=r"x\.pt"):  # no state in any case, no network either
+                load(path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ pytest.importorskip("tensorboard")
 
 from tinywase.config import CONFIGS, named_config, saved_model_config, to_dict  # noqa: E402
 from tinywase.data.speakers import make_speakers, write_corpus  # noqa: E402
-from tinywase.errors import ConfigError, OutputError, TinyWaseError  # noqa: E402
+from tinywase.errors import ConfigError, FormatError, OutputError, TinyWaseError  # noqa: E402
 from tinywase.files import held  # noqa: E402
 from tinywase.models import Wase  # noqa: E402
 from tinywase.train import loop  # noqa: E402
@@ -147,7 +149,9 @@ def test_what_is_no_state_is_refused_as_a_beginning(workplace: Path) -> None:
     torch.save({"weights": torch.zeros(1)}, other)
     for path in (damaged, other, foreign, workplace / "none.pt"):
         recipe = load_recipe(workplace / "toy.toml", [f"out={workplace / 'refused'}", f'init=["{path}"]'])
-        with pytest.raises(ConfigError, match="not the state of a training"):
+        with pytest.raises(
+            FormatError, match=r"not the state of a training|no checkpoint that is safe .*Give init the"
+        ):
             Trainer(recipe)
 
 
@@ -255,9 +259,71 @@ def test_a_damaged_state_is_explained_and_kept(workplace: Path) -> None:
     trained(workplace, "torn", "optimizer.steps=1")
     state = workplace / "torn" / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(ConfigError, match="not the state of a training .* Remove it to begin anew"):
+    with pytest.raises(FormatError, match="no checkpoint that is safe to open .* Remove it to begin anew"):
         trained(workplace, "torn", "optimizer.steps=2")
     assert state.stat().st_size == 1000
+
+
+@pytest.fixture(scope="module")
+def state(workplace: Path) -> dict[str, Any]:
+    """What a training of one step saves."""
+    trained(workplace, "whole state", "optimizer.steps=1")
+    content: dict[str, Any] = torch.load(workplace / "whole state" / "state.pt", weights_only=True)
+    return content
+
+
+def going_on(workplace: Path, name: str, state: dict[str, Any]) -> Trainer:
+    """A training from that state."""
+    (workplace / name).mkdir(exist_ok=True)
+    torch.save(state, workplace / name / "state.pt")
+    return trained(workplace, name, "optimizer.steps=2")
+
+
+@pytest.mark.parametrize("part", ["system", "averaged", "optimizer", "progress", "model"])
+def test_a_state_without_one_of_its_parts_is_refused_by_name(workplace: Path, state: dict[str, Any], part: str) -> None:
+    for torn in ({key: value for key, value in state.items() if key != part}, state | {part: 3}):
+        with pytest.raises(FormatError, match=f"not the state of a training, it has no {part}. Remove it"):
+            going_on(workplace, "parts of a state", torn)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: {"progress": s["progress"] | {"later": 1}}, "later"),
+        (lambda s: {"system": {k: v for k, v in s["system"].items() if k != "model.encoder.weight"}}, "encoder.weight"),
+        (lambda s: {"optimizer": {}}, "param_groups"),
+        (lambda s: {"optimizer": s["optimizer"] | {"param_groups": []}}, "parameter groups"),
+    ],
+    ids=["newer", "tensor", "optimizer", "groups"],
+)
+def test_a_state_that_does_not_fit_is_explained(
+    workplace: Path, state: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]], said: str
+) -> None:
+    with pytest.raises(FormatError, match=rf"(?s)not a whole state, or of a newer tinywase \(.*{said}.*Remove it"):
+        going_on(workplace, "misfit", state | change(state))
+
+
+def test_a_state_without_a_classifier_knows_no_voices(workplace: Path, state: dict[str, Any]) -> None:
+    path = workplace / "unclassified.pt"
+    torch.save(state | {"system": {}}, path)
+    Trainer(load_recipe(workplace / "toy.toml", [f"out={workplace / 'unclassified'}", f'init=["{path}"]']))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit of a file's bytes here")
+def test_a_full_disk_is_told_and_the_state_before_stands(workplace: Path) -> None:
+    import resource
+
+    trained(workplace, "full", "optimizer.steps=1")
+    before = (workplace / "full" / "state.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"cannot write '.*state\.pt': .*Choose another folder"):
+            trained(workplace, "full", "optimizer.steps=2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (workplace / "full" / "state.pt").read_bytes() == before
+    assert not list((workplace / "full").glob(".*.part"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks that end with their process")

@@ -24,10 +24,11 @@ from tinywase.data.lists import read_trials
 from tinywase.errors import DataError
 from tinywase.evaluate import behaviour, behaviour_report, cards, presence
 from tinywase.evaluate.conditions import CONDITIONS
-from tinywase.evaluate.report import build_report, cpu_name
+from tinywase.evaluate.report import build_report
 from tinywase.evaluate.run import evaluate
 from tinywase.evaluate.systems import open_systems
 from tinywase.format import read_model
+from tinywase.processor import processor_name
 from tinywase.runtime.extractor import Extractor
 from tinywase.runtime.registry import MODELS
 
@@ -150,7 +151,7 @@ def card(model: Path, folder: Path, name: str) -> dict[str, Any]:
     """All parts, and the facts of tools/models.toml, as one card."""
     parts = {part: json.loads((folder / f"{part}.json").read_text()) for part in PARTS}
     known = facts()
-    speed = {key: parts["test"][key] for key in SPEED} | {"cpu": cpu_name()}
+    speed = {key: parts["test"][key] for key in SPEED} | {"cpu": processor_name()}
     lists = (*TEST_METRICS, *DEV_LISTS)
     results = {name: {key: value for key, value in parts[name].items() if key not in SPEED} for name in lists}
     behaves = {key: parts[f"{BEHAVIOUR}{key}"] for key in CONDITION_NAMES}

@@ -51,7 +51,8 @@ def _exists(path: Path) -> OutputError:
 
 @contextmanager
 def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
-    """A temporary path next to `path` to write to; it becomes `path` when the block ends well and vanishes otherwise.
+    """A temporary path next to `path` to write to; it becomes `path`, flushed to the disk, when the block ends well and
+    vanishes otherwise.
 
     Raises:
         OutputError: `refuse_output` refuses, or the folder does, or `force` is false and `path` exists by then.
@@ -63,9 +64,16 @@ def whole_file(path: str | Path, *, force: bool = False) -> Iterator[Path]:
     try:
         yield part
         with writing(path):
+            _flush(part)
             _take_name(part, target, force=force)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _flush(part: Path) -> None:
+    """To the disk before the name appears, so that losing power then never leaves an empty file under it."""
+    with part.open("rb+") as stream:
+        os.fsync(stream.fileno())
 
 
 def _take_name(part: Path, target: Path, *, force: bool) -> None:
@@ -82,12 +90,10 @@ def _take_name(part: Path, target: Path, *, force: bool) -> None:
     os.replace(part, target)
 
 
-def write_whole(path: str | Path, data: bytes, *, force: bool = False) -> None:
-    """Write `data` to `path`, flushed to the disk before the name appears; see `whole_file`."""
-    with whole_file(path, force=force) as part, writing(Path(path)), part.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+def write_whole(path: str | Path, data: bytes | memoryview, *, force: bool = False) -> None:
+    """Write `data` to `path`; see `whole_file`."""
+    with whole_file(path, force=force) as part, writing(Path(path)):
+        part.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str, *, force: bool = False) -> None:

@@ -49,7 +49,8 @@ beginning. The parts follow each other in this order, and nothing else is in the
    codes: the levels, the scales, the stream (entropy.py), shorter than the packed codes and at most 16 codes a byte.
    Levels of a ramp: only two f32, first and step; level i is first + i * step in f64, rounded to f32.
    An element's value is levels[code] * scale, in float32; the scale is the only one or that of the first index.
-4. Card: a JSON object in UTF-8, for people: data, licences, results. No reader needs it to run the model.
+4. Card: a JSON object in UTF-8, its numbers within those of f64, for people: data, licences, results. No reader needs
+   it to run the model.
 
 Tensor names and shapes follow from the configuration (layout.py), all must be there, in any order. Besides, an
 activation point P may have the float32 tensors P.scale, P.zero_point, P.bits of shape [1], all three or none: there the
@@ -59,6 +60,7 @@ runtime replaces x by (clip(rint(x / scale) + zero_point, 0, 2^bits - 1) - zero_
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zlib
@@ -157,7 +159,9 @@ def to_bytes(model_file: ModelFile, *, compact: bool = False) -> bytes:
 
 def _card_bytes(card: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(card, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        text = json.dumps(card, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        _card_values(text)
+        return text.encode()
     except (TypeError, ValueError) as error:
         raise FormatError(f"the model card is not JSON: {error}. Keep to text, numbers, lists, tables.") from error
 
@@ -338,7 +342,7 @@ def _version_for(config: ModelConfig) -> int:
 
 def _read_card(raw: memoryview) -> dict[str, Any]:
     try:
-        card = json.loads(bytes(raw).decode(), parse_constant=_refuse_constant)
+        card = _card_values(bytes(raw).decode())
     except (ValueError, RecursionError) as error:
         raise FormatError(f"its card is not JSON: {error}.") from error
     if not isinstance(card, dict):
@@ -346,8 +350,30 @@ def _read_card(raw: memoryview) -> dict[str, Any]:
     return card
 
 
+def _card_values(text: str) -> Any:
+    """What a card says.
+
+    Raises:
+        ValueError: it is not JSON, or holds a number that no float takes.
+    """
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)
+
+
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    """JSON's numbers are of any size, and whoever reads a card makes floats of them."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text if len(text) < 20 else text[:20] + '...'} is beyond what a float holds")
+    return value
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _crc(head: bytes | bytearray | memoryview, body: bytes | memoryview) -> int:

@@ -7,10 +7,10 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from .. import __version__
 from ..compiled import find_compiled
+from ..processor import processor_name
 from ..runtime.threads import allowed_processors
 
 
@@ -45,15 +45,6 @@ def describe() -> Machine:
         python=platform.python_version(),
         tinywase=__version__,
     )
-
-
-def processor_name() -> str:
-    """As the system calls it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..train.compress_recipe import CompressRecipe
     from ..train.verdict import Verdict
 
+T = TypeVar("T", int, float)
 UNITS = {"": 1, "B": 1, "KB": 1000, "MB": 1000**2, "KIB": 1024, "MIB": 1024**2}
 
 
@@ -206,7 +207,7 @@ def _bytes(text: str | None) -> int | None:
     unit = match[2].upper() if match else "?"
     if match is None or unit not in UNITS:
         raise typer.BadParameter(f"{text!r}: expected a size such as 500KB or 1.5MiB.", param_hint="--max-size")
-    return round(float(match[1]) * UNITS[unit])
+    return _above_zero(round(float(match[1]) * UNITS[unit]), text, "--max-size")
 
 
 def _decibels(text: str | None) -> float | None:
@@ -216,4 +217,11 @@ def _decibels(text: str | None) -> float | None:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(dB)?\s*", text, re.IGNORECASE)
     if match is None:
         raise typer.BadParameter(f"{text!r}: expected decibels such as 0.3dB.", param_hint="--max-drop")
-    return float(match[1])
+    return _above_zero(float(match[1]), text, "--max-drop")
+
+
+def _above_zero(value: T, text: str, option: str) -> T:
+    """A budget; a recipe's 0 is none."""
+    if value <= 0:
+        raise typer.BadParameter(f"{text!r}: expected more than 0. Leave it out for no budget.", param_hint=option)
+    return value

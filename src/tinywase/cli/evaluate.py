@@ -87,7 +87,7 @@ def evaluate(
         note(f"Note: {text}")
     options = read_options(root, remap, split=split, mix=mix, enrollments=enrollments, seed=seed)
     trials = listed_trials(list_path, options, format=format)[:limit]
-    evaluation = _run(open_all, trials, choice.names, jobs)
+    evaluation = _run(open_all, systems, trials, choice.names, jobs)
     if not evaluation.rows:  # no table of nothing
         _finish(evaluation, trials, list_path, root)
     report = build_report(
@@ -102,7 +102,13 @@ def evaluate(
     _finish(evaluation, trials, list_path, root)
 
 
-def _run(open_all: Callable[[], list[System]], trials: list[Trial], metrics: tuple[str, ...], jobs: int) -> Evaluation:
+def _run(
+    open_all: Callable[[], list[System]],
+    systems: list[System],
+    trials: list[Trial],
+    metrics: tuple[str, ...],
+    jobs: int,
+) -> Evaluation:
     """Score the trials under a progress bar; failures are said when they happen, the first few of a kind."""
     from ..evaluate.run import evaluate as evaluate_systems
     from ..evaluate.score import TrialScore
@@ -121,7 +127,7 @@ def _run(open_all: Callable[[], list[System]], trials: list[Trial], metrics: tup
                     note(f"Failed: {failure}")
             progress(done / len(trials))
 
-        evaluation = evaluate_systems(open_all, trials, metrics=metrics, jobs=jobs, on_trial=on_trial)
+        evaluation = evaluate_systems(open_all, trials, metrics=metrics, jobs=jobs, opened=systems, on_trial=on_trial)
     for kind, count in kinds.items():
         if count > SHOWN_FAILURES:
             note(f"Failed: {count - SHOWN_FAILURES} more like that: {kind.removeprefix(': ')}")

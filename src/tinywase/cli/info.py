@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 FOR_PROGRAMS = ("presence",)  # parts of a card
 TABLE_WIDTH = 140
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def info(
@@ -42,7 +44,7 @@ def info(
     if as_json:
         say_json(content)
     else:
-        _print(content)
+        _print(_printable(content))
 
 
 def _of_voice(path: str, *, as_json: bool) -> None:
@@ -56,7 +58,7 @@ def _of_voice(path: str, *, as_json: bool) -> None:
         say_json({**facts, **voice.notes(), "dimensions": len(voice.vector)})
         return
     known = f"for {', '.join(models)}" if models else "for no model of this package"
-    say(f"{path}: a voice enrolled with {voice.model}, {known} ({voice.fingerprint})")
+    say(f"{path}: a voice enrolled with {_printable(voice.model)}, {known} ({voice.fingerprint})")
     say(
         f"  from {voice.active_s:.1f} s of speech at {voice.level_db:.0f} dB re full scale, {voice.clipped:.1%} clipped"
     )
@@ -209,6 +211,17 @@ def _table(key: str, value: Any) -> str:
     except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         pass
     return ""
+
+
+def _printable(value: Any) -> Any:
+    """`value`, the control characters of its texts escaped: somebody else's file gives no commands to a terminal."""
+    if isinstance(value, dict):
+        return {_printable(key): _printable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(entry) for entry in value]
+    if isinstance(value, str):
+        return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    return value
 
 
 def _shown(value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import os
 import threading
@@ -74,8 +75,10 @@ def unpack_archives(
 
     Raises:
         DataError: not such files, damaged, or of different rates.
+        OutputError: the disk is full, or the folder refuses.
     """
     folder = Path(folder)
+    samples = folder / "samples.npy"
     make_folder(folder)
     with contextlib.ExitStack() as opened:
         parts = [_Part.open(path, opened) for path in paths]
@@ -85,8 +88,10 @@ def unpack_archives(
                 f"archives at {' and '.join(map(str, rates))} Hz: one bank has one rate. Unpack them apart."
             )
         # whoever maps the old samples keeps them, and a damaged archive leaves the old bank whole
-        with whole_file(folder / "samples.npy", force=True) as target:
-            _decode_all(parts, target, progress)
+        with whole_file(samples, force=True) as target:
+            with writing(samples):
+                places = _set_aside(target, sum(part.length for part in parts))
+            _decode_all(parts, places, progress)
             (folder / TABLE).unlink(missing_ok=True)  # no table without its samples
             (folder / SOURCES).unlink(missing_ok=True)
     write_table(folder, _joined(parts), rates[0])
@@ -142,9 +147,22 @@ def _joined(parts: Sequence[_Part]) -> list[BankUtterance]:
     return found
 
 
-def _decode_all(parts: Sequence[_Part], target: Path, progress: Callable[[float], None]) -> None:
-    """Fill `target` (npy) with the samples of all pieces."""
-    samples = np.lib.format.open_memmap(target, "w+", np.int16, (sum(part.length for part in parts),))
+def _set_aside(target: Path, length: int) -> np.memmap:
+    """Room for so many samples in `target` (npy). Mapped files begin with holes, and a disk that has no room left for
+    one of them ends the process (SIGBUS): whether it has is asked first, where the system can say."""
+    samples = np.lib.format.open_memmap(target, "w+", np.int16, (length,))
+    if hasattr(os, "posix_fallocate"):
+        with target.open("rb+") as stream:
+            try:
+                os.posix_fallocate(stream.fileno(), 0, target.stat().st_size)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system without it
+                    raise
+    return samples
+
+
+def _decode_all(parts: Sequence[_Part], samples: np.memmap, progress: Callable[[float], None]) -> None:
+    """Fill `samples` with those of all pieces."""
     piece_samples, pieces, before = PIECE_S * parts[0].rate_hz, [], 0
     for part in parts:
         places = np.split(samples[before : before + part.length], range(piece_samples, part.length, piece_samples))

@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-SPEED_OF_SOUND_M_S = 343.0
-
 
 def change_speed(samples: np.ndarray, speed: float, sample_rate_hz: int) -> np.ndarray:
     """Played `speed` times faster, pitch and formants included: another voice. Shape: [T] -> [T / speed]."""
@@ -48,7 +46,7 @@ def limit_band(samples: np.ndarray, sample_rate_hz: int, rng: np.random.Generato
     return _filtered(samples, np.clip(0.5 + octaves_inside * 4, 0.0, 1.0))
 
 
-def draw_room(sample_rate_hz: int, rng: np.random.Generator) -> tuple[float, float]:
+def draw_room(rng: np.random.Generator) -> tuple[float, float]:
     """(reverberation time T60 in s, early distance in m) of a room; both voices of a mixture share the T60."""
     return float(rng.uniform(0.1, 0.5)), float(rng.uniform(0.4, 2.5))
 

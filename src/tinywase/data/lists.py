@@ -1,7 +1,9 @@
 """Lists of trials: whatever layout of the field a path holds, read into `Trial`s and rendered to samples.
 
-trials = read_trials("libri2mix/test")
-rendered = render_trial(trials[0], 8000)
+    trials = read_trials("libri2mix/test")
+    rendered = render_trial(trials[0], 8000)
+
+Lists with broken rows are refused; `explain` says which.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ class Mixer:
             voices=tuple(voices),
             absent=absent,
             noise_snr_db=rng.uniform(*config.noise_snr_db) if nobody or rng.random() < config.noise else None,
-            t60_s=augment.draw_room(self.bank.sample_rate_hz, rng)[0] if rng.random() < config.room else None,
+            t60_s=augment.draw_room(rng)[0] if rng.random() < config.room else None,
             seed=int(rng.integers(2**32)),
         )
 
@@ -278,7 +278,7 @@ class Mixer:
         rng = np.random.default_rng(voice.seed)
         audio = self._coloured(audio, rng)
         if t60_s is not None:
-            distance_m = augment.draw_room(rate_hz, rng)[1]
+            distance_m = augment.draw_room(rng)[1]
             audio = augment.reverberate(audio, augment.room_response(t60_s, distance_m, rate_hz, rng))
         audio = scale_to_rms(audio - audio.mean(), VOICE_RMS * 10 ** (voice.gain_db / 20))
         if voice.pause is not None:
@@ -361,7 +361,7 @@ class Mixer:
             gain = np.float32(10 ** (rng.uniform(*OVERHEARD_DB) / 20))
             audio = audio + gain * others[int(rng.integers(len(others)))]
         if rng.random() < config.enrollment_room:
-            audio = augment.reverberate(audio, augment.room_response(*augment.draw_room(rate_hz, rng), rate_hz, rng))
+            audio = augment.reverberate(audio, augment.room_response(*augment.draw_room(rng), rate_hz, rng))
         if rng.random() < config.enrollment_noise:
             snr_db = rng.uniform(*config.noise_snr_db)
             audio = scale_to_rms(audio, 1.0) + np.float32(10 ** (-snr_db / 20)) * self._noise(len(audio), rng)

@@ -120,7 +120,7 @@ def _noise(scene: Scene, *, snr_db: float) -> RenderedTrial:
 def _room(scene: Scene) -> RenderedTrial:
     """Both voices in one room at distances of their own, heard by one microphone."""
     audio, rate_hz = scene.audio, scene.audio.sample_rate_hz
-    t60_s, _ = augment.draw_room(rate_hz, scene.rng)
+    t60_s, _ = augment.draw_room(scene.rng)
     voices = []
     for voice in (audio.target, scene.interference):
         response = augment.room_response(t60_s, scene.rng.uniform(*ROOM_DISTANCE_M), rate_hz, scene.rng)
@@ -131,7 +131,7 @@ def _room(scene: Scene) -> RenderedTrial:
 def _enrolled_in_room(scene: Scene) -> RenderedTrial:
     """The sample of the voice was recorded in a room, the mixture was not."""
     rate_hz = scene.audio.sample_rate_hz
-    t60_s, _ = augment.draw_room(rate_hz, scene.rng)
+    t60_s, _ = augment.draw_room(scene.rng)
     response = augment.room_response(t60_s, scene.rng.uniform(*ROOM_DISTANCE_M), rate_hz, scene.rng)
     return dataclasses.replace(scene.audio, enrollment=augment.reverberate(scene.audio.enrollment, response))
 

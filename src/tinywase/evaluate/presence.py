@@ -12,6 +12,7 @@ together.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -167,16 +168,15 @@ def calibrated_fields(
 ) -> dict[str, Any]:
     """`card["presence"]` by the trials: what voiceprints have in common, by that the evidence, by that the rule.
 
-    The extractor compares voices by it from then on.
-
     Raises:
         DataError: fewer than four trials.
     """
     common = gather_common(extractor, trials)
-    extractor.model.common = np.array(common, np.float32)
-    evidence = gather_evidence(extractor, trials, progress=lambda done: progress(EVIDENCE_SHARE * done))
+    knowing = copy.copy(extractor)  # whoever asks keeps the extractor as it is
+    knowing.model = extractor.model.with_common(np.array(common, np.float32))
+    evidence = gather_evidence(knowing, trials, progress=lambda done: progress(EVIDENCE_SHARE * done))
     rest = 1 - EVIDENCE_SHARE
-    alike = gather_consistencies(extractor, trials, progress=lambda done: progress(EVIDENCE_SHARE + rest * done))
+    alike = gather_consistencies(knowing, trials, progress=lambda done: progress(EVIDENCE_SHARE + rest * done))
     speakers = [trial.target_speaker for trial in trials]
     found = calibrate(evidence, alike, speakers=speakers, false_alarm_rate=false_alarm_rate)
     return {**card_fields(found), "common": common}

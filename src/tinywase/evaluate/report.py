@@ -10,11 +10,11 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..metrics import SIGNAL_METRICS
-from .run import Evaluation
+from ..processor import processor_name
+from .run import THREADS, Evaluation
 from .score import Row
 from .statistics import Group, PairedDifference, SystemSummary, compare, summarize
 
@@ -78,7 +78,7 @@ def rows_csv(rows: Sequence[Row]) -> str:
 def summary_json(report: Report) -> str:
     """The figures of the first system at the top, those of every system under `systems`; undefined ones are null."""
     runtimes = report.evaluation.runtimes
-    systems = [_system_fields(*pair) for pair in zip(report.summaries, runtimes, strict=True)]
+    systems = [_system_fields(*pair, report.jobs) for pair in zip(report.summaries, runtimes, strict=True)]
     fields = {
         **systems[0],
         "list": report.list_name,
@@ -98,9 +98,9 @@ def _cell(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
-def _system_fields(summary: SystemSummary, runtime: str) -> dict[str, Any]:
+def _system_fields(summary: SystemSummary, runtime: str, jobs: int) -> dict[str, Any]:
     fields: dict[str, Any] = {"system": summary.name, "failures": summary.failures}
-    fields |= {"rtf": _defined(summary.rtf), "runtime": runtime, "threads": threads_of(runtime)}
+    fields |= {"rtf": _defined(summary.rtf), "runtime": runtime, "threads": threads_of(runtime, jobs)}
     fields |= group_fields(summary.overall)
     split = {name: group_fields(group) for name, group in summary.groups.items() if name != "all"}
     return {**fields, "by_sexes": split}
@@ -138,22 +138,14 @@ def _defined(value: float) -> float | None:
 def machine(jobs: int, runtime: str) -> dict[str, Any]:
     """What the real-time factor of the first system, which `runtime` computes, was measured on."""
     return {
-        "cpu": cpu_name(),
+        "cpu": processor_name(),
         "jobs": jobs,
-        "threads": threads_of(runtime),
+        "threads": threads_of(runtime, jobs),
         "python": platform.python_version(),
     }
 
 
-def threads_of(runtime: str) -> str:
-    """How many threads a system may use: the native runtime's models are opened with one (systems.py)."""
-    return "1" if runtime == "native" else os.environ.get("OMP_NUM_THREADS", "all")
-
-
-def cpu_name() -> str:
-    """The processor's own name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+def threads_of(runtime: str, jobs: int) -> str:
+    """How many threads a system may use: the native runtime's models are opened with one (systems.py), and so is all
+    that runs in several processes (run.py)."""
+    return "1" if runtime == "native" else os.environ.get(THREADS, "all" if jobs == 1 else "1")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..data.trials import Trial
 from .score import Failure, Row, TrialScore, score_trial
 from .systems import System
+
+THREADS = "OMP_NUM_THREADS"  # of numpy and torch; processes inherit it
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,16 @@ def evaluate(
     *,
     metrics: Sequence[str],
     jobs: int = 1,
+    opened: Sequence[System] | None = None,
     on_trial: Callable[[TrialScore], None] = lambda score: None,
 ) -> Evaluation:
     """Score every system on every trial.
 
-    `open_all` makes the systems: once here, and once in each process if `jobs` > 1 (then it must be picklable, such as
-    `functools.partial(open_systems, names)`). `on_trial` hears of each trial as it ends. Ctrl-C ends the run and keeps
-    the trials done so far.
+    `open_all` makes the systems: once here, unless it has and they are `opened`, and once in each process if `jobs` > 1
+    (then it must be picklable, such as `functools.partial(open_systems, names)`). `on_trial` hears of each trial as it
+    ends. Ctrl-C ends the run and keeps the trials done so far.
     """
-    systems = open_all()
+    systems = open_all() if opened is None else opened
     scores: list[TrialScore] = []
     running = _here(systems, trials, metrics) if jobs == 1 else _in_processes(open_all, trials, metrics, jobs)
     try:
@@ -69,21 +73,33 @@ def _in_processes(
     open_all: Callable[[], Sequence[System]], trials: Sequence[Trial], metrics: Sequence[str], jobs: int
 ) -> Generator[TrialScore]:
     """Trials in the order in which they end. A process that dies becomes failures, not an end of the run."""
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # inherited: `jobs` processes with a thread per core each would only queue
     fresh = multiprocessing.get_context("spawn")  # a fork of a process that has run torch or BLAS threads may hang
     pool = ProcessPoolExecutor(jobs, mp_context=fresh, initializer=_start_worker, initargs=(open_all, tuple(metrics)))
     try:
-        futures: dict[Future[TrialScore], int] = {
-            pool.submit(_score_in_worker, position, trial): position for position, trial in enumerate(trials)
-        }
+        with _one_thread_each():  # the pool starts its processes as it gets its tasks
+            futures: dict[Future[TrialScore], int] = {
+                pool.submit(_score_in_worker, position, trial): position for position, trial in enumerate(trials)
+            }
         for future in as_completed(futures):
             position = futures[future]
             error = future.exception()
             yield future.result() if error is None else _died(position, trials[position], error)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """For processes that are started meanwhile, unless the caller said how many: with a thread per core each they would
+    only queue."""
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(THREADS, None)
 
 
 def _died(position: int, trial: Trial, error: BaseException) -> TrialScore:

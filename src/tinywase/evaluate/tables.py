@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from ..metrics import SIGNAL_METRICS
-from .report import RATES, Report, cpu_name, threads_of
+from ..processor import processor_name
+from .report import RATES, Report, threads_of
 from .score import ACTIVITY
 from .statistics import Group, Mean, PairedDifference, SystemSummary
 
@@ -148,10 +149,10 @@ def _speed_text(report: Report) -> str:
     """What the real-time factors are those of."""
     evaluation = report.evaluation
     runtimes = ", ".join(
-        f"{name} {runtime} (threads: {threads_of(runtime)})"
+        f"{name} {runtime} (threads: {threads_of(runtime, report.jobs)})"
         for name, runtime in zip(evaluation.systems, evaluation.runtimes, strict=True)
     )
-    place = f"{cpu_name()}, {report.jobs} at a time"
+    place = f"{processor_name()}, {report.jobs} at a time"
     return (
         f"RTF: processor time of the extraction over audio time, median over trials, on {place}. Runtimes: {runtimes}."
     )

@@ -181,4 +181,5 @@ class ConvBlock(nn.Module):
             return None
         if past is None:
             past = h.new_zeros(h.shape[0], h.shape[1], self.depthwise.memory_frames)
-        return torch.cat([past, h], -1)[..., -self.depthwise.memory_frames :].detach()
+        seen = torch.cat([past, h], -1)
+        return seen[..., seen.shape[-1] - self.depthwise.memory_frames :].detach()

@@ -5,8 +5,9 @@
 The range always holds zero, so that padding is exact. Three quantizers for one point, in the order of a point's life:
 
     DynamicRange   min and max of the tensor as it comes (the paper's): an item's result depends on its batch and on
-    its future LearnedRange   a fixed zero point and a learned scale FrozenRange    constants: the only one that can
-    be packed
+                   its future
+    LearnedRange   a fixed zero point and a learned scale
+    FrozenRange    constants: the only one that can be packed
 
 Gradient: 1 inside the range, 0 where x is clipped; the learned scale's as in `lsq`. Shapes: any.
 """

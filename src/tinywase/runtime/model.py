@@ -146,6 +146,12 @@ class PackedModel:
         other.others = voiceprint
         return other._checked()
 
+    def with_common(self, common: Array) -> PackedModel:
+        """The same model, told what all of its voiceprints have in common (likeness.py); both share one runtime."""
+        other = copy.copy(self)
+        other.common = common
+        return other
+
     def _checked(self) -> PackedModel:
         if self.others is not None and self.views == 1:
             raise ConfigError(

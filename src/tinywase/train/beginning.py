@@ -5,18 +5,18 @@ Letters: D voiceprint dimensions.
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import ConfigError
-from .checkpoint import load_weights
+from ..errors import ConfigError, FormatError
+from .checkpoint import load_torch, load_weights
 from .cues import with_cues_moved
 from .objectives import TrainedSystem
 
-REMEDY = "Give init the state.pt of 'tinywase train'"
+REMEDY = "Give init the state.pt of 'tinywase train'."
+PARTS = ("system", "averaged", "optimizer", "progress", "model")  # of a state; those of its voices may be left out
 
 
 def is_state(path: str) -> bool:
@@ -28,16 +28,12 @@ def read_state(path: str | Path, device: str | torch.device = "cpu", *, remedy: 
     """What `state.pt` holds.
 
     Raises:
-        ConfigError: no such file, or not a state; `remedy` says what to do.
+        FormatError: no such file, or not a state; `remedy` says what to do.
     """
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        missing = {"system", "averaged"} - set(state)
-    except (OSError, RuntimeError, TypeError, pickle.UnpicklingError, EOFError, ValueError, LookupError) as error:
-        why = "it was not written by torch.save" if isinstance(error, LookupError) else error  # that says "101" alone
-        raise ConfigError(f"{path}: not the state of a training ({why}). {remedy}.") from error
+    state = load_torch(path, device, remedy=remedy)
+    missing = [part for part in PARTS if not isinstance(state, dict) or not isinstance(state.get(part), dict)]
     if missing:
-        raise ConfigError(f"{path}: not the state of a training, it has no {', '.join(sorted(missing))}. {remedy}.")
+        raise FormatError(f"{path}: not the state of a training, it has no {', '.join(missing)}. {remedy}")
     return state
 
 
@@ -51,6 +47,7 @@ def begin_with(system: TrainedSystem, path: str) -> list[str]:
     network's tensors that it has nothing for.
 
     Raises:
+        FormatError: not a state or a checkpoint.
         ConfigError: a state without weights for this network.
     """
     if not is_state(path):
@@ -60,7 +57,7 @@ def begin_with(system: TrainedSystem, path: str) -> list[str]:
     averaged = with_cues_moved(state["averaged"], state.get("model", {}).get("stacks", stacks), stacks)
     known = {key: value for key, value in averaged.items() if key in own and own[key].shape == value.shape}
     if not known or any("parametrizations." in key for key in state["averaged"]):  # those of a compression
-        raise ConfigError(f"{path}: no weights for this network. Give init the state.pt of 'tinywase train'.")
+        raise ConfigError(f"{path}: no weights for this network. {REMEDY}")
     system.model.load_state_dict(known, strict=False)
     know_voices(system, state)
     return sorted(set(own) - set(known))
@@ -69,9 +66,9 @@ def begin_with(system: TrainedSystem, path: str) -> list[str]:
 @torch.no_grad()
 def know_voices(system: TrainedSystem, state: dict[str, Any]) -> None:
     """Give the speaker classifier the classes of those voices that another training knew, found by their names."""
-    theirs, ours = state["system"]["classifier.weight"], system.classifier.weight  # [voices, D]
+    theirs, ours = state["system"].get("classifier.weight"), system.classifier.weight  # [voices, D]
     voices = voices_of(state, system)
-    if theirs.shape[1] != ours.shape[1] or len(theirs) != len(voices):
+    if theirs is None or theirs.shape[1] != ours.shape[1] or len(theirs) != len(voices):
         return
     place = {voice: row for row, voice in enumerate(voices)}
     known = [row for row, voice in enumerate(system.voices) if voice in place]

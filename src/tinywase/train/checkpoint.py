@@ -4,6 +4,7 @@ explains itself."""
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,20 @@ def read_weights(path: Path | str) -> tuple[ModelConfig, dict[str, torch.Tensor]
     if "config" not in metadata:
         raise FormatError(f"{path}: no model configuration in its metadata, expected a checkpoint of 'tinywase train'.")
     return saved_model_config(_parsed(metadata.pop("config"), path)), tensors, metadata
+
+
+def load_torch(path: Path | str, device: str | torch.device = "cpu", *, remedy: str) -> Any:
+    """What torch.save wrote, opened by weights_only, so that nothing in it runs.
+
+    Raises:
+        FormatError: no such file, damaged, or with objects that are not safe to open; `remedy` says what to do.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # of a damaged file torch says KeyError, AssertionError, struct.error and others
+        told = isinstance(error, OSError | pickle.UnpicklingError | RuntimeError) and str(error)
+        why = str(error).splitlines()[0] if told else "it was not written whole by torch.save"  # KeyError says "101"
+        raise FormatError(f"{path}: no checkpoint that is safe to open ({why}). {remedy}") from error
 
 
 def _parsed(text: str, path: Path | str) -> dict[str, Any]:

@@ -79,10 +79,12 @@ class Compressor(Trainer):
             return system, DistilledVoiceprint(VoiceprintObjective(mixer, recipe), self.teacher, recipe.distill)
         return system, DistilledExtraction(self.extraction, self.teacher, recipe.distill)
 
-    def run(self) -> Progress:
-        """Train to the last step, or until interrupted; see `finished` for the student."""
-        self._keep_settings()
-        return super().run() if self.recipe.optimizer.steps else self.progress
+    def _run(self) -> Progress:
+        """See `finished` for the student. The settings are written by who holds the folder: those of a compression that
+        is refused would take the place of those that the running one goes on by."""
+        if self.hardware.leads:
+            self._keep_settings()
+        return super()._run() if self.recipe.optimizer.steps else self.progress
 
     def finished(self) -> Wase:
         """The student as it will be packed: averaged, every range frozen."""
@@ -168,7 +170,6 @@ class Compressor(Trainer):
                     f"{recipe.folder} holds a compression with other settings ({', '.join(differing)}; see {SETTINGS} "
                     "there). Give this one another folder with --work, or remove that one."
                 )
-        recipe.folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode(), force=True)
 
 

@@ -8,6 +8,7 @@ did best on the dev lists to `best.safetensors`. Nothing reads a number off a GP
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import signal
@@ -20,8 +21,8 @@ from torch import Tensor, distributed, nn
 
 from ..config import saved_model_config, to_dict
 from ..data.mixing import Mixer
-from ..errors import ConfigError, TinyWaseError
-from ..files import held, make_folder, whole_file
+from ..errors import ConfigError, FormatError, TinyWaseError
+from ..files import held, make_folder, write_whole
 from ..models import Wase
 from .beginning import begin_with, read_state, voices_of
 from .checkpoint import save_weights
@@ -38,6 +39,7 @@ from .source import open_mixer
 
 log = logging.getLogger(__name__)
 REPORT_S = 30.0
+ANEW = "Remove it to begin anew, from last.safetensors by init."  # what to do about a damaged state
 CHECK_STEPS = 50  # a GPU waits when its numbers are looked at; a CPU is asked at every step
 
 
@@ -315,7 +317,11 @@ class Trainer:
         return self._done or self._stop
 
     def _save(self) -> None:
-        """The whole state, atomically."""
+        """The whole state, atomically.
+
+        Raises:
+            OutputError: the disk is full, or the folder refuses.
+        """
         self._check_finite()
         state = {
             "system": self.system.state_dict(),
@@ -325,8 +331,9 @@ class Trainer:
             "model": to_dict(self.recipe.model),
             "voices": list(self.system.voices),
         }
-        with whole_file(self.recipe.folder / "state.pt", force=True) as part:
-            torch.save(state, part)
+        saved = io.BytesIO()  # a disk that is full is the system's refusal, which torch would not say
+        torch.save(state, saved)
+        write_whole(self.recipe.folder / "state.pt", saved.getbuffer(), force=True)
         self._save_weights("last.safetensors")
 
     def _save_weights(self, name: str) -> None:
@@ -340,12 +347,13 @@ class Trainer:
         """Go on from the folder's state, if there is one.
 
         Raises:
-            ConfigError: it is damaged, or belongs to another network or to other speakers.
+            FormatError: it is damaged, or a newer tinywase wrote it.
+            ConfigError: it belongs to another network or to other speakers.
         """
         path = self.recipe.folder / "state.pt"
         if not path.exists():
             return
-        state = read_state(path, self.hardware.device, remedy="Remove it to begin anew, from last.safetensors by init")
+        state = read_state(path, self.hardware.device, remedy=ANEW)
         if saved_model_config(state["model"]) != self.recipe.model:
             raise ConfigError(f"{path} is a training of another network. Give this recipe another 'name' or 'out'.")
         voices = voices_of(state, self.system)
@@ -354,12 +362,20 @@ class Trainer:
                 f"{path} is a training on other speakers ({len(voices)} voices, this bank has "
                 f"{len(self.system.voices)}). Give this recipe another 'out', and init = [{str(path)!r}] to go on."
             )
+        try:
+            self._take(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise FormatError(f"{path}: not a whole state, or of a newer tinywase ({error}). {ANEW}") from error
+        progress = self.progress
+        progress.position = schedule_position(progress.step, progress.train_s, self.recipe)
+        log.info("going on at step %d (%.2f h of audio)", progress.step, progress.audio_s / 3600)
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Weights, averages, the optimizer's memory and the progress of a state."""
         self.system.load_state_dict(state["system"])
         self.averaged, self._averaging = self._unaveraged() | state["averaged"], None  # older ones did not average
         self.optimizer.load_state_dict(state["optimizer"])
         for group, base in zip(self.optimizer.param_groups, self._learning_rates(), strict=True):
             group |= {"base_lr": base, **self._rate_options(base)}  # recipe and machine may have changed since
             group["weight_decay"] = self.recipe.optimizer.weight_decay
-        self.progress = progress = Progress(**state["progress"])
-        progress.position = schedule_position(progress.step, progress.train_s, self.recipe)
-        log.info("going on at step %d (%.2f h of audio)", progress.step, progress.audio_s / 3600)
+        self.progress = Progress(**state["progress"])

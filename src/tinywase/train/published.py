@@ -13,18 +13,17 @@ A TinyWASE file holds the float weights behind its quantizers; those are loaded,
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..config import ModelConfig, VoiceprintConfig
 from ..errors import ConfigError, FormatError
 from ..layout import expected_tensors
 from ..models import Wase
+from .checkpoint import load_torch
 
 TCN = r"ss_model\.TCN\."
 BLOCK = TCN + r"TCN\.(\d+)\."
@@ -52,6 +51,10 @@ NAMES = (  # (beginning of their key, beginning of ours); the rest is weight, bi
 TRAINING_ONLY = "metric_fc."
 PUBLISHED_BLOCKS = 8
 DEFAULT_STACKS = 3  # where nothing tells
+REMEDY = (
+    "Expected torch.save of {'model': state_dict}; if it holds objects of its own code, load it there and save "
+    "{'model': checkpoint['model']} again."
+)
 
 
 def load_published(path: str | Path, *, blocks: int = PUBLISHED_BLOCKS) -> Wase:
@@ -63,15 +66,7 @@ def load_published(path: str | Path, *, blocks: int = PUBLISHED_BLOCKS) -> Wase:
     Raises:
         FormatError: not such a file, or a key or shape that is not in the layout.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError) as error:
-        told = isinstance(error, (OSError, pickle.UnpicklingError, RuntimeError)) and str(error)
-        first = str(error).splitlines()[0] if told else "it was not written by torch.save"  # KeyError says "101" alone
-        raise FormatError(
-            f"{path}: no checkpoint that is safe to open ({first}). Expected torch.save of {{'model': state_dict}}; if "
-            "it holds objects of its own code, load it there and save {'model': checkpoint['model']} again."
-        ) from error
+    content = load_torch(path, remedy=REMEDY)
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise FormatError(f"{path}: no state_dict under the key 'model': expected a checkpoint of WASE or TinyWASE.")
