@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -117,6 +118,21 @@ def test_samples_that_are_not_finite_are_refused_with_their_time(bad: float) -> 
         whole(samples, sample_rate_hz=8000)
 
 
+@pytest.mark.parametrize("bad", [1e30, -2e6])
+def test_a_sample_that_no_recording_has_is_refused_with_its_time(tmp_path: Path, bad: float) -> None:
+    samples = noise(20000, 2)
+    samples[12000, 1] = bad
+    soundfile.write(tmp_path / "bad.wav", samples, 8000, subtype="FLOAT")
+    for source, options in ((samples, {"sample_rate_hz": 8000}), (tmp_path / "bad.wav", {})):
+        with pytest.raises(AudioError, match=rf"the sample at 1\.500 s is {re.escape(f'{bad:g}')}, expected -1\.\.1"):
+            whole(source, **options)
+
+
+def test_whole_numbers_in_a_float_file_are_a_recording() -> None:
+    samples = np.array([[-32768.0], [1e6]], np.float32)
+    assert np.array_equal(whole(samples, sample_rate_hz=8000), samples)
+
+
 @pytest.mark.parametrize("suffix", [suffix for suffix in CONTAINERS if suffix != ".opus"])
 def test_a_truncated_file_is_refused_with_the_seconds_that_can_be_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cut{suffix}"
@@ -150,6 +166,22 @@ def test_a_wav_file_from_a_pipe_with_an_endless_header_is_no_truncated_file(tmp_
     assert len(whole(path)) == 8000
 
 
+def test_a_flac_file_from_a_pipe_that_does_not_tell_its_length_is_read_whole(tmp_path: Path) -> None:
+    path, samples = tmp_path / "piped.flac", noise(70_000)
+    soundfile.write(path, samples, 8000)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # the number of samples in STREAMINFO, 36 bits: 0 is "unknown"
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    for source in (path, bytes(data)):
+        with open_audio(source) as reader:
+            lengths = {sum(map(len, reader.blocks())) for _ in range(2)}
+        assert lengths == {reader.frames} == {70_000}
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(AudioError, match=r"piped\.flac: is truncated or damaged: \d\.\d\d s can be read"):
+        whole(path)
+
+
 @pytest.mark.parametrize(
     ("array", "rate_hz", "message"),
     [
@@ -171,6 +203,27 @@ def test_what_is_no_recording_at_all_is_refused_with_what_was_expected(source: A
     message = rf"got a {type(source).__name__}, expected a recording: a path, bytes, an open file or a numpy array"
     with pytest.raises(AudioError, match=message):
         open_audio(source)
+
+
+def test_a_file_that_gives_no_bytes_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(100), 8000)
+    with (
+        path.open("r", encoding="latin-1") as text,
+        pytest.raises(AudioError, match=r"gives text, expected bytes.*'rb'"),
+    ):
+        open_audio(text)  # type: ignore[arg-type]
+    with path.open("ab") as unreadable, pytest.raises(AudioError, match=r"a\.wav: cannot be read .*'rb'"):
+        open_audio(unreadable)
+    assert not capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("a" * 300 + ".wav", "cannot be opened .*too long"), ("a\0.wav", "there is no such file")]
+)
+def test_a_name_that_no_file_has_is_refused(name: str, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        open_audio(name)
 
 
 def test_whatever_turns_into_an_array_is_one() -> None:
@@ -255,6 +308,24 @@ def test_a_damaged_aac_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xf1\x50\x80" + bytes(300))  # a header of no channels, and nothing behind it
     with pytest.raises(AudioError, match=r"d\.aac: its sound track has 0 channels .* copy it again"):
         open_audio(path)
+
+
+def unknown_sound(path: Path) -> None:
+    """A film at `path` whose sound track is of a kind that nobody decodes."""
+    av = pytest.importorskip("av", reason="PyAV (extra `media`) is not installed")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"sowt", b"zzzz"))
+
+
+def test_a_sound_track_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    unknown_sound(tmp_path / "film.mov")
+    with pytest.raises(AudioError, match=r"film\.mov: its sound track is of a kind that is not known .* Convert it"):
+        open_audio(tmp_path / "film.mov")
 
 
 def written(path: Path, subtype: str = "PCM_16", rate_hz: int = 8000, channels: int = 1) -> AudioFormat:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,9 +12,7 @@ from hypothesis import strategies as st
 
 from tinywase.audio import open_audio
 from tinywase.blocks import BlockQueue, mono_at, part_blocks, resample_blocks
-from tinywase.errors import AudioError
-
-NAN = float("nan")
+from tinywase.errors import AudioError, ConfigError
 
 
 def noise(frames: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -60,7 +61,7 @@ def test_mono_is_the_mean_of_the_channels_within_the_range() -> None:
 
 @pytest.mark.parametrize(
     ("start_s", "stop_s"),
-    [(2.0, None), (0.5, 0.5), (-1.0, 0.5), (0.6, 0.2), (NAN, None), (0.1, NAN), (NAN, NAN)],
+    [(2.0, None), (0.5, 0.5), (-1.0, 0.5), (0.6, 0.2), (-math.inf, 0.5), (math.inf, None)],
 )
 def test_a_range_outside_the_recording_is_refused(start_s: float, stop_s: float | None) -> None:
     with (
@@ -68,3 +69,11 @@ def test_a_range_outside_the_recording_is_refused(start_s: float, stop_s: float 
         pytest.raises(AudioError, match=r"lasts 1\.00 s\. Give a start before its end"),
     ):
         list(part_blocks(reader, start_s, stop_s))
+
+
+@pytest.mark.parametrize("stop_s", [math.nan, "2", 10**400], ids=lambda value: f"{value!r:.10}")
+def test_a_time_that_is_no_number_is_refused(stop_s: Any) -> None:
+    with open_audio(noise(8000), sample_rate_hz=8000) as reader:
+        with pytest.raises(ConfigError, match=r"stop_s = .*: expected seconds"):
+            list(part_blocks(reader, 0.0, stop_s))
+        assert sum(map(len, part_blocks(reader, 0.5, math.inf))) == 4000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import soundfile
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from stand_in import StandInModel, stand_in
 
 from tinywase import Extractor
+from tinywase.config import TINY
 from tinywase.errors import ConfigError, StreamError
 from tinywase.metrics import si_sdr
 from tinywase.runtime.buffered import BufferedStream, left_context_s
@@ -130,6 +133,15 @@ def test_waiting_is_worth_its_time() -> None:
 def test_impossible_delays_are_refused(nano: Extractor, delay_s: float) -> None:
     with pytest.raises(ConfigError, match=r"expected 0\.1 to 5"):
         check_streams(nano.model, delay_s)
+
+
+def test_a_delay_of_less_than_a_hop_is_refused_with_the_shortest() -> None:
+    model = StandInModel(config=dataclasses.replace(TINY, window=4096))  # a hop of 2048
+    with pytest.raises(ConfigError, match=r"delay_s = 0\.1: expected 0\.256 s, a hop of this model, or more"):
+        BufferedStream(model, ANYBODY, 0.1)
+    stream, sound = BufferedStream(model, ANYBODY, 0.256), noise(2.0)
+    assert stream.latency_samples == 2048
+    assert np.allclose(given_back(stream, sound), sound, atol=1e-6)
 
 
 def test_offline_models_need_a_delay_and_causal_ones_have_theirs(nano: Extractor) -> None:

@@ -153,7 +153,7 @@ def test_what_is_waited_for_comes_after_ctrl_c_too(monkeypatch: pytest.MonkeyPat
         (["-e", str(ENROLLMENT), "--input", "-", "--output", "-", "--rate", "10"], 1, "sampling rate 10 Hz"),
         ([*RAW, "-m", "nano"], 1, "'nano' is offline: it"),
         ([*RAW, "-m", "small"], 1, "'live' is bundled"),
-        ([*RAW, "--delay", "9"], 1, "a delay of 9 s: expected 0.1 to 5"),
+        ([*RAW, "--delay", "9"], 1, "delay_s = 9.0: expected 0.1 to 5 s"),
         ([*RAW, "-m", "live", "--delay", "0.5"], 1, "'live' is causal"),
         ([*RAW, "--views", "2"], 1, "views = 2"),
         ([*RAW, "--other", str(DEMO / "mixture.flac")], 1, "never listens for the others"),

@@ -178,6 +178,22 @@ def test_estimate_and_residual_need_two_files(tmp_path: Path) -> None:
         )
 
 
+def test_estimate_and_residual_are_written_both_or_not_at_all(tmp_path: Path) -> None:
+    extractor = stand_in(lambda mixture: 0.5 * mixture)
+
+    def taken_meanwhile(done: float) -> None:
+        if done > 0.9:  # while both are written
+            (tmp_path / "out.wav").write_bytes(b"precious")
+
+    with pytest.raises(OutputError, match=r"out\.wav' exists already"):
+        extractor.extract_file(
+            noise(8000), tmp_path / "out.wav", voice(extractor), sample_rate_hz=8000,
+            residual=tmp_path / "rest.wav", progress=taken_meanwhile,
+        )  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["out.wav"]
+    assert (tmp_path / "out.wav").read_bytes() == b"precious"
+
+
 def test_a_voiceprint_of_another_model_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     extractor, other = stand_in(), stand_in()
     other.model.fingerprint = "f" * 16
@@ -224,6 +240,25 @@ def test_an_enrollment_without_enough_speech_is_refused(enrollment: np.ndarray, 
 def test_no_enrollment_is_refused() -> None:
     with pytest.raises(AudioError, match="no enrollment was given, expected at least one"):
         stand_in().enroll()
+
+
+@pytest.mark.parametrize("recordings", [1, 3])
+def test_enrolling_says_how_far_it_is_and_may_be_given_up(recordings: int) -> None:
+    class Gone(Exception):
+        pass
+
+    def gone(done: float) -> None:
+        if done > 0.5:
+            raise Gone
+
+    extractor, seen = stand_in(), list[float]()
+    samples = [noise(40_000, seed=seed) for seed in range(recordings)]
+    plain = extractor.enroll(*samples, sample_rate_hz=8000)
+    told = extractor.enroll(*samples, sample_rate_hz=8000, progress=seen.append)
+    assert np.array_equal(told.vector, plain.vector) and told.consistency == plain.consistency
+    assert seen == sorted(seen) and seen[-1] == 1 and len(seen) > 3
+    with pytest.raises(Gone):
+        extractor.enroll(*samples, sample_rate_hz=8000, progress=gone)
 
 
 class _Shares:

@@ -19,6 +19,7 @@ from tinywase.config import TINY
 from tinywase.errors import ConfigError, TinyWaseError
 from tinywase.format import ModelFile, write_model
 from tinywase.runtime import windows
+from tinywase.runtime.buffered import check_delay
 from tinywase.runtime.extractor import Extractor
 from tinywase.tensors import float_tensor
 
@@ -271,6 +272,14 @@ def test_results_fit_on_a_line_when_they_are_printed() -> None:
     assert len(repr(voice(extractor))) < 200
 
 
+def test_results_are_equal_to_themselves_alone(tmp_path: Path) -> None:
+    extractor, someone, samples = stand_in(), voice(stand_in()), noise(8000)
+    one, other = (extractor.extract(samples, someone, sample_rate_hz=8000) for _ in range(2))
+    assert one == one and one != other and one not in [other] and len({one, other}) == 2
+    reports = [extractor.extract_file(samples, tmp_path / f"{n}.wav", someone, sample_rate_hz=8000) for n in (1, 2)]
+    assert reports[0] == reports[0] and reports[0] != reports[1] and len(set(reports)) == 2
+
+
 @pytest.mark.parametrize("rate", [16000.7, np.nan, np.inf, True, "16000"])
 def test_a_rate_that_is_no_whole_number_is_refused_by_all_alike(rate: Any) -> None:
     extractor = stand_in(causal=True)
@@ -284,6 +293,31 @@ def test_a_rate_that_is_no_whole_number_is_refused_by_all_alike(rate: Any) -> No
     ):
         with pytest.raises(ConfigError, match=message):
             refused()
+
+
+@pytest.mark.parametrize("value", ["0.5", True, np.nan, 10**400, [1.0], 1j], ids=lambda value: f"{value!r:.10}")
+@pytest.mark.parametrize("name", ["alike", "keep_others_db", "start_s", "stop_s", "delay_s"])
+def test_what_is_no_number_is_refused_by_all_alike(name: str, value: Any) -> None:
+    extractor = stand_in()
+    someone, samples = voice(extractor), noise(16000)
+    said: dict[str, Any] = {"sample_rate_hz": 8000, name: value}
+    calls = {
+        "alike": lambda: extractor.find_voices(samples, **said),
+        "keep_others_db": lambda: extractor.extract(samples, someone, **said),
+        "start_s": lambda: extractor.enroll(samples, **said),
+        "stop_s": lambda: extractor.enroll(samples, **said),
+        "delay_s": lambda: extractor.stream(someone, **said),
+    }
+    with pytest.raises(ConfigError, match=rf"{name} = {re.escape(f'{value!r:.80}')}: expected "):
+        calls[name]()
+
+
+@pytest.mark.parametrize("number", [1, 1.0, np.float32(1), np.int64(1)])
+def test_a_number_may_come_from_anywhere(number: Any) -> None:
+    extractor = stand_in()
+    extractor.extract(noise(1600), voice(extractor), sample_rate_hz=8000, keep_others_db=number)
+    assert extractor.enroll(noise(24000), sample_rate_hz=8000, start_s=number, stop_s=2 * number).active_s <= 1
+    assert type(check_delay(number)) is float
 
 
 @pytest.mark.parametrize("rate", [16000.0, np.int64(16000), np.float64(16000)])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scripts import script
 from stand_in import noise, tone
 
+from tinywase import stft
 from tinywase.metrics import si_sdr
 from tinywase.runtime import highband, highband_file, highband_stream
 from tinywase.runtime.extractor import Extractor
@@ -93,6 +94,14 @@ def test_a_resampled_estimate_and_its_upper_band_make_the_whole() -> None:
     spectra = analyze(sound, window) * highband_file.rise_of_bins(window, 16000, 8000)
     again = low + synthesize(spectra, window, len(sound))
     assert 10 * np.log10(np.sum(sound**2) / np.sum((again - sound) ** 2)) > 25
+
+
+def test_rates_that_clients_choose_are_not_remembered_for_ever() -> None:
+    samples = np.zeros(2_000, np.float32)
+    for rate_hz in range(40_000, 60_000, 500):
+        highband.band_powers((analyze(samples, highband.window_at(rate_hz)), rate_hz), highband.HIGH_HZ)
+    for kept in (highband._bins_of_bands, stft._root_hann):
+        assert kept.cache_info().currsize <= 16
 
 
 def test_gains_are_gains_and_the_file_is_small() -> None:

@@ -24,3 +24,8 @@ def test_names_are_the_objects_of_their_homes() -> None:
 def test_unknown_names_are_refused_by_name() -> None:
     with pytest.raises(AttributeError, match="module 'tinywase' has no attribute 'Extracter'"):
         _ = tinywase.Extracter
+
+
+@pytest.mark.parametrize("name", ["Evidence", "Segment", "VoiceStream"])
+def test_what_public_names_give_back_is_public_too(name: str) -> None:
+    assert name in tinywase.__all__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tinywase.errors import ConfigError
 from tinywase.server.app import build_app
 from tinywase.server.catalogue import Catalogue
 from tinywase.server.uploads import plain_name
+from tinywase.server.work import GivenUp
 
 
 def test_the_models_are_listed_with_what_a_client_chooses_by(client: TestClient) -> None:
@@ -131,6 +133,18 @@ def test_the_three_ways_to_say_whose_voice_agree_with_the_library(client: TestCl
     assert alone.content == voice.read_bytes()
 
 
+def test_enrolling_ends_when_nobody_waits_for_it(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, progress: Callable[[float], None], **__: object) -> None:
+        progress(0.5)  # a client that waits
+        raise GivenUp
+
+    monkeypatch.setattr("tinywase.runtime.extractor.enroll", gone)
+    assert client.post("/api/enroll", files=files(audio=ENROLLMENT)).status_code == 499
+    assert client.post("/api/extract", files=files(mixture=MIXTURE, enroll=ENROLLMENT)).status_code == 499
+    part = client.post("/api/extract", files=files(mixture=MIXTURE), data={"stop_s": "3"})
+    assert part.status_code == 499
+
+
 def test_the_voices_in_a_recording_are_the_librarys(client: TestClient) -> None:
     answer = client.post("/api/voices", files=files(mixture=ENROLLMENT), data={"alike": "0.5"})
     found = answer.json()
@@ -139,7 +153,7 @@ def test_the_voices_in_a_recording_are_the_librarys(client: TestClient) -> None:
     assert found[0]["voice"] == json.loads(expected[0].voiceprint.to_bytes())
     assert found[0]["sample_s"][1] > found[0]["sample_s"][0]
     wrong = client.post("/api/voices", files=files(mixture=ENROLLMENT), data={"alike": "7"})
-    assert (wrong.status_code, error(wrong)) == (400, "alike = 7: expected a cosine, -1 to 1, for example 0.57.")
+    assert (wrong.status_code, error(wrong)) == (400, "alike = 7.0: expected a cosine, -1 to 1, for example 0.57.")
 
 
 def test_one_view_is_asked_for_and_given(client: TestClient, tmp_path: Path) -> None:
@@ -234,6 +248,35 @@ def test_a_full_disk_is_said(client: TestClient, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(f"tinywase.{where}", full)
     answer = client.post("/api/extract", files=sent)
     assert (answer.status_code, error(answer)) == (507, "the service could not write: No space left on device.")
+
+
+def test_a_damaged_film_is_the_clients_and_not_a_disk_that_fails(client: TestClient, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV (extra `media`) is not installed")
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes()[:300])  # within its header: FFmpeg speaks of input and output
+    answer = client.post("/api/extract", files=files(mixture=path, enroll=ENROLLMENT))
+    assert answer.status_code == 400
+    assert error(answer).startswith("film.mkv: cannot be decoded")
+
+
+def test_words_that_are_no_text_are_refused_like_others(client: TestClient, tmp_path: Path) -> None:
+    form = b'--X\r\nContent-Disposition: form-data; name="model"\r\n\r\n+2AA-\r\n--X\r\n'
+    form += b'Content-Disposition: form-data; name="mixture"; filename="a.wav"\r\n\r\nabc\r\n--X--\r\n'
+    kind = "multipart/form-data; boundary=X; charset=utf-7"  # in which +2AA- is half a surrogate pair
+    answer = client.post("/api/voices", content=form, headers={"Content-Type": kind})
+    assert answer.status_code == 400
+    assert error(answer).startswith("there is no model '?' here")
+    voice = json.loads(Extractor.from_pretrained("nano").enroll(ENROLLMENT).to_bytes())
+    (tmp_path / "me.voice").write_text(json.dumps(voice | {"model": "\ud800"}))
+    answer = client.post("/api/extract", headers=BOTH, files=files(mixture=MIXTURE, voice=tmp_path / "me.voice"))
+    assert answer.status_code == 400
+    assert error(answer).startswith("voiceprint 'me.voice': its model or fingerprint is not text")
 
 
 def test_too_much_and_other_sites_are_refused_before_anything_is_read(client: TestClient) -> None:

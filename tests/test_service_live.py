@@ -110,9 +110,11 @@ def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: Te
         ({"keep_others_db": "some"}, "a conversation begins with"),
         ({"highband": 1}, "a conversation begins with"),
         ({"delay_s": "long"}, "a conversation begins with"),
-        ({"delay_s": 9}, "a delay of 9 s: expected 0.1 to 5"),
+        ({"delay_s": 9}, "delay_s = 9: expected 0.1 to 5 s"),
         ({"model": "live", "delay_s": 0.5}, "the model 'live' is causal"),
+        ({"delay_s": 10**400}, "expected 0.1 to 5 s"),
         ({"keep_others_db": -1}, "expected how many dB quieter"),
+        ({"keep_others_db": 10**400}, "expected how many dB quieter"),
         ({"volume": 3}, "a conversation begins with"),
         ({"views": 9, "delay_s": 0.5}, '"views" (1 to 8)'),
         ({"views": True}, '"views" (1 to 8)'),
@@ -122,6 +124,8 @@ def test_an_offline_model_waits_and_gives_the_voice_sample_for_sample(client: Te
         ({"voice": {}}, "not a voiceprint"),
         ({"model": "nano"}, "the model 'nano' is offline"),
         ({"model": "big"}, "no model 'big' here"),
+        ({"model": "\ud800"}, "expected a JSON object, its text Unicode"),
+        ({"voice": {"model": "\ud800"}}, "expected a JSON object, its text Unicode"),
     ],
 )
 def test_a_conversation_that_begins_wrongly_ends_with_an_explanation(

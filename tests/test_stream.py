@@ -71,9 +71,9 @@ def test_a_resampler_begins_again() -> None:
     assert np.array_equal(np.concatenate([resampler.feed(sine(48_000, 500.0)), resampler.flush()]), first)
 
 
-@pytest.mark.parametrize("rate_hz", [0, -8000, 999, 1_000_000, 767_999])
+@pytest.mark.parametrize("rate_hz", [0, -8000, 3_999, 192_001, 191_999])
 def test_impossible_rates_are_refused(rate_hz: int) -> None:
-    with pytest.raises(ConfigError, match=r"expected 1000 to 768000|usual sampling rate"):
+    with pytest.raises(ConfigError, match=r"expected 4000 to 192000|usual sampling rate"):
         LowDelayResampler(rate_hz, 8_000)
 
 

@@ -120,6 +120,8 @@ def changed(path: Path, **changes: Any) -> None:
         ({"vector": [0.5] * 16}, r"its checksum \(CRC-32\) does not match"),
         ({"vector": [], "crc32": 0}, r"shape \(0,\): expected 1 to 65536 finite numbers"),
         ({"model": 3}, "its model or fingerprint is not text"),
+        ({"model": "\ud800"}, "its model or fingerprint is not text"),
+        ({"\ud800": 1}, r"missing or unknown: \?"),
         ({"fingerprint": "x"}, "fingerprint 'x': expected 16 hex digits"),
         ({"clipped": 2}, "2.0 of it clipped: expected finite numbers, and 0 to 1 clipped"),
         ({"active_s": -1}, "made from -1.0 s"),

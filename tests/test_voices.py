@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from demo import DEMO
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from stand_in import Command, StandInModel
@@ -22,7 +22,8 @@ from tinywase.blocks import mono_at
 from tinywase.data.activity import scale_to_rms
 from tinywase.errors import AudioError, ConfigError
 from tinywase.metrics import si_sdr
-from tinywase.runtime.clustering import agglomerate
+from tinywase.runtime import voices
+from tinywase.runtime.clustering import NEVER, agglomerate
 from tinywase.runtime.voices import ALIKE
 
 RATE_HZ = 8000
@@ -45,6 +46,55 @@ def test_clusters_are_a_partition_and_no_two_of_them_are_alike_any_more(vectors:
     assert sorted(index for group in groups for index in group) == list(range(len(vectors)))
     means = [[(vectors[a] @ vectors[b].T).mean() for b in groups] for a in groups]
     assert all(means[i][j] < alike + 1e-9 for i in range(len(groups)) for j in range(len(groups)) if i != j)
+
+
+def searched_everywhere(sums: np.ndarray, counts: np.ndarray, alike: float) -> list[list[int]]:
+    """What `agglomerate` gives, by looking for the best pair among all at every join."""
+    sums, counts = sums.copy(), counts.astype(float)
+    members = [[index] for index in range(len(sums))]
+    means = (sums / counts[:, None]).astype(np.float32)
+    cosines = means @ means.T
+    np.fill_diagonal(cosines, NEVER)
+    while len(members) > 1:
+        into, gone = sorted(divmod(int(cosines.argmax()), len(cosines)))
+        if cosines[into, gone] < alike:
+            break
+        sums[into] += sums[gone]
+        counts[into] += counts[gone]
+        members[into] += members[gone]
+        members[gone] = []
+        cosines[gone] = cosines[:, gone] = NEVER
+        alive = cosines[into] > NEVER
+        cosines[into, alive] = cosines[alive, into] = sums[alive] @ sums[into] / (counts[alive] * counts[into])
+    return [sorted(group) for group in members if group]
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10**6), items=st.integers(0, 60), ties=st.booleans(), alike=st.floats(-1, 1))
+def test_best_partners_find_what_a_search_of_all_pairs_finds(seed: int, items: int, ties: bool, alike: float) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-1, 2, (items, 3)).astype(float) if ties else rng.standard_normal((items, 5))
+    counts = rng.integers(1, 4, items)
+    sums = unit(vectors) * counts[:, None]
+    assert agglomerate(sums, counts, alike) == searched_everywhere(sums, counts, alike)
+
+
+def test_clustering_may_be_given_up() -> None:
+    class Gone(Exception):
+        pass
+
+    def gone() -> None:
+        raise Gone
+
+    with pytest.raises(Gone):
+        agglomerate(np.eye(3), np.ones(3), 0.5, gone)
+
+
+def test_the_last_round_takes_the_largest_groups_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voices, "MOST_GROUPS", 2)
+    vectors = np.eye(4, dtype=np.float32)[[0, 1, 1, 2, 3, 3]]
+    windows = voices.Windows(vectors, np.arange(6), np.ones(9, bool))
+    assert voices._clusters(windows, 0.5, lambda: None) == [[1, 2], [4, 5]]
 
 
 def test_what_belongs_together_comes_together_whatever_its_order() -> None:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         TinyWaseError,
     )
     from .runtime.extractor import Extractor
-    from .runtime.presence import Presence
+    from .runtime.labels import Segment
+    from .runtime.presence import Evidence, Presence
     from .runtime.results import Extraction, ExtractionReport
+    from .runtime.stream import VoiceStream
     from .runtime.voiceprint import Voiceprint
     from .runtime.voices import FoundVoice
 
@@ -35,6 +37,9 @@ _HOMES = {
     "Extraction": "runtime.results",
     "ExtractionReport": "runtime.results",
     "Presence": "runtime.presence",
+    "Evidence": "runtime.presence",
+    "Segment": "runtime.labels",
+    "VoiceStream": "runtime.stream",
     "Voiceprint": "runtime.voiceprint",
     "FoundVoice": "runtime.voices",
     "AudioError": "errors",
@@ -50,6 +55,7 @@ __all__ = [
     "AudioError",
     "ConfigError",
     "DataError",
+    "Evidence",
     "Extraction",
     "ExtractionReport",
     "Extractor",
@@ -58,8 +64,10 @@ __all__ = [
     "OutOfMemoryError",
     "OutputError",
     "Presence",
+    "Segment",
     "StreamError",
     "TinyWaseError",
+    "VoiceStream",
     "Voiceprint",
     "__version__",
 ]

@@ -1,15 +1,17 @@
 """Recordings in: any file libsndfile knows, arrays, bytes, file-like objects, pipes; always in blocks, never whole.
 
 A block is float32 [frames, channels] in -1..1. What cannot be used is refused here and nowhere else: foreign, empty or
-truncated files, rates outside 4..192 kHz, more than 32 channels, samples that are not finite (with the time of the
-first one). What becomes of the blocks: blocks.py.
+truncated files, rates outside 4..192 kHz, more than 32 channels, samples that are not finite or far too large (with the
+time of the first one). What becomes of the blocks: blocks.py.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +35,8 @@ HIGHEST_RATE_HZ = 192_000
 WHOLE_RATE = "a whole number of Hz, for example 16000"
 LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 LOSSY_SHORTFALL_S = 0.1  # headers of lossy files only estimate their length
+ENDLESS_FRAMES = 2**62  # libsndfile's word for a length that the file does not tell, or half of it
+LOUDEST = 1e6  # floats are -1..1, or a careless program's integers; the squares of much more are beyond float32
 MOST_CHANNELS = 32  # of a mixing desk; every channel that differs takes as long as a recording of one
 
 
@@ -67,18 +71,28 @@ class AudioReader:
         """The recording from its start. Shape: float32 [<= frames, channels] each.
 
         Raises:
-            AudioError: samples that are not finite, or a file that ends before its time.
+            AudioError: samples that are not finite or beyond LOUDEST, or a file that ends before its time.
         """
         position = 0
         for block in self._raw_blocks(frames):
-            if not np.isfinite(block).all():
-                first = position + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-                raise AudioError(
-                    f"{self.name}: the sample at {first / self.sample_rate_hz:.3f} s is NaN or infinite, expected "
-                    "finite samples. The file was damaged when it was written: export it again."
-                )
+            if not (np.abs(block) <= LOUDEST).all():  # NaN neither
+                raise self._impossible(block, position)
             position += len(block)
             yield block
+
+    def _impossible(self, block: np.ndarray, position: int) -> AudioError:
+        """The first sample that no recording has, in a block that begins at `position`. Shape: [any, channels]."""
+        frame, channel = np.argwhere(~(np.abs(block) <= LOUDEST))[0]
+        value = float(block[frame, channel])
+        what = (
+            f"{value:g}, expected -1..1 or about that, {LOUDEST:g} at most"
+            if math.isfinite(value)
+            else "NaN or infinite, expected finite samples"
+        )
+        return AudioError(
+            f"{self.name}: the sample at {(position + frame) / self.sample_rate_hz:.3f} s is {what}. The recording was "
+            "damaged when it was written: export it again."
+        )
 
     def _raw_blocks(self, frames: int) -> Iterator[np.ndarray]:
         raise NotImplementedError
@@ -119,7 +133,9 @@ class _FileReader(AudioReader):
             refuse_truncated(self._file, printable(name))
             frames = self._file.frames
             if self._file.subtype.startswith("MPEG"):
-                frames = self._counted(file, name) or frames
+                frames = self._counted_anew(file, name) or frames
+            elif frames >= ENDLESS_FRAMES:  # FLAC that was written to a pipe
+                frames = self._counted(name)
             super().__init__(
                 name,
                 sample_rate_hz=self._file.samplerate,
@@ -137,7 +153,7 @@ class _FileReader(AudioReader):
         self._owned.insert(0, opened)
         return opened
 
-    def _counted(self, file: Any, name: str) -> int:
+    def _counted_anew(self, file: Any, name: str) -> int:
         """The frames of an MPEG file that does not tell them, opened anew so that all can be read; 0 of others."""
         if isinstance(file, str):
             file = open(file, "rb")  # noqa: SIM115 (closed with the others)
@@ -145,6 +161,10 @@ class _FileReader(AudioReader):
         if tells_its_length(file):
             return 0
         self._file = self._opened(Lengthened(file), name)
+        return self._counted(name)
+
+    def _counted(self, name: str) -> int:
+        """The frames, all of which are read for that."""
         count = 0
         try:
             while len(block := self._file.read(BLOCK_FRAMES, dtype="float32")):
@@ -231,6 +251,7 @@ def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioRea
         return _FileReader(_not_empty(io.BytesIO(source), "bytes"), "bytes")
     if hasattr(source, "read"):
         name = str(getattr(source, "name", "file"))
+        _refuse_text(source, name)
         seekable = hasattr(source, "seekable") and source.seekable()
         # soundfile would leave the caller's file open on success only; a private reader leaves it open always
         return _FileReader(_not_empty(_Borrowed(source) if seekable else _spooled(source), name), name)
@@ -240,11 +261,15 @@ def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioRea
 
 
 def _open_path(path: Path) -> AudioReader:
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of names that hold a NUL
+        raise AudioError(f"{path}: there is no such file. Check the path.") from None
+    except OSError as error:  # too long a name, a folder above it that refuses
+        raise AudioError(f"{path}: cannot be opened ({error.strerror}). Check the path and its permissions.") from None
+    if stat.S_ISDIR(mode):
         raise AudioError(f"{path}: is a folder, expected a recording. Name a file in it.")
-    if not path.exists():
-        raise AudioError(f"{path}: there is no such file. Check the path.")
-    if not path.is_file():  # a pipe, as of a shell's <(command)
+    if not stat.S_ISREG(mode):  # a pipe, as of a shell's <(command)
         with path.open("rb") as pipe:
             return _FileReader(_not_empty(_spooled(pipe), str(path)), str(path))
     try:
@@ -283,6 +308,16 @@ def whole_numbers(samples: np.ndarray) -> np.ndarray:
     """Integers of any width as float32, full scale as 1. Shape: any."""
     half = 2.0 ** (8 * samples.dtype.itemsize - 1)
     return ((samples - half if samples.dtype.kind == "u" else samples) / half).astype(np.float32)
+
+
+def _refuse_text(file: Any, name: str) -> None:
+    """libsndfile reads by callbacks, in which a file's own complaint would only be printed."""
+    try:
+        text = isinstance(file.read(0), str)
+    except (OSError, ValueError) as error:  # closed, or open for writing alone
+        raise AudioError(f"{printable(name)}: cannot be read ({error}). Open it with mode 'rb'.") from None
+    if text:
+        raise AudioError(f"{printable(name)}: gives text, expected bytes. Open it with mode 'rb', not 'r'.")
 
 
 class _Borrowed(io.RawIOBase):

@@ -6,12 +6,24 @@ Resampling is soxr's. Memory never grows with the length of a recording; `mono_a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import soxr
 
+from .arguments import real_number
 from .audio import AudioReader
 from .errors import AudioError
+
+
+def time_range(start_s: Any, stop_s: Any) -> tuple[float, float | None]:
+    """A start and a stop in seconds, None for the end, as plain numbers.
+
+    Raises:
+        ConfigError: one is no number.
+    """
+    start = real_number("start_s", start_s, "seconds, for example 1.5")
+    return start, None if stop_s is None else real_number("stop_s", stop_s, "seconds, for example 4.5, or None")
 
 
 def part_blocks(reader: AudioReader, start_s: float = 0.0, stop_s: float | None = None) -> Iterator[np.ndarray]:
@@ -19,10 +31,12 @@ def part_blocks(reader: AudioReader, start_s: float = 0.0, stop_s: float | None 
 
     Raises:
         AudioError: a range that is empty or outside the recording.
+        ConfigError: a start or a stop that is no number.
     """
+    start_s, stop_s = time_range(start_s, stop_s)
     length_s = reader.frames / reader.sample_rate_hz
     end_s = length_s if stop_s is None else min(stop_s, length_s)
-    if not 0 <= start_s < end_s:  # as it stands, NaN is refused too
+    if not 0 <= start_s < end_s:
         stop = "the end" if stop_s is None else f"{stop_s:g} s"
         raise AudioError(
             f"{reader.name}: the range from {start_s:g} s to {stop} was asked for, but the recording lasts "

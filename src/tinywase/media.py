@@ -34,6 +34,11 @@ def decode_media(path: Path) -> BinaryIO:
             if not container.streams.audio:
                 raise AudioError(f"{path}: has no sound track, expected one. Choose a file with sound.")
             codec = container.streams.audio[0].codec_context
+            if codec is None:
+                raise AudioError(
+                    f"{path}: its sound track is of a kind that is not known here, or damaged; expected one that "
+                    "FFmpeg decodes. Convert it: ffmpeg -i INPUT output.wav"
+                )
             if not codec.channels or not codec.sample_rate:
                 raise AudioError(
                     f"{path}: its sound track has {codec.channels} channels at {codec.sample_rate} Hz, expected at "

@@ -6,7 +6,7 @@ T samples, F frames, K frequencies.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def inverse(spectra: np.ndarray, window: int) -> np.ndarray:
     return frames
 
 
-@cache
+@lru_cache(maxsize=16)  # of a few rates: those of a service are its clients' choice
 def _root_hann(window: int, dtype: np.dtype) -> np.ndarray:
     """Periodic. Shape: -> [window]."""
     return np.sin(np.pi * np.arange(window) / window).astype(dtype)

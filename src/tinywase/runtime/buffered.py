@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arguments import real_number
 from ..errors import ConfigError
 from .model import RuntimeModel
 from .windows import WORKING_RMS, one_window
@@ -31,11 +32,8 @@ def check_delay(delay_s: float) -> float:
     Raises:
         ConfigError: one that a buffered stream cannot have.
     """
-    if not SHORTEST_S <= delay_s <= LONGEST_S:  # NaN neither
-        raise ConfigError(
-            f"a delay of {delay_s:g} s: expected {SHORTEST_S:g} to {LONGEST_S:g}. 0.2 suits a conversation, 1 captions."
-        )
-    return float(delay_s)
+    expected = f"{SHORTEST_S:g} to {LONGEST_S:g} s; 0.2 suits a conversation, 1 captions"
+    return real_number("delay_s", delay_s, expected, SHORTEST_S, LONGEST_S)
 
 
 def left_context_s(delay_s: float) -> float:
@@ -59,6 +57,8 @@ class BufferedStream:
         rate_hz, hop = model.config.sample_rate_hz, model.config.hop
         self._model, self._voiceprint = model, voiceprint
         delay = round(check_delay(delay_s) * rate_hz / hop)
+        if delay < 1:  # of a model whose hop is long
+            raise ConfigError(f"delay_s = {delay_s}: expected {hop / rate_hz:.3g} s, a hop of this model, or more.")
         step = max(1, round(STEP_SHARE * delay))
         self.step_samples = hop * step
         self._right = hop * (delay - step)

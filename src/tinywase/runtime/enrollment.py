@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..audio import AudioReader, Source, is_array, open_audio
-from ..blocks import mono_at, part_blocks
+from ..blocks import mono_at, part_blocks, time_range
 from ..data.activity import prepare_enrollment, trim_to_active, without_mean
 from ..errors import AudioError
 from .likeness import cosine, direction
@@ -31,7 +31,10 @@ SEARCHED_S = 200.0  # of speech that is listened to for it, all splits together,
 LITTLE_SPEECH_S = 2.0
 MUCH_CLIPPED = 0.001
 LOW_LEVEL_DB = -45.0
+HEARD_SHARE = 0.5  # of the progress; the rest is whether it is one voice
 SAME_VOICE = 0.8  # cosine of two voiceprints: 9 of 10 pairs of one speaker reach it, 1 of 20 of two of one sex
+
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,22 @@ def enroll(
     sample_rate_hz: int | None = None,
     start_s: float = 0.0,
     stop_s: float | None = None,
+    progress: Progress | None = None,
 ) -> Voiceprint:
     """The mean of the recordings' voiceprints, weighted by their seconds of speech; see `Extractor.enroll`."""
     if not audio:
         raise AudioError("no enrollment was given, expected at least one recording of the speaker. Pass one.")
-    samples = []
+    start_s, stop_s = time_range(start_s, stop_s)
+    told = progress or _nobody
+    samples: list[_Sample] = []
     for source in audio:
         rate_hz = sample_rate_hz if is_array(source) else None
         with open_audio(source, sample_rate_hz=rate_hz) as reader:
             samples.append(_read_sample(model, reader, start_s, stop_s))
-    return _voiceprint(model, samples)
+        told(HEARD_SHARE * len(samples) / len(audio))
+    voiceprint = _voiceprint(model, samples, lambda done: told(HEARD_SHARE + (1 - HEARD_SHARE) * done))
+    told(1.0)
+    return voiceprint
 
 
 def enroll_heard(model: PackedModel, samples: np.ndarray) -> Voiceprint:
@@ -70,10 +79,10 @@ def enroll_heard(model: PackedModel, samples: np.ndarray) -> Voiceprint:
         AudioError: less than half a second of speech.
     """
     clipped = float(np.mean(np.abs(samples) >= CLIPPED_LEVEL)) if len(samples) else 0.0
-    return _voiceprint(model, [_sample(model, samples, clipped)])
+    return _voiceprint(model, [_sample(model, samples, clipped)], _nobody)
 
 
-def _voiceprint(model: PackedModel, samples: Sequence[_Sample]) -> Voiceprint:
+def _voiceprint(model: PackedModel, samples: Sequence[_Sample], progress: Progress) -> Voiceprint:
     weights = np.array([sample.active_s for sample in samples])
     power = float(np.average([sample.power for sample in samples], weights=weights))
     return Voiceprint(
@@ -83,23 +92,26 @@ def _voiceprint(model: PackedModel, samples: Sequence[_Sample]) -> Voiceprint:
         active_s=float(weights.sum()),
         level_db=float(10 * np.log10(power)),
         clipped=float(np.average([sample.clipped for sample in samples], weights=weights)),
-        consistency=_consistency(model, [sample.speech for sample in samples]),
+        consistency=_consistency(model, [sample.speech for sample in samples], progress),
         left_out=any(sample.left_out for sample in samples),
     )
 
 
-def _consistency(model: PackedModel, speeches: Sequence[np.ndarray]) -> float:
+def _consistency(model: PackedModel, speeches: Sequence[np.ndarray], progress: Progress) -> float:
     """How alike the voices before and after any moment are: of one recording, or of several one after another."""
     if len(speeches) == 1:
-        return steadiness(model, speeches[0])
+        return steadiness(model, speeches[0], progress)
     stretch = STRETCH_S * model.config.sample_rate_hz
     parts = [part for speech in speeches for part in np.array_split(speech, max(1, int(len(speech) / stretch)))]
-    directions = np.stack([direction(model.enroll(part), model.common) for part in parts])
+    directions = np.zeros((len(parts), len(model.common)), np.float32)
+    for number, part in enumerate(parts):
+        directions[number] = direction(model.enroll(part), model.common)
+        progress((number + 1) / len(parts))
     before, nothing = np.cumsum(directions, 0)[:-1], np.zeros_like(model.common)
     return min(cosine(a, b, nothing) for a, b in zip(before, directions.sum(0) - before, strict=True))
 
 
-def steadiness(model: PackedModel, prepared: np.ndarray) -> float:
+def steadiness(model: PackedModel, prepared: np.ndarray, progress: Progress | None = None) -> float:
     """How alike the voices before and after any moment are, at the worst one: a cosine, 1 where there is too little.
 
     Voiceprints of all that comes before and after know a voice better than those of stretches do. One of less than
@@ -110,8 +122,9 @@ def steadiness(model: PackedModel, prepared: np.ndarray) -> float:
     if length_s < 2 * least_s:
         return 1.0
     count = min(1 + int((length_s - 2 * least_s) / SPLITS_S), max(LEAST_SPLITS, int(SEARCHED_S / length_s)))
-    alike = []
+    alike: list[float] = []
     for before_s in np.linspace(least_s, length_s - least_s, count):
+        (progress or _nobody)(len(alike) / count)
         sides = np.split(prepared, [round(before_s * model.config.sample_rate_hz)])
         doubt_s = sum(max(0.0, SURE_S - len(side) / model.config.sample_rate_hz) for side in sides)
         before, after = (model.enroll(side) for side in sides)
@@ -206,6 +219,10 @@ def _sample(model: PackedModel, samples: np.ndarray, clipped: float) -> _Sample:
         clipped=clipped,
         left_out=len(speech) > len(prepared),
     )
+
+
+def _nobody(done: float) -> None:
+    """Progress that nobody asked for."""
 
 
 class _ClippingCounter:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arguments import whole_number
+from ..arguments import real_number, whole_number
 from ..audio import WHOLE_RATE, AudioReader, Source, is_array, open_audio, source_path
 from ..errors import AudioError, ConfigError
 from ..files import refuse_replaced
@@ -100,18 +100,27 @@ class Extractor:
         return self.model.config.sample_rate_hz
 
     def enroll(
-        self, *audio: Source, sample_rate_hz: int | None = None, start_s: float = 0.0, stop_s: float | None = None
+        self,
+        *audio: Source,
+        sample_rate_hz: int | None = None,
+        start_s: float = 0.0,
+        stop_s: float | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> Voiceprint:
         """The voiceprint of a speaker from recordings of them alone; several are averaged by their seconds of speech.
 
         Args:
             sample_rate_hz: rate of arrays; files know theirs.
             start_s, stop_s: the part of every recording to listen to.
+            progress: called with the part that is done, 0..1.
 
         Raises:
             AudioError: less than half a second of speech in one of them, or a recording that cannot be used.
+            ConfigError: a start or a stop that is no number.
         """
-        return enroll(self.model, audio, sample_rate_hz=sample_rate_hz, start_s=start_s, stop_s=stop_s)
+        return enroll(
+            self.model, audio, sample_rate_hz=sample_rate_hz, start_s=start_s, stop_s=stop_s, progress=progress
+        )
 
     def find_voices(
         self,
@@ -132,8 +141,7 @@ class Extractor:
             AudioError: the recording cannot be used.
             ConfigError: `alike` is no cosine.
         """
-        if not -1 <= alike <= 1:
-            raise ConfigError(f"alike = {alike:g}: expected a cosine, -1 to 1, for example {ALIKE}.")
+        alike = real_number("alike", alike, f"a cosine, -1 to 1, for example {ALIKE}", -1.0, 1.0)
         progress = progress or _nobody
         folder = None if is_array(recording) else Path(tempfile.gettempdir())
         with open_audio(recording, sample_rate_hz=sample_rate_hz) as reader:

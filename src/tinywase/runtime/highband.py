@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def band_powers(of: Spectra, edges_hz: tuple[int, ...]) -> np.ndarray:
     return (spectra.real**2 + spectra.imag**2) @ _bins_of_bands(2 * (spectra.shape[1] - 1), rate_hz, edges_hz)
 
 
-@cache
+@lru_cache(maxsize=16)  # of a few rates: those of a service are its clients' choice
 def _bins_of_bands(window: int, rate_hz: int, edges_hz: tuple[int, ...]) -> np.ndarray:
     """What of a bin's square is a band's power. Shape: -> float32 [K, B]."""
     edges = [round(edge_hz * window / rate_hz) for edge_hz in edges_hz]

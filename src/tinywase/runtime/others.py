@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..arguments import real_number
 
 OTHERS_ABOVE_DB = -10.0  # what is left over against the estimate; less are the target's own remains
 
@@ -24,11 +24,8 @@ def others_gain(keep_others_db: float | None) -> np.float32:
     """
     if keep_others_db is None:
         return np.float32(0)
-    if not keep_others_db >= 0:  # NaN neither
-        raise ConfigError(
-            f"keep_others_db = {keep_others_db}: expected how many dB quieter, 0 (as in the recording) or more."
-        )
-    return np.float32(10 ** (-keep_others_db / 20))
+    expected = "how many dB quieter, 0 (as in the recording) or more"
+    return np.float32(10 ** (-real_number("keep_others_db", keep_others_db, expected, 0.0) / 20))
 
 
 def let_through(mixture: np.ndarray, voice: np.ndarray, gain: np.float32) -> tuple[np.ndarray, np.ndarray]:

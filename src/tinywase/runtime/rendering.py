@@ -7,15 +7,15 @@ the mixture is gone. Then that file is written again, quieter by just enough, an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..audio import AudioReader
-from ..audio_writer import AudioFormat, open_writer, output_format
+from ..audio_writer import AudioFormat, AudioWriter, open_writer, output_format
 from ..errors import OutputError
 from ..files import refuse_output
 
@@ -69,14 +69,33 @@ def write_outputs(rendered: Callable[[], Iterable[Sequence[np.ndarray]]], output
 
 
 def _write(blocks: Iterable[Sequence[np.ndarray]], outputs: Sequence[Output], gains: Sequence[float]) -> None:
-    with ExitStack() as stack:
-        writers = [stack.enter_context(open_writer(o.path, o.audio_format, force=o.force)) for o in outputs]
+    with _writers(outputs) as writers:
         for signals in blocks:
             for writer, gain, signal in zip(writers, gains, signals, strict=True):
                 writer.write(signal * np.float32(gain) if gain != 1.0 else signal)
         fits = [_fit(writer.peak, output.audio_format.ceiling) for writer, output in zip(writers, outputs, strict=True)]
         if min(fits) < 1.0:
             raise _Clipped([gain * fit for gain, fit in zip(gains, fits, strict=True)])
+
+
+@contextmanager
+def _writers(outputs: Sequence[Output]) -> Iterator[list[AudioWriter]]:
+    """One for each output; all of them get their names, or none: one may be taken meanwhile."""
+    named: list[Path] = []
+
+    @contextmanager
+    def noted(output: Output) -> Iterator[AudioWriter]:
+        with open_writer(output.path, output.audio_format, force=output.force) as writer:
+            yield writer
+        named.append(output.path.resolve())
+
+    try:
+        with ExitStack() as stack:
+            yield [stack.enter_context(noted(output)) for output in outputs]
+    except BaseException:
+        for path in named:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _fit(peak: float, ceiling: float) -> float:

@@ -11,12 +11,12 @@ import math
 
 import numpy as np
 
+from ..audio import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from ..errors import ConfigError
 
 HALF_TAPS = 24  # at the lower of the two rates, on either side
 KAISER_BETA = 5.7  # 60 dB
 PASSED = 0.925  # where the sinc cuts, as a part of the lower rate's half
-LOWEST_HZ, HIGHEST_HZ = 1_000, 768_000
 AT_ONCE = 4096  # outputs: their taps lie side by side in memory
 LARGEST_TABLE = 1 << 22  # taps, 16 MB: rates without a common divisor have as many rows as samples a second
 
@@ -29,8 +29,8 @@ class LowDelayResampler:
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         for rate_hz in (from_hz, to_hz):
-            if not LOWEST_HZ <= rate_hz <= HIGHEST_HZ:
-                raise ConfigError(f"sampling rate {rate_hz} Hz: expected {LOWEST_HZ} to {HIGHEST_HZ}.")
+            if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+                raise ConfigError(f"sampling rate {rate_hz} Hz: expected {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}.")
         self.from_hz, self.to_hz = from_hz, to_hz
         divisor = math.gcd(from_hz, to_hz)
         self._up, self._down = to_hz // divisor, from_hz // divisor

@@ -12,9 +12,9 @@ from .passes import Heard, Separated
 from .presence import Evidence, Presence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Extraction:
-    """One voice out of a recording."""
+    """One voice out of a recording; equal to itself alone, as arrays are compared sample by sample."""
 
     estimate: np.ndarray = field(repr=False)  # the target. float32 [T], or [T, C] like the mixture
     residual: np.ndarray = field(repr=False)  # mixture - the target: everybody else
@@ -26,7 +26,7 @@ class Extraction:
     evidence: Evidence  # what `presence` was judged by
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExtractionReport:
     """What `extract_file` did."""
 

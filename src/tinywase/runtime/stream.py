@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from ..audio import whole_numbers
+from ..audio import LOUDEST, whole_numbers
 from ..config import ModelConfig
 from ..errors import AudioError, StreamError
 from .buffered import check_delay
@@ -29,7 +29,6 @@ from .others import let_through
 from .resampling import LowDelayResampler
 
 GAIN = np.float32(30.0)
-LOUDEST = 1e6  # floats are -1..1, or a careless program's integers
 
 
 def check_streams(model: PackedModel, delay_s: float | None) -> None:

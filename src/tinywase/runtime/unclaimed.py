@@ -1,9 +1,10 @@
-"""Sound that nobody claims: where a mixture is loud while the estimates of the wanted voice and of everybody else are both
-quiet, somebody speaks who is neither.
+"""Sound that nobody claims: where a mixture is loud while the estimates of the wanted voice and of everybody else are
+both quiet, somebody speaks who is neither.
 
-Everybody else is enrolled as one voice by what is left over (views.py). In a conversation of three they are two voices that
-speak in turn, a network extracts one of them, and the mixture without that one still has the other: it would count as
-the target's. There the views that extract the target are right (docs/experiments.md 48). Letters: T samples, N cells.
+Everybody else is enrolled as one voice by what is left over (views.py). In a conversation of three they are two voices
+that speak in turn, a network extracts one of them, and the mixture without that one still has the other: it would count
+as the target's. There the views that extract the target are right (docs/experiments.md 48). Letters: T samples, N
+cells.
 """
 
 from __future__ import annotations

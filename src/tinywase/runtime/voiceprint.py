@@ -22,6 +22,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..audio import printable
 from ..audio_writer import CONTAINERS
 from ..errors import FormatError, OutputError
 from ..files import write_whole
@@ -146,7 +147,7 @@ class Voiceprint:
         notes = {note: content[note] for note in NOTES if note in content}
         if not isinstance(numbers, list) or not all(_is_number(value) for value in (*numbers, *notes.values())):
             _refuse(path, "its vector or its notes are not numbers")
-        if not isinstance(content["model"], str) or not isinstance(content["fingerprint"], str):
+        if not _is_text(content["model"]) or not _is_text(content["fingerprint"]):
             _refuse(path, "its model or fingerprint is not text")
         with np.errstate(over="ignore"):
             vector = np.array(numbers, np.float32)
@@ -192,9 +193,16 @@ def _is_number(value: Any) -> bool:
     return abs(value) <= 1e300
 
 
+def _is_text(value: Any) -> bool:
+    """Text that a file can hold: JSON spells halves of surrogate pairs too, UTF-8 does not."""
+    return isinstance(value, str) and printable(value) == value
+
+
 def _crc(vector: NDArray[np.float32]) -> int:
     return zlib.crc32(vector.astype("<f4").tobytes())
 
 
 def _refuse(path: str | Path, why: str) -> NoReturn:
-    raise FormatError(f"voiceprint '{path}': {why}. Make one with `tinywase enroll RECORDING -o NAME.voice`.")
+    raise FormatError(
+        f"voiceprint '{path}': {printable(why)}. Make one with `tinywase enroll RECORDING -o NAME.voice`."
+    )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from .voiceprint import Voiceprint
 CELL_S = 0.5  # the resolution of all times
 WINDOW_CELLS = 4
 CHUNK_CELLS = 600  # clustered at once: memory grows with their square
+MOST_GROUPS = 2000  # of all chunks, clustered at the end, 16 MB: the largest; only strange thresholds leave more
 SPOKEN_S = 1.0  # of speech in a window, or nobody speaks there
 SPOKEN_SHARE = 0.2  # of a cell
 SPOKEN_DB = 25.0  # below the loudest three seconds of a chunk; a click alone says nothing about speech
@@ -88,8 +90,10 @@ def gather_voices(model: PackedModel, heard: Heard, *, alike: float, progress: P
     windows = _listened(model, heard, cell, progress)
     if not len(windows.vectors):
         return None
-    groups = [group for group in _clusters(windows, alike) if len(windows.covered(group)) * CELL_S >= LEAST_S]
-    groups, voiceprints = _joined(model, heard, windows, groups, cell, alike)
+    going_on = partial(progress, 1.0)  # what is left takes seconds, of hours too, but may be given up
+    found = _clusters(windows, alike, going_on)
+    groups = [group for group in found if len(windows.covered(group)) * CELL_S >= LEAST_S]
+    groups, voiceprints = _joined(model, heard, windows, groups, cell, alike, going_on)
     return Gathered(windows, groups, voiceprints) if groups else None
 
 
@@ -166,25 +170,39 @@ def unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | Non
     return found if found.any() else None
 
 
-def _clusters(windows: Windows, alike: float) -> list[list[int]]:
+def _clusters(windows: Windows, alike: float, going_on: Callable[[], None]) -> list[list[int]]:
     """Windows that are alike, chunk by chunk, then the clusters of all chunks."""
     groups: list[list[int]] = []
     chunk = windows.cells // CHUNK_CELLS
     for number in np.unique(chunk):
         inside = np.flatnonzero(chunk == number)
         vectors = windows.vectors[inside]
-        groups += [list(inside[part]) for part in agglomerate(vectors, np.ones(len(inside)), alike)]
+        groups += [list(inside[part]) for part in agglomerate(vectors, np.ones(len(inside)), alike, going_on)]
+    groups = _largest(groups, MOST_GROUPS)
     sums = np.stack([windows.vectors[group].sum(axis=0) for group in groups])
-    joined = agglomerate(sums, np.array([len(group) for group in groups]), alike)
+    joined = agglomerate(sums, np.array([len(group) for group in groups]), alike, going_on)
     return [sorted(index for part in parts for index in groups[part]) for parts in joined]
 
 
+def _largest(groups: list[list[int]], most: int) -> list[list[int]]:
+    """In their order."""
+    kept = sorted(range(len(groups)), key=lambda number: -len(groups[number]))[:most]
+    return [groups[number] for number in sorted(kept)]
+
+
 def _joined(
-    model: PackedModel, heard: Heard, windows: Windows, groups: list[list[int]], cell: int, alike: float
+    model: PackedModel,
+    heard: Heard,
+    windows: Windows,
+    groups: list[list[int]],
+    cell: int,
+    alike: float,
+    going_on: Callable[[], None],
 ) -> tuple[list[list[int]], list[Voiceprint]]:
     """Groups whose voiceprints are alike as one, and the voiceprint of each."""
 
     def enrolled(number: int) -> Voiceprint | None:
+        going_on()
         cells = windows.covered(_best_windows(windows, groups, number))
         own = cells[_owners(windows, groups)[cells] == number]  # a window reaches into its neighbours' turns
         for some in (own, cells):

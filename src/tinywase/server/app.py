@@ -30,6 +30,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from .. import __version__
+from ..audio import printable
 from ..errors import ConfigError, OutputError, TinyWaseError
 from ..runtime.enrollment import refuse_same_recording
 from ..runtime.summary import spans, spoken, summary, voice_summary
@@ -113,7 +114,7 @@ def build_app(
 
         def work(progress: Progress) -> Response:
             files = folder.keep_all("enroll", audio, progress)
-            voiceprint = extractor.enroll(*files, start_s=start_s or 0.0, stop_s=stop_s)
+            voiceprint = extractor.enroll(*files, start_s=start_s or 0.0, stop_s=stop_s, progress=progress)
             return Response(voiceprint.to_bytes(), media_type="application/json")
 
         return await workers.run(request, work)
@@ -182,23 +183,29 @@ def build_app(
                 return [folder.keep("other", other[0])]
             return folder.keep_all("other", other, progress)
 
-        def voiceprint_in(recording: Path, samples: list[Path]) -> Voiceprint:
+        def voiceprint_in(recording: Path, samples: list[Path], going_on: Progress) -> Voiceprint:
             if voice is not None:
                 return Voiceprint.load(folder.keep("voice", voice))
             if stop_s is not None:
-                return extractor.enroll(recording, start_s=start_s or 0.0, stop_s=stop_s)
-            return extractor.enroll(*samples)
+                return extractor.enroll(recording, start_s=start_s or 0.0, stop_s=stop_s, progress=going_on)
+            return extractor.enroll(*samples, progress=going_on)
 
         def work(progress: Progress) -> Response:
             began_s = time.perf_counter()
+
+            def going_on(_: float) -> None:
+                progress(0.0)  # enrolling counts for nothing beside what follows
+
             recording = folder.keep_recording("mixture", mixture)
             samples, others = folder.keep_all("enroll", enroll, progress), others_kept(progress)
             refuse_same_recording(samples, as_mixture=recording, as_other=others)
-            voiceprint = voiceprint_in(recording, samples)
+            voiceprint = voiceprint_in(recording, samples, going_on)
             informed = extractor
             if others:
                 kept = others[0].suffix.lower() == ".voice"
-                informed = extractor.with_others(Voiceprint.load(others[0]) if kept else extractor.enroll(*others))
+                informed = extractor.with_others(
+                    Voiceprint.load(others[0]) if kept else extractor.enroll(*others, progress=going_on)
+                )
             estimate, residual = (folder.path / f"{recording.stem}-{what}.{container}" for what in ("voice", "others"))
             report = informed.extract_file(
                 recording,
@@ -258,23 +265,32 @@ def _explain_errors(app: FastAPI) -> None:
         if disk is not None or isinstance(error, OutputError):  # what is written here is the service's own
             why = disk.strerror if disk is not None else "something failed"
             full = disk is not None and disk.errno in (errno.ENOSPC, errno.EDQUOT)
-            return JSONResponse({"error": f"the service could not write: {why}."}, 507 if full else 500)
+            return _refusal(f"the service could not write: {why}.", 507 if full else 500)
         if isinstance(error, HTTPException):
-            return JSONResponse({"error": f"{error.detail.rstrip('.')}. See /openapi.json."}, error.status_code)
-        return JSONResponse({"error": str(error)}, 413 if isinstance(error, TooLongError) else 400)
+            return _refusal(f"{error.detail.rstrip('.')}. See /openapi.json.", error.status_code)
+        return _refusal(str(error), 413 if isinstance(error, TooLongError) else 400)
 
     @app.exception_handler(RequestValidationError)
     def misunderstood(request: Request, error: RequestValidationError) -> Response:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
-        return JSONResponse({"error": f"the request is not as expected: {wrong}. See /openapi.json."}, 422)
+        return _refusal(f"the request is not as expected: {wrong}. See /openapi.json.", 422)
 
     @app.exception_handler(GivenUp)
     def gone(request: Request, error: GivenUp) -> Response:
         return Response(status_code=CLIENT_CLOSED)
 
 
-def _disk_error(error: BaseException | None) -> OSError | None:
-    """What the system said, wherever in the chain of causes."""
-    while error is not None and not isinstance(error, OSError):
-        error = error.__cause__ or error.__context__
-    return error
+def _refusal(why: str, status: int) -> JSONResponse:
+    """What is repeated of the client's words may be no text: there are charsets that spell halves of characters."""
+    return JSONResponse({"error": printable(why)}, status)
+
+
+def _disk_error(error: BaseException) -> OSError | None:
+    """What the system said where the service could not write, wherever in the chain of causes.
+
+    What a decoder says about a recording may be an OSError too, but that is the client's.
+    """
+    cause: BaseException | None = error if isinstance(error, (OutputError, OSError)) else None
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return cause

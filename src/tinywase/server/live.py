@@ -142,13 +142,14 @@ async def _next(socket: WebSocket) -> str | bytes:
 
 
 def _spoken(message: str | bytes) -> dict[str, Any]:
-    """A message as the JSON object that it has to be."""
+    """A message as the JSON object that it has to be, of text that answers can repeat."""
     try:
         value = json.loads(message) if isinstance(message, str) else None
+        json.dumps(value, ensure_ascii=False).encode()  # refuses halves of surrogate pairs
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise LiveError(f"got {message!r:.80}, expected a JSON object.")
+        raise LiveError(f"got {message!r:.80}, expected a JSON object, its text Unicode.")
     return value
 
 
