@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="where the recordings are")
     parser.add_argument("--conversations", type=int, default=10, help="of every number of speakers")
     parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--speakers", type=int, nargs="+", default=SPEAKERS, help="how many, one row each")
+    parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--alike", type=float, nargs="+", default=[ALIKE])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count-only", action="store_true", help="extract nothing")
@@ -105,11 +107,11 @@ def main() -> None:
     )
     print("|---|---|---:|---:|---:|---:|---:|")
     for model in options.models:
-        extractor = Extractor.from_pretrained(model, views=1)
+        extractor = Extractor.from_pretrained(model, views=options.views)
         for path in options.lists:
             people = recordings_by_speaker(read_trials(path, root=options.root))
             for alike in options.alike:
-                for count in SPEAKERS:
+                for count in options.speakers:
                     outcomes = []
                     for number in range(options.conversations):
                         rng = np.random.default_rng([options.seed, count, number])

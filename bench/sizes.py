@@ -6,6 +6,7 @@ Random weights have the bell shape of trained ones; trained weights differ from 
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ WIDTHS = (1, 2, 3, 4, 5, 8)
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows = [measured(bits, share=share) for share in (False, True) for bits in WIDTHS]
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
