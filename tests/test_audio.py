@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from films import FILMS, film
 
-from tinywase.audio import open_audio
+from tinywase.audio import Track, open_audio
 from tinywase.audio_writer import CONTAINERS, LARGEST_WAV_BYTES, AudioFormat, open_writer, output_format
 from tinywase.errors import AudioError, OutputError
+from tinywase.media import count_tracks
 
 
 def noise(frames: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -268,6 +270,87 @@ def test_the_sound_of_a_video_is_read_with_pyav(tmp_path: Path) -> None:
     assert (reader.sample_rate_hz, reader.channels) == (44100, 2)
     assert abs(len(found) - 44100) < 4096
     assert np.std(found) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+
+
+@pytest.mark.parametrize("kind", FILMS)
+def test_what_a_film_is_its_content_says(tmp_path: Path, kind: str) -> None:
+    film(tmp_path / "blob", kind)
+    (tmp_path / "weird.mp3").write_bytes((tmp_path / "blob").read_bytes())
+    data = (tmp_path / "blob").read_bytes()
+    with (tmp_path / "blob").open("rb") as file:
+        for source in (tmp_path / "blob", tmp_path / "weird.mp3", data, io.BytesIO(data), file):
+            found = whole(source)
+            assert abs(len(found) - 44100) < 4096
+            assert np.std(found[:40000]) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+        assert not file.closed
+
+
+def test_a_film_comes_through_a_pipe(tmp_path: Path) -> None:
+    film(tmp_path / "film", "m4a")
+    code = "from tinywase.audio import open_audio\nwith open_audio('-') as r: print(r.name, r.sample_rate_hz)"
+    with (tmp_path / "film").open("rb") as pipe:
+        result = subprocess.run([sys.executable, "-c", code], stdin=pipe, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "standard input 44100"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [("blob", "m4a", "MP4"), ("weird.mp3", "mka", "Matroska and WebM"), ("a.ts", "mts", "MPEG")],
+)
+def test_a_film_of_any_name_names_the_extra_without_pyav(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str, told: str
+) -> None:
+    film(tmp_path / name, kind)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=rf"{name}: {told}.* files need PyAV\. Install it"):
+        open_audio(tmp_path / name)
+
+
+def test_a_recording_that_is_called_a_film_needs_no_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.mp4", noise(100), 8000, format="WAV")
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert len(whole(tmp_path / "a.mp4")) == 100
+
+
+def test_text_that_is_called_mp3_is_refused_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.mp3").write_text("not a recording " * 100)
+    with pytest.raises(AudioError, match=r"notes\.mp3: not a recording that can be read \(Format not recognised\)"):
+        open_audio(tmp_path / "notes.mp3")
+    assert not capfd.readouterr().err  # libmpg123 writes there
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ffconcat version 1.0\nfile 'a.wav'\n", "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.wav\n#EXT-X-ENDLIST\n"],
+)
+def test_a_list_that_calls_itself_a_film_has_no_other_file_read(tmp_path: Path, text: str) -> None:
+    pytest.importorskip("av", reason="PyAV (extra `media`) is not installed")
+    soundfile.write(tmp_path / "a.wav", noise(8000), 8000)
+    (tmp_path / "film.mp4").write_text(text)
+    with pytest.raises(AudioError, match=r"film\.mp4: cannot be decoded"):
+        open_audio(tmp_path / "film.mp4")
+
+
+def test_any_of_a_films_sound_tracks_can_be_taken(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    film(path, "mka", levels=(0.3, 0.1))
+    assert count_tracks(path) == 2
+    for number, level in enumerate((0.3, 0.1), 1):
+        assert np.std(whole(Track(path, number))[:40000]) == pytest.approx(level / np.sqrt(2), rel=0.1)
+    with pytest.raises(AudioError, match=r"film\.mkv: sound track 3 was asked for, it has 2\. Choose 1 to 2"):
+        open_audio(Track(path, 3))
+    soundfile.write(tmp_path / "a.wav", noise(100), 8000)
+    assert count_tracks(tmp_path / "a.wav") == 1
+    with pytest.raises(AudioError, match=r"a\.wav: sound track 2 was asked for, it has one"):
+        open_audio(Track(tmp_path / "a.wav", 2))
+
+
+@pytest.mark.parametrize("address", ["https://example.com/a.mp3", Path("https://example.com/a.mp3"), "s3://b/a.wav"])
+def test_an_address_is_not_fetched(address: str | Path) -> None:
+    with pytest.raises(
+        AudioError, match=r"is an address, expected a file: nothing is fetched here\. Download it first"
+    ):
+        open_audio(address)
 
 
 def test_a_film_that_is_cut_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import soundfile
 from desk import Extract, noise
 
 from tinywase.audio import AudioReader, open_audio
+from tinywase.cli.inputs import recordings_of
 
 
 def test_one_recording_into_a_folder_is_reported_like_one(desk: Path, extract: Extract) -> None:
@@ -124,6 +125,21 @@ def test_a_folder_with_a_slash_is_made_and_hidden_files_are_no_recordings(desk: 
     assert extract(desk / "meeting.wav", "-o", f"{desk}/new/").code == 0
     assert (desk / "new" / "meeting.wav").is_file()
     assert extract(desk / "calls", "-o", desk / "done").code == 0
+
+
+def test_what_a_folder_holds_besides_recordings_is_told(desk: Path, extract: Extract) -> None:
+    assert "calls: 1 file was not taken: .md" in extract(desk / "calls", "-o", desk / "done").err
+    (desk / "calls" / "june" / "c.XYZ").write_bytes(b"unknown")
+    (desk / "calls" / "june" / "d").write_bytes(b"unknown")
+    told = extract(desk / "calls", "-o", desk / "done", "--force")
+    assert told.code == 0 and "calls: 3 files were not taken: .md, .xyz, without suffix\n" in told.err
+    assert not extract(desk / "calls", "-o", desk / "done", "--force", "--quiet").err
+
+
+@pytest.mark.parametrize("suffix", [".m4b", ".mts", ".m2ts", ".mka", ".ac3", ".wv", ".3gp", ".aifc"])
+def test_a_folder_gives_its_films_too(desk: Path, suffix: str) -> None:
+    (desk / "calls" / f"film{suffix.upper()}").write_bytes(b"sound")
+    assert f"film{suffix.upper()}" in [path.name for path in recordings_of(str(desk / "calls"))]
 
 
 def test_labels_of_several_may_be_audacitys(desk: Path, extract: Extract) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from fastapi.testclient import TestClient
+from films import film
 from service_client import BOTH, ENROLLMENT, MIXTURE, RATE_HZ, catalogue, client, error, files, folder, parts
 from starlette.websockets import WebSocketDisconnect
 
@@ -203,7 +204,7 @@ def test_absent_voices_are_muted_or_refused_on_request(client: TestClient, tmp_p
             assert report["muted"] and report["segments_s"] == []
         else:
             assert error(answer).startswith("quiet.wav: the enrolled voice was not found")
-            assert error(answer).endswith("or set 'absent' to pass or mute.")
+            assert error(answer).endswith("absent='pass', absent='mute').")
 
 
 @pytest.mark.parametrize(
@@ -263,6 +264,12 @@ def test_a_damaged_film_is_the_clients_and_not_a_disk_that_fails(client: TestCli
     answer = client.post("/api/extract", files=files(mixture=path, enroll=ENROLLMENT))
     assert answer.status_code == 400
     assert error(answer).startswith("film.mkv: cannot be decoded")
+
+
+def test_a_film_without_a_name_is_a_recording(client: TestClient, tmp_path: Path) -> None:
+    film(tmp_path / "blob", "m4a")
+    answer = client.post("/api/enroll", files=files(audio=tmp_path / "blob"))
+    assert answer.status_code == 200, answer.text
 
 
 def test_words_that_are_no_text_are_refused_like_others(client: TestClient, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .audio import Track
     from .errors import (
         AudioError,
         ConfigError,
@@ -39,6 +40,7 @@ _HOMES = {
     "Presence": "runtime.presence",
     "Evidence": "runtime.presence",
     "Segment": "runtime.labels",
+    "Track": "audio",
     "VoiceStream": "runtime.stream",
     "Voiceprint": "runtime.voiceprint",
     "FoundVoice": "runtime.voices",
@@ -67,6 +69,7 @@ __all__ = [
     "Segment",
     "StreamError",
     "TinyWaseError",
+    "Track",
     "VoiceStream",
     "Voiceprint",
     "__version__",

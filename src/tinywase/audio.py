@@ -1,8 +1,8 @@
-"""Recordings in: any file libsndfile knows, arrays, bytes, file-like objects, pipes; always in blocks, never whole.
+"""Recordings in: any file libsndfile or PyAV knows, arrays, bytes, file objects, pipes; always in blocks, never whole.
 
-A block is float32 [frames, channels] in -1..1. What cannot be used is refused here and nowhere else: foreign, empty or
-truncated files, rates outside 4..192 kHz, more than 32 channels, samples that are not finite or far too large (with the
-time of the first one). What becomes of the blocks: blocks.py.
+What a file is, its content says, not its name. A block is float32 [frames, channels] in -1..1. What cannot be used is
+refused here and nowhere else: foreign, empty or truncated files, rates outside 4..192 kHz, more than 32 channels,
+samples that are not finite or far too large (with the time of the first one). What becomes of the blocks: blocks.py.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,17 +26,33 @@ import soundfile
 from .arguments import whole_number
 from .errors import AudioError
 from .media import MEDIA_SUFFIXES, decode_media
+from .mpeg import SUFFIXES as MPEG_SUFFIXES
 from .mpeg import Lengthened, tells_its_length
+from .sniff import HEAD_BYTES, may_be_mpeg, media_kind
 from .truncation import refuse_truncated, truncated
 
 Source = str | os.PathLike | bytes | BinaryIO | np.ndarray
 
+
+@dataclass(frozen=True)
+class Track:
+    """One of a film's sound tracks, as a source: `Track("film.mkv", 2)` is the second."""
+
+    path: str | os.PathLike
+    number: int
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+
 BLOCK_FRAMES = 65_536
 LOWEST_RATE_HZ = 4_000
 HIGHEST_RATE_HZ = 192_000
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]", re.IGNORECASE)
 WHOLE_RATE = "a whole number of Hz, for example 16000"
 LOSSY = ("MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "VORBIS", "OPUS")
 LOSSY_SHORTFALL_S = 0.1  # headers of lossy files only estimate their length
+MALFORMED = 3  # libsndfile's error of files whose kind it knows and that are damaged
 ENDLESS_FRAMES = 2**62  # libsndfile's word for a length that the file does not tell, or half of it
 LOUDEST = 1e6  # floats are -1..1, or a careless program's integers; the squares of much more are beyond float32
 MOST_CHANNELS = 32  # of a mixing desk; every channel that differs takes as long as a recording of one
@@ -126,10 +144,14 @@ class _SequentialFile(soundfile.SoundFile):
 
 
 class _FileReader(AudioReader):
-    def __init__(self, file: Any, name: str) -> None:
-        self._owned: list[Any] = [file] if hasattr(file, "read") else []
+    """Of a path or an open file, as libsndfile opened it."""
+
+    def __init__(self, opened: _SequentialFile, file: Any, name: str, track: int = 1) -> None:
+        self._owned: list[Any] = [opened, *([file] if hasattr(file, "read") else [])]
+        self._file = opened
         try:
-            self._file = self._opened(file, name)
+            if track != 1:
+                raise AudioError(f"{printable(name)}: sound track {track} was asked for, it has one. Leave that out.")
             refuse_truncated(self._file, printable(name))
             frames = self._file.frames
             if self._file.subtype.startswith("MPEG"):
@@ -148,11 +170,6 @@ class _FileReader(AudioReader):
             raise
         self.container = self._file.format
 
-    def _opened(self, file: Any, name: str) -> _SequentialFile:
-        opened = _sequential_file(file, name)
-        self._owned.insert(0, opened)
-        return opened
-
     def _counted_anew(self, file: Any, name: str) -> int:
         """The frames of an MPEG file that does not tell them, opened anew so that all can be read; 0 of others."""
         if isinstance(file, str):
@@ -160,7 +177,8 @@ class _FileReader(AudioReader):
             self._owned.append(file)
         if tells_its_length(file):
             return 0
-        self._file = self._opened(Lengthened(file), name)
+        self._file = _sequential_file(Lengthened(file), name)
+        self._owned.insert(0, self._file)
         return self._counted(name)
 
     def _counted(self, name: str) -> int:
@@ -194,12 +212,17 @@ class _FileReader(AudioReader):
             file.close()
 
 
+class _DamagedError(AudioError):
+    """libsndfile knows what the file is, and that it is damaged."""
+
+
 def _sequential_file(file: Any, name: str) -> _SequentialFile:
     try:
         return _SequentialFile(system_path(file) if isinstance(file, str) else file)
     except (soundfile.LibsndfileError, TypeError) as error:  # the latter of headerless files, whose rate it wants
         why = getattr(error, "error_string", "raw samples without a header").strip().rstrip(".")
-        raise AudioError(
+        kind = _DamagedError if getattr(error, "code", None) == MALFORMED else AudioError
+        raise kind(
             f"{printable(name)}: not a recording that can be read ({why}). Expected WAV, FLAC, OGG, MP3 or another "
             "format of libsndfile; convert it, for example: ffmpeg -i INPUT output.wav"
         ) from None
@@ -229,7 +252,8 @@ def source_path(source: Source) -> Path | None:
 def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioReader:
     """A reader of `source`: a path, `-` (standard input), bytes, a file-like object, or an array with its rate.
 
-    Video containers (mp4, mkv, ...) need the extra `media`. Arrays (of numpy, or whatever turns into one) are [T] or
+    Films and what phones record (mp4, m4a, mkv, ...) need the extra `media`; of a film with several sound tracks a path
+    is the first, a `Track` any. Arrays (of numpy, or whatever turns into one) are [T] or
     [T, channels], floats in -1..1 or integers.
 
     Raises:
@@ -248,22 +272,33 @@ def open_audio(source: Source, *, sample_rate_hz: int | None = None) -> AudioRea
     if sample_rate_hz is not None:
         raise AudioError(f"sample_rate_hz = {sample_rate_hz} was given with a file, which says its own. Leave it out.")
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _FileReader(_not_empty(io.BytesIO(source), "bytes"), "bytes")
+        return _open_file(_not_empty(io.BytesIO(source), "bytes"), "bytes")
     if hasattr(source, "read"):
         name = str(getattr(source, "name", "file"))
         _refuse_text(source, name)
         seekable = hasattr(source, "seekable") and source.seekable()
         # soundfile would leave the caller's file open on success only; a private reader leaves it open always
-        return _FileReader(_not_empty(_Borrowed(source) if seekable else _spooled(source), name), name)
+        return _open_file(_not_empty(_Borrowed(source) if seekable else _spooled(source), name), name)
+    track = source.number if isinstance(source, Track) else 1
     if os.fspath(source) == "-":
-        return _FileReader(_not_empty(_spooled(sys.stdin.buffer), "standard input"), "standard input")
-    return _open_path(Path(os.fspath(source)))
+        return _open_file(_not_empty(_spooled(sys.stdin.buffer), "standard input"), "standard input", track)
+    return _open_path(Path(os.fspath(source)), track)
 
 
-def _open_path(path: Path) -> AudioReader:
+def is_address(source: object) -> bool:
+    """Whether what was given for a path is an address, as of the web; a drive's letter is none."""
+    return isinstance(source, (str, os.PathLike)) and ADDRESS.match(os.fspath(source)) is not None
+
+
+def _open_path(path: Path, track: int) -> AudioReader:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last of names that hold a NUL
+        if is_address(path):
+            raise AudioError(
+                f"{path}: is an address, expected a file: nothing is fetched here. Download it first, then name the "
+                "file."
+            ) from None
         raise AudioError(f"{path}: there is no such file. Check the path.") from None
     except OSError as error:  # too long a name, a folder above it that refuses
         raise AudioError(f"{path}: cannot be opened ({error.strerror}). Check the path and its permissions.") from None
@@ -271,7 +306,7 @@ def _open_path(path: Path) -> AudioReader:
         raise AudioError(f"{path}: is a folder, expected a recording. Name a file in it.")
     if not stat.S_ISREG(mode):  # a pipe, as of a shell's <(command)
         with path.open("rb") as pipe:
-            return _FileReader(_not_empty(_spooled(pipe), str(path)), str(path))
+            return _open_file(_not_empty(_spooled(pipe), str(path)), str(path), track)
     try:
         with path.open("rb") as file:
             _not_empty(file, str(path))
@@ -282,9 +317,43 @@ def _open_path(path: Path) -> AudioReader:
             f"{path}: is a voiceprint, expected a recording. A voiceprint stands alone: give it to --voice, or to "
             "Voiceprint.load."
         )
-    if path.suffix.lower() in MEDIA_SUFFIXES:
-        return _FileReader(decode_media(path), str(path))
-    return _FileReader(str(path), str(path))
+    return _open_file(str(path), str(path), track)
+
+
+def _open_file(file: Any, name: str, track: int = 1) -> AudioReader:
+    """A path, or a seekable file that is closed with its reader: by libsndfile, or else by PyAV."""
+    head, suffix = _head(file), Path(name).suffix.lower()
+    kind, refused = media_kind(head), None
+    if not kind:
+        if isinstance(file, str) and suffix in MPEG_SUFFIXES and not may_be_mpeg(head):
+            file = open(file, "rb")  # noqa: SIM115 (closed below; by its name it would go to libmpg123, which complains)
+        try:
+            opened = _sequential_file(file, name)
+        except AudioError as error:
+            refused = error
+        else:
+            return _FileReader(opened, file, name, track)
+    with open(file, "rb") if isinstance(file, str) else file as media:
+        if isinstance(refused, _DamagedError):  # of which PyAV would read what there is, without a word
+            raise refused
+        media.seek(0)
+        try:
+            sound = decode_media(media, printable(name), kind=kind or suffix, track=track)
+        except AudioError:
+            if refused is not None and suffix not in MEDIA_SUFFIXES:  # no film, as far as anybody knows
+                raise refused from None
+            raise
+    return _FileReader(_sequential_file(sound, name), sound, name)
+
+
+def _head(file: Any) -> bytes:
+    """The first bytes of a path, or of a file that stays at its start."""
+    if isinstance(file, str):
+        with open(file, "rb") as opened:
+            return opened.read(HEAD_BYTES)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    return head
 
 
 def _as_columns(samples: np.ndarray) -> np.ndarray:

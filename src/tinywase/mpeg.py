@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from typing import Any, BinaryIO
 
+SUFFIXES = (".mp3", ".mp2", ".mp1", ".m1a")  # by which libsndfile takes a file for MPEG, whatever it is
 LENGTH_TAGS = (b"Xing", b"Info")  # those that libsndfile reads
 FIRST_FRAME_BYTES = 2048  # no frame is longer
 LONGER = 64  # than it is: bit rates are 8 to 320 kbit/s

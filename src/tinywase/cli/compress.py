@@ -49,7 +49,9 @@ class FloatKind(StrEnum):
 
 
 def compress(
-    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="A checkpoint of `tinywase train`, or a .twase file.")],
+    teacher: Annotated[
+        Path, typer.Argument(metavar="TEACHER", help="A checkpoint of `tinywase train`, or a .twase file.")
+    ],
     output: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.twase", help="The packed student.")],
     bits: Annotated[int | None, typer.Option(help="Of the separator's weights, 1 to 8; the recipe's, or 3.")] = None,
     share: Annotated[bool, typer.Option("--share", help="One stack used several times.")] = False,

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .console import Computed, Runtime, say, say_json
-from .inputs import expanded, refuse_overwritten_inputs
+from .console import Computed, Runtime, progress_bar, say, say_json
+from .inputs import SoundTrack, expanded, on_track, refuse_overwritten_inputs, track_notes
 
 
 def enroll(
@@ -18,6 +18,7 @@ def enroll(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="ME.voice", help="Where the voiceprint goes.")],
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
+    track: SoundTrack = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the voiceprint if it exists.")] = False,
     runtime: Computed = Runtime.AUTO,
@@ -38,9 +39,11 @@ def enroll(
     check_voice_path(out)
     refuse_output(out, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)
-    voiceprint = extractor.enroll(*enrollments)
+    several = f"{len(enrollments)} recordings" if len(enrollments) > 1 else enrollments[0].name
+    with progress_bar(f"listening to {several}") as progress:
+        voiceprint = extractor.enroll(*(on_track(path, track) for path in enrollments), progress=progress)
     voiceprint.save(out, force=force)
-    notes = quality_notes(voiceprint, extractor.rule)
+    notes = track_notes(enrollments, track) + quality_notes(voiceprint, extractor.rule)
     if as_json:
         say_json(
             {

@@ -17,7 +17,7 @@ import typer
 from ..errors import OutputError, TinyWaseError
 from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say_json, system_error
 from .extract_report import described, print_many, print_one, report_lines
-from .inputs import PIPE, Job, Plan, expanded, plan, stands_for_many
+from .inputs import PIPE, Job, Plan, SoundTrack, expanded, on_track, plan, stands_for_many, track_notes
 from .voice_options import Enroll, Highband, KeepOthers, Other, check_one_voice, voiceprint_from
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class _Choices:
     keep_others_db: float | None
     spatial: bool
     turns: bool
+    track: int | None  # of the recordings
     speaker: str  # the name in labels
 
 
@@ -102,6 +103,7 @@ def extract(
             metavar="N", help="Runs over the recording, averaged; 1 is fastest. Empty: as the model's card advises."
         ),
     ] = None,
+    track: SoundTrack = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON (several: a list).")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite results that exist.")] = False,
     runtime: Computed = Runtime.AUTO,
@@ -120,9 +122,9 @@ def extract(
     from ..runtime.enrollment import refuse_same_recording
     from ..runtime.extractor import Extractor
 
-    enrollments = expanded(enroll or [])
+    enrollments = expanded(enroll or [], quiet=quiet)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, views=views, threads=threads)
-    others = expanded(other or [])
+    others = expanded(other or [], quiet=quiet)
     jobs = plan(
         mixtures,
         out,
@@ -131,14 +133,17 @@ def extract(
         label_suffix=f".{label_format.value}",
         enrollments=enrollments,
         also_read=[*others, *([voice] if voice is not None else [])],
+        quiet=quiet,
     )
     _check_labels(jobs)
     alone = Path(jobs.jobs[0].mixture) if len(jobs.jobs) == 1 else None  # beside others it may lie in their folder
     refuse_same_recording(enrollments, as_mixture=alone, as_other=others)
+    for text in [] if quiet else track_notes((job.mixture for job in jobs.jobs if job.mixture != PIPE), track):
+        note(text)
     if others:
         extractor = extractor.with_others(voiceprint_from(extractor, others, None))
-    chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from)
-    choices = _Choices(absent, force, highband, keep_others_db, spatial, turns, _speaker(enrollments, voice))
+    chosen = _voiceprint_source(extractor, enrollments, voice, enroll_from, track)
+    choices = _Choices(absent, force, highband, keep_others_db, spatial, turns, track, _speaker(enrollments, voice))
     if out == PIPE:
         _to_pipe(extractor, jobs.jobs[0], chosen(jobs.jobs[0]), choices, quiet=quiet)
     elif jobs.many:
@@ -167,6 +172,19 @@ def _check_usage(
         raise typer.BadParameter("-o - writes one recording to standard output: give one MIX and no --json.")
     if PIPE in mixtures and PIPE in map(str, enroll or []):
         raise typer.BadParameter("standard input can be read once: give MIX or --enroll as a file.")
+    _refuse_film(out)
+
+
+def _refuse_film(out: str) -> None:
+    """An answer in kind, to who gave a film."""
+    from ..media import MEDIA_SUFFIXES
+
+    path = Path(out)
+    if path.suffix.lower() in MEDIA_SUFFIXES and not path.is_dir():
+        raise OutputError(
+            f"'{out}': {path.suffix} files are read and not written. Write a .wav file, and put it into the film if it "
+            "is one: ffmpeg -i film.mp4 -i voice.wav -map 0:v -map 1:a -c:v copy out.mp4"
+        )
 
 
 def _check_labels(jobs: Plan) -> None:
@@ -178,12 +196,12 @@ def _check_labels(jobs: Plan) -> None:
 
 
 def _voiceprint_source(
-    extractor: Extractor, enroll: list[Path], voice: Path | None, enroll_from: str | None
+    extractor: Extractor, enroll: list[Path], voice: Path | None, enroll_from: str | None, track: int | None
 ) -> Callable[[Job], Voiceprint]:
     """A function that gives the voiceprint for a job: the same for all, unless each recording brings its own."""
     if enroll_from is not None:
         start_s, stop_s = _time_range(enroll_from)
-        return lambda job: extractor.enroll(job.mixture, start_s=start_s, stop_s=stop_s)
+        return lambda job: extractor.enroll(on_track(job.mixture, track), start_s=start_s, stop_s=stop_s)
     voiceprint = voiceprint_from(extractor, enroll, voice)
     return lambda job: voiceprint
 
@@ -224,7 +242,7 @@ def _extract_one(
         refuse_output(job.labels, force=choices.force)
     began_s = time.perf_counter()
     report = extractor.extract_file(
-        job.mixture,
+        on_track(job.mixture, choices.track),
         job.output,
         voiceprint,
         residual=job.residual,

@@ -112,7 +112,7 @@ def live(
     from ..runtime.extractor import Extractor
     from ..runtime.stream import check_streams
 
-    recordings, others = expanded(enroll or []), expanded(other or [])
+    recordings, others = (expanded(given or [], quiet=quiet) for given in (enroll, other))
     refuse_same_recording(recordings, as_mixture=None, as_other=others)
     model = model or ("live" if delay is None else "default")
     extractor = Extractor.from_pretrained(model, runtime=runtime.value)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Computed, Quiet, Runtime, Threads, progress_bar, say, say_json
-from .inputs import PIPE, refuse_overwritten_inputs
+from .console import Computed, Quiet, Runtime, Threads, note, progress_bar, say, say_json
+from .inputs import PIPE, SoundTrack, on_track, refuse_overwritten_inputs, track_notes
 
 if TYPE_CHECKING:
+    from ..audio import Source
     from ..runtime.extractor import Extractor
     from ..runtime.voices import FoundVoice
 
@@ -33,6 +34,7 @@ def voices(
         ),
     ] = None,
     model: Annotated[str, typer.Option("--model", "-m", metavar="MODEL", help="Bundled model or file.")] = "default",
+    track: SoundTrack = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run's results, all of them.")] = False,
     runtime: Computed = Runtime.AUTO,
@@ -64,14 +66,17 @@ def voices(
         make_folder(out)  # where they may go too
         refuse_output(labels, force=force)
     extractor = Extractor.from_pretrained(model, runtime=runtime.value, threads=threads)
+    source = on_track(recording, track)
+    for text in [] if quiet else track_notes([recording], track):
+        note(text)
     with progress_bar(f"listening to {recording.name}", quiet=quiet) as progress:
-        found = extractor.find_voices(recording, alike=ALIKE if alike is None else alike, progress=progress)
+        found = extractor.find_voices(source, alike=ALIKE if alike is None else alike, progress=progress)
     make_folder(out)
     for path in earlier:  # all of them, and before the first is written: none can be taken for one of this run's
         with writing(path):
             path.unlink(missing_ok=True)
     results = [
-        _written(extractor, recording, voice, out / f"voice-{number}", extract=extract, force=force, quiet=quiet)
+        _written(extractor, source, voice, out / f"voice-{number}", extract=extract, force=force, quiet=quiet)
         for number, voice in enumerate(found, 1)
     ]
     if labels is not None:
@@ -88,7 +93,7 @@ def _earlier(folder: Path) -> list[Path]:
 
 
 def _written(
-    extractor: Extractor, recording: Path, voice: FoundVoice, stem: Path, *, extract: bool, force: bool, quiet: bool
+    extractor: Extractor, recording: Source, voice: FoundVoice, stem: Path, *, extract: bool, force: bool, quiet: bool
 ) -> dict[str, Any]:
     """One voice's files, and what there is to say about it."""
     import numpy as np

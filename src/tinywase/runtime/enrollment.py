@@ -14,6 +14,7 @@ from ..blocks import mono_at, part_blocks, time_range
 from ..data.activity import prepare_enrollment, trim_to_active, without_mean
 from ..errors import AudioError
 from .likeness import cosine, direction
+from .mixdown import mono
 from .model import PackedModel
 from .presence import PresenceRule
 from .voiceprint import Voiceprint
@@ -198,7 +199,8 @@ def _read_sample(model: PackedModel, reader: AudioReader, start_s: float, stop_s
     latest_s, end_s = start_s + LISTENED_S, reader.frames / reader.sample_rate_hz
     wanted_s = end_s if stop_s is None else min(stop_s, end_s)
     counted = _ClippingCounter(part_blocks(reader, start_s, latest_s if stop_s is None else min(stop_s, latest_s)))
-    samples = mono_at(counted, from_hz=reader.sample_rate_hz, to_hz=rate_hz)
+    single = (mono(block)[:, None] for block in counted)
+    samples = mono_at(single, from_hz=reader.sample_rate_hz, to_hz=rate_hz)
     try:
         sample = _sample(model, samples, counted.clipped / max(1, counted.total))
     except AudioError as error:

@@ -361,15 +361,14 @@ def _vector_for(model: PackedModel, voiceprint: Voiceprint) -> np.ndarray:
 
 
 def _absent(name: str, evidence: Evidence, rule: PresenceRule) -> AudioError:
-    score = rule.score(evidence)
-    judged = (
-        "too short to compare"
-        if score is None
-        else f"confidence {evidence.confidence:.2f}, score {score:.1f}, expected {0.0 - rule.doubt:.1f} or more"
-    )
+    if evidence.active_s < rule.active_s or evidence.confidence is None:
+        why = f"it is active for {evidence.active_s:.1f} s, expected {rule.active_s:g} s or more"
+    else:
+        heard = f"who is active for {evidence.active_s:.1f} s"
+        why = f"{heard} sounds like somebody else (confidence {evidence.confidence:.2f}, of 1)"
     return AudioError(
-        f"{name}: the enrolled voice was not found: active for {evidence.active_s:.1f} s, expected {rule.active_s:g} "
-        f"s or more; {judged}. Check the enrollment, or set 'absent' to pass or mute."
+        f"{name}: the enrolled voice was not found: {why}. Check the enrollment, or have the estimate written all the "
+        "same, or silence (--absent pass, --absent mute; absent='pass', absent='mute')."
     )
 
 

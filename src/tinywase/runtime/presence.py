@@ -24,6 +24,7 @@ import numpy as np
 from ..data.activity import prepare_enrollment
 from ..errors import AudioError, FormatError
 from .likeness import cosine, fisher_z
+from .mixdown import mono
 from .model import PackedModel, RuntimeModel
 from .spool import Spool
 
@@ -159,10 +160,10 @@ def audible_activity(activity: np.ndarray, power: np.ndarray, *, threshold: floa
 
 def _voiceprint_of(model: RuntimeModel, spool: Spool, ranges: list[tuple[int, int]]) -> np.ndarray | None:
     """The voiceprint of what is heard in `ranges`; None where that is too little speech."""
-    parts = [spool.read(start, stop).mean(axis=1) for start, stop in ranges]
-    heard = np.concatenate([np.zeros(0, np.float32), *parts])
+    parts = [spool.read(start, stop) for start, stop in ranges]
+    heard = np.concatenate([np.zeros((0, spool.channels), np.float32), *parts])
     try:
-        return model.enroll(prepare_enrollment(heard, model.config.sample_rate_hz))
+        return model.enroll(prepare_enrollment(mono(heard), model.config.sample_rate_hz))
     except AudioError:
         return None
 

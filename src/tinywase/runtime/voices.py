@@ -22,6 +22,7 @@ from .clustering import agglomerate
 from .enrollment import enroll_heard
 from .labels import Segment
 from .likeness import direction
+from .mixdown import mono
 from .model import PackedModel
 from .passes import Heard
 from .voiceprint import Voiceprint
@@ -157,7 +158,7 @@ class _Spoken:
 
 def _mono(heard: Heard, start: int, stop: int) -> np.ndarray:
     """Shape: -> float32 [stop - start]."""
-    return heard.read(start, stop).mean(axis=1)
+    return mono(heard.read(start, stop))
 
 
 def unit_voiceprint(model: PackedModel, samples: np.ndarray) -> np.ndarray | None:
@@ -209,7 +210,7 @@ def _joined(
             parts = [heard.read(at * cell, (at + 1) * cell) for at in some]
             try:
                 return enroll_heard(
-                    model, np.concatenate([np.zeros((0, heard.mixture.channels), np.float32), *parts]).mean(axis=1)
+                    model, mono(np.concatenate([np.zeros((0, heard.mixture.channels), np.float32), *parts]))
                 )
             except AudioError:  # a click among them, beside which the rest is silence
                 continue
