@@ -23,6 +23,7 @@ import numpy as np
 from ..audio import BLOCK_FRAMES
 from .labels import THRESHOLD
 from .likeness import cosine
+from .mixdown import mono
 from .model import PackedModel
 from .passes import Heard, Separated, cell_samples
 from .spool import Spool
@@ -136,7 +137,7 @@ def _judged(
 
     def towards_others(first: int, last: int) -> float | None:
         wider = max(0, round(SHORTEST_PIECE_S / hop_s) - (last - first)) // 2
-        samples = separated.estimate.read(max(0, first - wider) * cell, (last + wider) * cell).mean(axis=1)
+        samples = mono(separated.estimate.read(max(0, first - wider) * cell, (last + wider) * cell))
         vector = unit_voiceprint(model, samples)
         return None if vector is None else float(_towards_others(voices, whose, vector[None])[0])
 
