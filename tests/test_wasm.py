@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import http.server
 import json
@@ -107,8 +108,12 @@ def test_what_goes_wrong_is_said_in_words(
     assert words in str(refusal.value)
 
 
-def test_a_stream_without_memory_leaves_nothing_behind(wasm: Path) -> None:
-    run("node", MEMORY_PROGRAM, wasm / "tinywase.wasm", find_model("live"))
+def test_what_does_not_fit_into_memory_is_told_and_leaves_nothing_behind(wasm: Path, tmp_path: Path) -> None:
+    wide = dataclasses.replace(
+        CONFIGS["tiny"], window=2, filters=2, bottleneck=32, hidden=4096, blocks=1, stacks=1, sample_rate_hz=4000
+    )
+    write_model(tmp_path / "wide.twase", float_model(wide, kind="float16"))
+    run("node", MEMORY_PROGRAM, wasm / "tinywase.wasm", find_model("live"), tmp_path / "wide.twase")
 
 
 @pytest.fixture
