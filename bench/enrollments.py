@@ -18,8 +18,8 @@ import numpy as np
 import pyroomacoustics
 
 from tinywase import Extractor
+from tinywase.activity import scale_to_rms
 from tinywase.data import augment
-from tinywase.data.activity import scale_to_rms
 from tinywase.data.lists import read_trials
 from tinywase.data.rendering import RenderedTrial, render_trial
 from tinywase.evaluate.conditions import in_noise, rms

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tinywase import Extractor, Presence
-from tinywase.data.activity import scale_to_rms
+from tinywase.activity import scale_to_rms
 from tinywase.data.lists import read_trials
 from tinywase.data.rendering import read_recording, render_trial
 from tinywase.evaluate.conditions import rms

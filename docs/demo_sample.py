@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tinywase.data.activity import scale_to_rms
+from tinywase.activity import scale_to_rms
 from tinywase.data.speakers import ProgramSpeaker
 
 FOLDER = Path(__file__).resolve().parent.parent / "src" / "tinywase" / "assets" / "demo"

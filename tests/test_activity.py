@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tinywase.data.activity import activity_label, prepare_enrollment
+from tinywase.activity import activity_label, prepare_enrollment
 from tinywase.errors import AudioError
 
 RATE_HZ, HOP = 8000, 32

@@ -17,8 +17,8 @@ pytest.importorskip("tensorboard")
 
 from compressions import assert_same, recipe, speakers, teacher  # noqa: E402
 
+from tinywase.activity import LONGEST_PAUSE_S  # noqa: E402
 from tinywase.config import TINY  # noqa: E402
-from tinywase.data.activity import LONGEST_PAUSE_S  # noqa: E402
 from tinywase.errors import ConfigError, OutputError, TinyWaseError  # noqa: E402
 from tinywase.metrics import si_sdr  # noqa: E402
 from tinywase.quant.activation import DynamicRange, FrozenRange, LearnedRange  # noqa: E402

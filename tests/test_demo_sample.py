@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 import tinywase
-from tinywase.data.activity import active_frames
+from tinywase.activity import active_frames
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = Path(tinywase.__file__).parent / "assets" / "demo"

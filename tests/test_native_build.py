@@ -23,7 +23,7 @@ import soxr
 from native_builds import PATH, REPOSITORY, built, needs, run
 from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
 
-from tinywase.data.activity import ENROLLMENT_RMS, prepare_enrollment
+from tinywase.activity import ENROLLMENT_RMS, prepare_enrollment
 from tinywase.format import read_config, read_model, write_model
 from tinywase.metrics import si_sdr
 from tinywase.runtime.offset import RunningOffset

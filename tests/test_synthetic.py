@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tinywase.data.activity import active_frames
+from tinywase.activity import active_frames
 from tinywase.data.sentences import draw_sentence
 from tinywase.data.speakers import ENGINES, make_speakers, write_corpus
 from tinywase.data.synthetic import Voice, draw_voice, synthesize

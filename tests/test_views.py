@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinywase.activity import prepare_enrollment
 from tinywase.config import TINY
-from tinywase.data.activity import prepare_enrollment
 from tinywase.errors import ConfigError, FormatError
 from tinywase.evaluate.cards import with_card
 from tinywase.runtime.extractor import Extractor

@@ -17,9 +17,9 @@ from stand_in import Command, StandInModel
 
 import tinywase
 from tinywase import Extractor, Voiceprint
+from tinywase.activity import scale_to_rms
 from tinywase.audio import open_audio
 from tinywase.blocks import mono_at
-from tinywase.data.activity import scale_to_rms
 from tinywase.errors import AudioError, ConfigError
 from tinywase.metrics import si_sdr
 from tinywase.runtime import voices

@@ -19,8 +19,8 @@ from demo import DEMO
 from native_builds import JOBS, REPOSITORY, needs, run
 from native_models import CONFIGS, float_model, integer_model, noise
 
+from tinywase.activity import prepare_enrollment
 from tinywase.config import ModelConfig
-from tinywase.data.activity import prepare_enrollment
 from tinywase.format import write_model
 from tinywase.runtime.offset import RunningOffset
 from tinywase.runtime.reference import ReferenceModel

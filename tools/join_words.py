@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tinywase.activity import FRAME_S, active_frames, scale_to_rms
 from tinywase.audio import open_audio
 from tinywase.audio_writer import output_format, write_recording
 from tinywase.blocks import mono_at
-from tinywase.data.activity import FRAME_S, active_frames, scale_to_rms
 from tinywase.data.utterances import by_speaker, read_utterances
 
 RMS = 0.05

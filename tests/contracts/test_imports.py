@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FLOOR, FLOOR),
     "format": FLOOR,
     "data": (*FLOOR, "data"),
-    "runtime": (*FLOOR, "format", "data.activity", "runtime", "_native"),
+    "runtime": (*FLOOR, "format", "runtime", "_native"),
     "evaluate": (*LIGHT, "evaluate"),
     "evaluate.systems": (*LIGHT, "evaluate", "train.checkpoint"),  # torch only when a checkpoint is given
     "bench": (*LIGHT, "bench"),

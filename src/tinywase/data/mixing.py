@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
 from ..errors import AudioError, ConfigError
 from . import augment
-from .activity import ENROLLMENT_RMS, prepare_enrollment, scale_to_rms
 from .bank import SpeechBank
 from .pitch import median_pitch_hz
 from .shares import SpeakerDraw, check_shares, check_sources

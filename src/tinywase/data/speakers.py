@@ -18,9 +18,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ..activity import scale_to_rms
 from ..audio_writer import AudioFormat, write_recording
 from ..errors import DataError, OutputError
-from .activity import scale_to_rms
 from .rendering import read_recording
 from .sentences import draw_sentence
 from .synthetic import RMS, SourceFilterSpeaker, draw_voice

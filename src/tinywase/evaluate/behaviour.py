@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.activity import FRAME_S, frame_levels
+from ..activity import FRAME_S, frame_levels
 from ..data.trials import RenderedTrial, Trial
 from ..metrics import LIMIT_DB, activity_f1, limited, si_sdr
 from ..runtime.extractor import Extractor

@@ -16,8 +16,8 @@ from functools import partial
 
 import numpy as np
 
+from ..activity import prepare_enrollment, scale_to_rms
 from ..data import augment
-from ..data.activity import prepare_enrollment, scale_to_rms
 from ..data.rendering import PEAK_LIMIT, render_trial
 from ..data.trials import RenderedTrial, Trial
 from ..errors import DataError

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..data.activity import scale_to_rms
+from ..activity import scale_to_rms
 from ..data.rendering import SPEECH_RMS, render_trial
 from ..data.trials import RenderedTrial, Trial
 from ..errors import DataError

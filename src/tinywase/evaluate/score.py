@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data.activity import activity_label
+from ..activity import activity_label
 from ..data.rendering import render_trial
 from ..data.trials import RenderedTrial, Trial
 from ..errors import ConfigError

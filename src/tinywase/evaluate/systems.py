@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.activity import prepare_enrollment
+from ..activity import prepare_enrollment
 from ..data.trials import RenderedTrial
 from ..runtime.views import Views, check_views
 from ..words import told_apart

@@ -1,7 +1,7 @@
 """From an enrollment to a voiceprint: the paper's LSTM encoder and our cheaper convolutional one (docs/model.md 1).
 
 Letters: B batch, T samples, F frames, C channels, D dimensions of the voiceprint. The caller trims the enrollment to
-its active parts and brings it to a fixed level first (`data.activity.prepare_enrollment`), in training and use alike.
+its active parts and brings it to a fixed level first (`activity.prepare_enrollment`), in training and use alike.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..activity import prepare_enrollment, trim_to_active, without_mean
 from ..audio import AudioReader, Source, is_array, open_audio
 from ..blocks import mono_at, part_blocks, time_range
-from ..data.activity import prepare_enrollment, trim_to_active, without_mean
 from ..errors import AudioError
 from .likeness import cosine, direction
 from .mixdown import mono

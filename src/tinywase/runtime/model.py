@@ -77,7 +77,7 @@ class RuntimeModel(Protocol):
         """The network."""
 
     def enroll(self, enrollment: Array) -> Array:
-        """The voiceprint of a prepared enrollment (data/activity.py). Shape: [T] -> [D]."""
+        """The voiceprint of a prepared enrollment (activity.py). Shape: [T] -> [D]."""
 
     def extract(self, mixture: Array, voiceprint: Array) -> tuple[Array, Array]:
         """A whole clip. Shape: [T], [D] -> estimate [T], activity [F] in 0..1 (ones where the cue is off)."""

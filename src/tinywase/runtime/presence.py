@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.activity import prepare_enrollment
+from ..activity import prepare_enrollment
 from ..errors import AudioError, FormatError
 from .likeness import cosine, fisher_z
 from .mixdown import mono

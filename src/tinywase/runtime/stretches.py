@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data.activity import frame_levels
+from ..activity import frame_levels
 
 CELL_S = 0.01
 SMOOTHED_S = 1.0  # twice: levels of phrases, not of syllables

@@ -20,9 +20,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ..activity import prepare_enrollment
 from ..arguments import whole_number
 from ..config import ModelConfig
-from ..data.activity import prepare_enrollment
 from ..errors import AudioError
 from .others import nobody_else
 from .sharpening import sharpened

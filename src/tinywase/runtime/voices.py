@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from ..data.activity import FRAME_S, frame_levels, prepare_enrollment
+from ..activity import FRAME_S, frame_levels, prepare_enrollment
 from ..errors import AudioError
 from .clustering import agglomerate
 from .enrollment import enroll_heard

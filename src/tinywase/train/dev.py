@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.activity import prepare_enrollment
+from ..activity import prepare_enrollment
 from ..data.lists import RenderedTrial, Trial, read_trials, render_trial
 from ..errors import AudioError
 from ..metrics import LIMIT_DB, limited, si_sdr

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.activity import activity_label
+from ..activity import activity_label
 from ..data.mixing import Mixer
 from ..models import Wase
 from .losses import SpeakerClassifier, activity_loss, is_lone, signal_loss

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.activity import prepare_enrollment
+from ..activity import prepare_enrollment
 from ..data.trials import RenderedTrial
 from ..evaluate.statistics import SEED, Mean, bootstrap_mean
 from ..format import Report, inspect

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import AudioError
+from .errors import AudioError
 
 FRAME_S = 0.032
 ACTIVE_BELOW_PEAK_DB = 20.0
