@@ -53,7 +53,9 @@ class TcnEncoder : public VoiceprintEncoder {
 
   void run(const Kernels &kernels, const float *enrollment, size_t count, float *voiceprint) const override {
     const size_t frames = Framing(config_).frames(count), x_stride = padded(config_.bottleneck);
-    Buffer<float> x(area(frames, x_stride)), skips(area(frames, x_stride));
+    Buffer<float> x(area(frames, x_stride));
+    enter(kernels, enrollment, count, frames, x.data());
+    Buffer<float> skips(area(frames, x_stride));  // not before: of a minute these are megabytes, and enter has its own
     size_t scratch_bytes = 0, ring_bytes = 0, row_bytes = 0;
     for (const ConvBlock &block : blocks_) {
       scratch_bytes = std::max(scratch_bytes, block.scratch_bytes());
@@ -62,7 +64,6 @@ class TcnEncoder : public VoiceprintEncoder {
     }
     Buffer<uint8_t> scratch(scratch_bytes), ring(ring_bytes), hidden(area(frames, row_bytes));
     Buffer<float> row_sums(2 * kTileFrames);
-    enter(kernels, enrollment, count, frames, x.data());
     for (const ConvBlock &block : blocks_)
       block.run_clip(kernels, x.data(), skips.data(), static_cast<int>(frames),
                      {hidden.data(), row_bytes, row_sums.data(), scratch.data(), ring.data()});
@@ -86,11 +87,14 @@ class TcnEncoder : public VoiceprintEncoder {
   void enter(const Kernels &kernels, const float *enrollment, size_t count, size_t frames, float *x) const {
     const Buffer<float> signal = framed(enrollment, count, Framing(config_));
     const size_t stride = padded(bands_);
-    Buffer<float> pairs(area(frames, 2 * stride)), power(area(frames, stride));
-    run_all(filterbank_, kernels, signal.data(), config_.hop, frames, pairs.data(), nullptr);
+    Buffer<float> pairs(kTileFrames * 2 * stride), power(area(frames, stride));
     NormSums sums;
     for (size_t frame = 0; frame < frames; frame++) {
-      const float *real = pairs.data() + frame * 2 * stride, *imaginary = real + stride;
+      const size_t row = frame % kTileFrames;
+      if (row == 0)
+        run_all(filterbank_, kernels, signal.data() + frame * config_.hop, config_.hop, std::min<size_t>(kTileFrames, frames - frame),
+                pairs.data(), nullptr);
+      const float *real = pairs.data() + row * 2 * stride, *imaginary = real + stride;
       log_power(real, imaginary, bands_, power.data() + frame * stride);
       for (int band = 0; band < bands_; band++) {
         const float value = power[frame * stride + band];
