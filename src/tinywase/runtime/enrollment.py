@@ -212,15 +212,20 @@ def _sample(model: PackedModel, samples: np.ndarray, clipped: float) -> _Sample:
     rate_hz = model.config.sample_rate_hz
     speech = prepare_enrollment(samples, rate_hz)
     prepared = speech[: round(USED_S * rate_hz)]
-    active = trim_to_active(without_mean(samples), rate_hz)
     return _Sample(
         vector=model.enroll(prepared),
         speech=prepared,
         active_s=len(prepared) / rate_hz,
-        power=float(np.mean(np.square(active, dtype=np.float64))),
+        power=_speech_power(samples, rate_hz),
         clipped=clipped,
         left_out=len(speech) > len(prepared),
     )
+
+
+def _speech_power(samples: np.ndarray, rate_hz: int) -> float:
+    """Mean power where somebody speaks. Shape: [T] -> scalar."""
+    active = trim_to_active(without_mean(samples), rate_hz)
+    return float(np.einsum("i,i->", active, active, dtype=np.float64)) / len(active)
 
 
 def _nobody(done: float) -> None:
