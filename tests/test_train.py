@@ -433,7 +433,7 @@ def test_margin_makes_the_speaker_loss_harder() -> None:
     classifier = SpeakerClassifier(8, 5)
     voiceprint, speaker = torch.randn(6, 8), torch.arange(6) % 5
     easy, hard = classifier(voiceprint, speaker, margin=0.0), classifier(voiceprint, speaker, margin=0.3)
-    assert float(hard) > float(easy)
+    assert hard.item() > easy.item()
     assert torch.allclose(classifier(voiceprint * 7, speaker), classifier(voiceprint, speaker), atol=1e-5)
 
 
