@@ -10,6 +10,7 @@ from conftest import random_tensors
 from tinywase.config import ModelConfig, VoiceprintConfig, named_config
 from tinywase.format import ModelFile
 from tinywase.layout import activation_points
+from tinywase.runtime.offset import RunningOffset
 from tinywase.tensors import PackedTensor, float_tensor
 
 MEL = dataclasses.replace(named_config("tiny").voiceprint, filterbank="mel")
@@ -99,3 +100,9 @@ def integer_tensor(name: str, values: np.ndarray, bits: int, *, per_row: bool) -
 def noise(count: int, seed: int = 0) -> np.ndarray:
     """Samples at the level of speech."""
     return (0.05 * np.random.default_rng(seed).standard_normal(count)).astype(np.float32)
+
+
+def without_running_offset(samples: np.ndarray, block: int, rate_hz: int) -> np.ndarray:
+    """As a stream gets to hear them that takes so many samples at a time. Shape: [T] -> [T]."""
+    offset = RunningOffset(block / rate_hz)
+    return np.concatenate([offset.take_from(samples[at : at + block]) for at in range(0, len(samples), block)])

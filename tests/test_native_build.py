@@ -21,12 +21,11 @@ import pytest
 import soundfile
 import soxr
 from native_builds import PATH, REPOSITORY, built, needs, run
-from native_models import CONFIGS, float_model, integer_model, mixed_model, noise
+from native_models import CONFIGS, float_model, integer_model, mixed_model, noise, without_running_offset
 
 from tinywase.activity import ENROLLMENT_RMS, prepare_enrollment
 from tinywase.format import read_config, read_model, write_model
 from tinywase.metrics import si_sdr
-from tinywase.runtime.offset import RunningOffset
 from tinywase.runtime.reference import ReferenceModel
 from tinywase.runtime.registry import find_model
 from tinywase.runtime.stream import GAIN
@@ -198,11 +197,6 @@ def estimate_of(program: Path, model: str | Path, voice: np.ndarray, mixture: np
     return np.fromfile(paths[2], np.float32)
 
 
-def without_running_offset(samples: np.ndarray, block_s: float, rate_hz: int) -> np.ndarray:
-    offset, block = RunningOffset(block_s), round(block_s * rate_hz)
-    return np.concatenate([offset.take_from(samples[at : at + block]) for at in range(0, len(samples), block)])
-
-
 @pytest.mark.parametrize("example", ["c_api", "c_stream"])
 def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Path, tmp_path: Path) -> None:
     program = compiled_example(example, plain, tmp_path)
@@ -211,13 +205,14 @@ def test_the_c_examples_extract_what_the_reference_does(example: str, plain: Pat
     voice += 0.1
     mixture += 0.05  # a sound card's offset
     reference = ReferenceModel(read_model(MODELS[0]))
+    rate_hz = reference.config.sample_rate_hz
     if example == "c_stream":
         gain = float(GAIN)
-        heard = without_running_offset(mixture, 1 / 125, reference.config.sample_rate_hz)
+        heard = without_running_offset(mixture, rate_hz // 125, rate_hz)
     else:
         heard = mixture - mixture.mean()
         gain = WORKING_RMS / np.sqrt(np.mean(heard**2))
-    voiceprint = reference.enroll(prepare_enrollment(voice, reference.config.sample_rate_hz))
+    voiceprint = reference.enroll(prepare_enrollment(voice, rate_hz))
     expected = reference.extract(heard * np.float32(gain), voiceprint)[0] / gain
     estimate = estimate_of(program, MODELS[0], voice, mixture, tmp_path)
     assert estimate.shape == expected.shape

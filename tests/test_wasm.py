@@ -17,12 +17,11 @@ import soundfile
 from browser import Page, browser, find_browser
 from demo import DEMO
 from native_builds import JOBS, REPOSITORY, needs, run
-from native_models import CONFIGS, float_model, integer_model, noise
+from native_models import CONFIGS, float_model, integer_model, noise, without_running_offset
 
 from tinywase.activity import prepare_enrollment
 from tinywase.config import ModelConfig
 from tinywase.format import write_model
-from tinywase.runtime.offset import RunningOffset
 from tinywase.runtime.reference import ReferenceModel
 from tinywase.runtime.registry import find_model
 from tinywase.runtime.stream import GAIN
@@ -65,9 +64,7 @@ def without_offset(mixture: np.ndarray, config: ModelConfig) -> np.ndarray:
     """As models get to hear it, causal ones hop by hop. Shape: [T] -> [T]."""
     if not config.causal:
         return mixture - mixture.mean()
-    offset = RunningOffset(config.hop / config.sample_rate_hz)
-    hops = np.split(mixture, range(config.hop, len(mixture), config.hop))
-    return np.concatenate([offset.take_from(hop) for hop in hops])
+    return without_running_offset(mixture, config.hop, config.sample_rate_hz)
 
 
 FLOATS = [(name, 0) for name in CONFIGS]

@@ -14,7 +14,7 @@
  * silence; voiceprints have to be finite. A model never changes once it is open: any number of threads may use it at the
  * same time. A stream belongs to one thread at a time. tw_stream_process and tw_stream_flush allocate nothing, no call
  * needs more than 32 KiB of stack. Functions that return tw_status return TW_OK or the kind of failure, tw_last_error()
- * says it in words; what was refused has changed nothing.
+ * says it in words; a stream has heard nothing of a chunk that it refused.
  *
  * Sample n of an estimate belongs to sample n of its mixture, also in streams, which give it latency_samples later. Frame
  * f of the activity is about the samples around f * hop_samples.
@@ -123,9 +123,9 @@ TW_API tw_status tw_enroll(const tw_model *model, const float *enrollment, size_
 TW_API size_t tw_frame_count(const tw_model *model, size_t count);
 
 /* Whole recording, one view: mixture [count] at TW_WORKING_RMS, voiceprint [voiceprint_count] -> estimate [count], as loud
- * as in that mixture, whose memory it may be. `activity` may be NULL; otherwise it takes tw_frame_count(count) values 0..1 (ones where the model
- * has no activity cue), and `activity_capacity` says how many fit. The open model keeps up to 32 MiB of the memory that
- * one call worked in for the next. */
+ * as in that mixture, whose memory it may be. `activity` may be NULL; otherwise it takes tw_frame_count(count) values 0..1
+ * (ones where the model has no activity cue), and `activity_capacity` says how many fit. The open model keeps up to 32 MiB
+ * of the memory that one call worked in for the next. */
 TW_API tw_status tw_extract(const tw_model *model, const float *mixture, size_t count, const float *voiceprint,
                             float *estimate, float *activity, size_t activity_capacity);
 

@@ -44,7 +44,7 @@ def info(
     if as_json:
         say_json(content)
     else:
-        _print(_printable(content))
+        _print(_escaped(content))
 
 
 def _of_voice(path: str, *, as_json: bool) -> None:
@@ -58,7 +58,7 @@ def _of_voice(path: str, *, as_json: bool) -> None:
         say_json({**facts, **voice.notes(), "dimensions": len(voice.vector)})
         return
     known = f"for {', '.join(models)}" if models else "for no model of this package"
-    say(f"{path}: a voice enrolled with {_printable(voice.model)}, {known} ({voice.fingerprint})")
+    say(f"{path}: a voice enrolled with {_escaped(voice.model)}, {known} ({voice.fingerprint})")
     say(
         f"  from {voice.active_s:.1f} s of speech at {voice.level_db:.0f} dB re full scale, {voice.clipped:.1%} clipped"
     )
@@ -213,12 +213,12 @@ def _table(key: str, value: Any) -> str:
     return ""
 
 
-def _printable(value: Any) -> Any:
+def _escaped(value: Any) -> Any:
     """`value`, the control characters of its texts escaped: somebody else's file gives no commands to a terminal."""
     if isinstance(value, dict):
-        return {_printable(key): _printable(entry) for key, entry in value.items()}
+        return {_escaped(key): _escaped(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(entry) for entry in value]
+        return [_escaped(entry) for entry in value]
     if isinstance(value, str):
         return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
     return value

@@ -7,7 +7,7 @@ rate or length; enrollments that are the target itself; repeated rows; speakers 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..audio import open_audio
 from ..errors import AudioError, DataError
+from ..progress import Progress
 from .missing import start_of, way_out
 from .readers import READERS, ReadOptions, find_reader, recognize, why_unknown
 from .trials import Problem, Trial
@@ -22,7 +23,6 @@ from .utterances import UTTERANCE_READERS, Utterance, by_speaker, list_utterance
 
 SILENT_PEAK = 1e-4  # -80 dB of full scale: below any recorded speech
 SHORTEST_ENROLLMENT_S = 1.0
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ together.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -172,8 +171,7 @@ def calibrated_fields(
         DataError: fewer than four trials.
     """
     common = gather_common(extractor, trials)
-    knowing = copy.copy(extractor)  # whoever asks keeps the extractor as it is
-    knowing.model = extractor.model.with_common(np.array(common, np.float32))
+    knowing = extractor.with_common(np.array(common, np.float32))
     evidence = gather_evidence(knowing, trials, progress=lambda done: progress(EVIDENCE_SHARE * done))
     rest = 1 - EVIDENCE_SHARE
     alike = gather_consistencies(knowing, trials, progress=lambda done: progress(EVIDENCE_SHARE + rest * done))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..activity import prepare_enrollment, trim_to_active, without_mean
 from ..audio import AudioReader, Source, is_array, open_audio
 from ..blocks import mono_at, part_blocks, time_range
 from ..errors import AudioError
+from ..progress import Progress, nobody
 from .likeness import cosine, direction
 from .mixdown import mono
 from .model import PackedModel
@@ -34,8 +35,6 @@ MUCH_CLIPPED = 0.001
 LOW_LEVEL_DB = -45.0
 HEARD_SHARE = 0.5  # of the progress; the rest is whether it is one voice
 SAME_VOICE = 0.8  # cosine of two voiceprints: 9 of 10 pairs of one speaker reach it, 1 of 20 of two of one sex
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def enroll(
     if not audio:
         raise AudioError("no enrollment was given, expected at least one recording of the speaker. Pass one.")
     start_s, stop_s = time_range(start_s, stop_s)
-    told = progress or _nobody
+    told = progress or nobody
     samples: list[_Sample] = []
     for source in audio:
         rate_hz = sample_rate_hz if is_array(source) else None
@@ -80,7 +79,7 @@ def enroll_heard(model: PackedModel, samples: np.ndarray) -> Voiceprint:
         AudioError: less than half a second of speech.
     """
     clipped = float(np.mean(np.abs(samples) >= CLIPPED_LEVEL)) if len(samples) else 0.0
-    return _voiceprint(model, [_sample(model, samples, clipped)], _nobody)
+    return _voiceprint(model, [_sample(model, samples, clipped)], nobody)
 
 
 def _voiceprint(model: PackedModel, samples: Sequence[_Sample], progress: Progress) -> Voiceprint:
@@ -125,7 +124,7 @@ def steadiness(model: PackedModel, prepared: np.ndarray, progress: Progress | No
     count = min(1 + int((length_s - 2 * least_s) / SPLITS_S), max(LEAST_SPLITS, int(SEARCHED_S / length_s)))
     alike: list[float] = []
     for before_s in np.linspace(least_s, length_s - least_s, count):
-        (progress or _nobody)(len(alike) / count)
+        (progress or nobody)(len(alike) / count)
         sides = np.split(prepared, [round(before_s * model.config.sample_rate_hz)])
         doubt_s = sum(max(0.0, SURE_S - len(side) / model.config.sample_rate_hz) for side in sides)
         before, after = (model.enroll(side) for side in sides)
@@ -226,10 +225,6 @@ def _speech_power(samples: np.ndarray, rate_hz: int) -> float:
     """Mean power where somebody speaks. Shape: [T] -> scalar."""
     active = trim_to_active(without_mean(samples), rate_hz)
     return float(np.einsum("i,i->", active, active, dtype=np.float64)) / len(active)
-
-
-def _nobody(done: float) -> None:
-    """Progress that nobody asked for."""
 
 
 class _ClippingCounter:

@@ -27,11 +27,12 @@ from ..arguments import real_number, whole_number
 from ..audio import WHOLE_RATE, AudioReader, Source, is_array, open_audio, source_path
 from ..errors import AudioError, ConfigError
 from ..files import refuse_replaced
+from ..progress import Progress, nobody
 from .buffered import MOST_VIEWS, BufferedStream
 from .enrollment import enroll
 from .model import PackedModel, open_model
 from .others import let_through, others_gain
-from .passes import Heard, Progress, Separated, cell_samples, listen, render, separate_channels
+from .passes import Heard, Separated, cell_samples, listen, render, separate_channels
 from .presence import Evidence, PresenceRule, gather
 from .rendering import planned_outputs, write_outputs
 from .results import Extraction, ExtractionReport, report_of
@@ -88,6 +89,11 @@ class Extractor:
         """
         return self._around(self.model.with_others(_vector_for(self.model, voiceprint)))
 
+    def with_common(self, common: np.ndarray) -> Extractor:
+        """The same model, told what all of its voiceprints have in common, as `tinywase calibrate` finds it.
+        Shape: [D]."""
+        return self._around(self.model.with_common(common))
+
     def _around(self, model: PackedModel) -> Extractor:
         """The same extractor, its rule and whatever a subclass adds, with another model."""
         other = copy.copy(self)
@@ -142,7 +148,7 @@ class Extractor:
             ConfigError: `alike` is no cosine.
         """
         alike = real_number("alike", alike, f"a cosine, -1 to 1, for example {ALIKE}", -1.0, 1.0)
-        progress = progress or _nobody
+        progress = progress or nobody
         folder = None if is_array(recording) else Path(tempfile.gettempdir())
         with open_audio(recording, sample_rate_hz=sample_rate_hz) as reader:
             heard = listen(reader, self.sample_rate_hz, folder, lambda done: progress(0.2 * done))
@@ -173,7 +179,7 @@ class Extractor:
         gain = others_gain(keep_others_db)
         flat = np.ndim(mixture) == 1 if is_array(mixture) else None  # type: ignore[arg-type]
         with ExitStack() as stack, open_audio(mixture, sample_rate_hz=sample_rate_hz) as reader:
-            heard, separated = self._separate(reader, voiceprint, None, stack, _nobody, spatial=spatial, turns=turns)
+            heard, separated = self._separate(reader, voiceprint, None, stack, nobody, spatial=spatial, turns=turns)
             evidence = self._gather(heard, separated, voiceprint)
             pieces = render(reader, heard, separated, rate_hz=self.sample_rate_hz, highband=highband)
             parts = zip(*(let_through(both[:, 0], both[:, 1], gain) for both in pieces), strict=True)
@@ -229,7 +235,7 @@ class Extractor:
         """
         if absent not in ABSENT:
             raise ConfigError(f"absent = {absent!r}: expected one of {', '.join(ABSENT)}.")
-        progress, gain = progress or _nobody, others_gain(keep_others_db)
+        progress, gain = progress or nobody, others_gain(keep_others_db)
         paths = [Path(path_out), *([Path(residual)] if residual is not None else [])]
         if (source := source_path(path_in)) is not None:
             refuse_replaced(paths, [source])
@@ -370,7 +376,3 @@ def _absent(name: str, evidence: Evidence, rule: PresenceRule) -> AudioError:
         f"{name}: the enrolled voice was not found: {why}. Check the enrollment, or have the estimate written all the "
         "same, or silence (--absent pass, --absent mute; absent='pass', absent='mute')."
     )
-
-
-def _nobody(done: float) -> None:
-    """Progress that nobody asked for."""

@@ -14,7 +14,7 @@ Activity and powers are kept per cell of 10 ms. Letters: C channels; spools are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 from ..audio import BLOCK_FRAMES, AudioReader
 from ..blocks import BlockQueue, resample_blocks
 from ..errors import TinyWaseError
+from ..progress import Progress
 from .highband_file import extended
 from .model import RuntimeModel
 from .presence import activity_from_power, audible_activity
@@ -33,8 +34,6 @@ from .windows import WORKING_RMS, separate
 
 CELL_S = 0.01
 OFFSET_BELOW_DB = 34.0  # smaller offsets change nothing, and digital silence beside them stays silence
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)

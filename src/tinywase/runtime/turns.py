@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..audio import BLOCK_FRAMES
+from ..progress import Progress
 from .labels import THRESHOLD
 from .likeness import cosine
 from .mixdown import mono
@@ -43,8 +44,6 @@ LOWERED_DB = 25.0  # silence would sound like a broken line
 FADE_S = 0.05
 
 OTHERS, UNDECIDED, TARGET = -1, 0, 1
-
-Progress = Callable[[float], None]
 
 
 def without_others_turns(

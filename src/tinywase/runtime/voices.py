@@ -18,6 +18,7 @@ import numpy as np
 
 from ..activity import FRAME_S, frame_levels, prepare_enrollment
 from ..errors import AudioError
+from ..progress import Progress
 from .clustering import agglomerate
 from .enrollment import enroll_heard
 from .labels import Segment
@@ -41,8 +42,6 @@ LEAST_S = 4.0  # a voice that is heard for less is not reported
 ENROLLED_S = 20.0
 SAMPLE_S = 6.0
 APART = 0.5  # how much likeness to the nearest other voice counts against a window
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import anyio
 import anyio.to_thread
 from fastapi import Request
 
+from ..progress import Progress
+
 MOST_VIEWS = 8  # twice what cards advise; each takes as long as one
 POLL_S = 0.3
 JOB, LONGEST_JOB = "tinywase-job", 64
 T = TypeVar("T")
-Progress = Callable[[float], None]
 
 
 class GivenUp(Exception):
